@@ -1,0 +1,1 @@
+"""Put releases behind endpoints, by judgement."""

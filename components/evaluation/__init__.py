@@ -1,0 +1,1 @@
+"""Measure models and decide between them."""

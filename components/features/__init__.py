@@ -1,0 +1,1 @@
+"""Define, join and materialise features with Feast."""

@@ -1,0 +1,60 @@
+"""Content digests: what a thing is, not where it lies."""
+
+import hashlib
+import json
+import pathlib
+from dataclasses import dataclass
+from typing import Any, Self
+
+from components.foundation.errors import UserError
+
+
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """A SHA-256 digest; `Digest.parse(str(d)) == d`."""
+
+    hex: str
+
+    def __str__(self) -> str:
+        return f"sha256:{self.hex}"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        algorithm, _, value = text.partition(":")
+        if algorithm != "sha256" or len(value) != 64 or set(value) - set("0123456789abcdef"):
+            raise UserError(f"digest {text!r}: expected sha256: and 64 hex digits")
+        return cls(value)
+
+    @property
+    def short(self) -> str:
+        return self.hex[:12]
+
+
+def of_bytes(data: bytes | memoryview) -> Digest:
+    return Digest(hashlib.sha256(data).hexdigest())
+
+
+def of_file(path: pathlib.Path) -> Digest:
+    with path.open("rb") as file:
+        return Digest(hashlib.file_digest(file, "sha256").hexdigest())
+
+
+def of_folder(path: pathlib.Path) -> Digest:
+    """Digest the files below a folder, by relative path and content."""
+    files = sorted(p for p in path.rglob("*") if p.is_file())
+    return of_json({p.relative_to(path).as_posix(): str(of_file(p)) for p in files})
+
+
+def of_path(path: pathlib.Path) -> Digest:
+    return of_folder(path) if path.is_dir() else of_file(path)
+
+
+def canonical_json(value: Any) -> bytes:
+    """Encode deterministically: sorted keys, no spaces, UTF-8, no NaN."""
+    return json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    ).encode()
+
+
+def of_json(value: Any) -> Digest:
+    return of_bytes(canonical_json(value))

@@ -1,0 +1,240 @@
+"""Delta Lake tables on S3, named by references (protocol 4.1).
+
+A reference is `s3://bucket/name@7` (pinned) or `s3://bucket/name@latest`. Data and the
+position in its source commit together, as a Delta application transaction, so a step
+may be killed anywhere and run again.
+"""
+
+import dataclasses
+import pathlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Self, TypeAlias
+
+from components.foundation.errors import InfrastructureError, UserError
+from components.foundation.storage import Address, ObjectStore, Settings
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from deltalake import DeltaTable
+
+Rows: TypeAlias = "pa.Table | pa.RecordBatchReader"
+
+
+@dataclass(frozen=True, slots=True)
+class TableRef:
+    """A table, at a version or at its latest; `TableRef.parse(str(r)) == r`."""
+
+    bucket: str
+    name: str
+    version: int | None = None
+
+    def __str__(self) -> str:
+        return f"{self.uri}@{'latest' if self.version is None else self.version}"
+
+    @property
+    def uri(self) -> str:
+        return f"s3://{self.bucket}/{self.name}"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        path, at, version = text.partition("@")
+        address = Address.parse(path)
+        if not at or not address.key or not (version == "latest" or version.isdigit()):
+            raise UserError(
+                f"table {text!r}: expected s3://bucket/name@VERSION or s3://bucket/name@latest"
+            )
+        return cls(address.bucket, address.key, None if version == "latest" else int(version))
+
+    def at(self, version: int | None) -> "TableRef":
+        return dataclasses.replace(self, version=version)
+
+
+@dataclass(frozen=True, slots=True)
+class DataFiles:
+    """The data files of one pinned version, cached locally by their immutable names."""
+
+    ref: TableRef
+    paths: tuple[pathlib.Path, ...]
+    partitions: Mapping[str, str]  # column -> DuckDB type; their values are in the paths
+    schema: "pa.Schema"
+
+    def duckdb_source(self) -> str:
+        """Return the table expression that reads these files in DuckDB."""
+        if not self.paths:
+            columns = ", ".join(f'NULL::{_duckdb_type(f.type)} AS "{f.name}"' for f in self.schema)
+            return f"(SELECT {columns} WHERE false)"
+        listed = ", ".join(f"'{path}'" for path in self.paths)
+        types = ", ".join(f"'{name}': {kind}" for name, kind in self.partitions.items())
+        hive = f", hive_partitioning = true, hive_types = {{{types}}}" if types else ""
+        return f"read_parquet([{listed}], union_by_name = true{hive})"
+
+
+@dataclass(frozen=True)
+class Tables:
+    """Every Delta operation of the suite."""
+
+    settings: Settings
+
+    def resolve(self, ref: TableRef) -> TableRef:
+        """Pin `latest` to a version; raises UserError when there is no such table."""
+        if ref.version is not None:
+            return ref
+        return ref.at(self._open(ref).version())
+
+    def exists(self, ref: TableRef) -> bool:
+        from deltalake import DeltaTable
+
+        with _translated(ref):
+            return DeltaTable.is_deltatable(ref.uri, storage_options=self._options)
+
+    def rows(self, ref: TableRef) -> int:
+        return self._open(ref).count()
+
+    def schema(self, ref: TableRef) -> "pa.Schema":
+        import pyarrow as pa
+
+        # deltalake's own schema speaks the Arrow C interface; the stubs do not know that.
+        return pa.schema(self._open(ref).schema().to_arrow())  # type: ignore[arg-type]
+
+    def read(self, ref: TableRef, columns: Sequence[str] | None = None) -> "pa.Table":
+        """Read a whole table into memory; for large ones use `files` and DuckDB."""
+        table = self._open(ref)
+        with _translated(ref):
+            return table.to_pyarrow_table(columns=list(columns) if columns else None)
+
+    def transaction(self, ref: TableRef, app_id: str) -> int | None:
+        """Return how far a source has been committed to this table, if at all."""
+        if not self.exists(ref):
+            return None
+        return self._open(ref.at(None)).transaction_version(app_id)
+
+    def append(self, ref: TableRef, rows: Rows, *, transactions: Mapping[str, int]) -> TableRef:
+        """Append rows and record the sources' positions in one commit; return the new version."""
+        return self._write(ref, rows, "append", transactions, partition_by=None)
+
+    def append_partitioned(
+        self, ref: TableRef, rows: Rows, *, by: Sequence[str], transactions: Mapping[str, int]
+    ) -> TableRef:
+        return self._write(ref, rows, "append", transactions, partition_by=list(by))
+
+    def replace(
+        self, ref: TableRef, rows: Rows, *, transactions: Mapping[str, int] | None = None
+    ) -> TableRef:
+        """Replace the whole content in one commit; readers see the old version or the new."""
+        return self._write(ref, rows, "overwrite", transactions or {}, partition_by=None)
+
+    def replace_where(self, ref: TableRef, rows: Rows, *, predicate: str) -> TableRef:
+        """Replace only the rows that match a predicate, in one commit."""
+        from deltalake import write_deltalake
+
+        if not self.exists(ref):
+            return self.replace(ref, rows)
+        with _translated(ref):
+            write_deltalake(
+                ref.uri, rows, mode="overwrite", predicate=predicate, storage_options=self._options
+            )
+        return self.resolve(ref.at(None))
+
+    def files(self, ref: TableRef, cache: pathlib.Path) -> DataFiles:
+        """Fetch the data files of a pinned version that the cache lacks.
+
+        DuckDB then reads plain files, so its memory limit holds for the whole process.
+
+        Raises:
+            UserError: the table uses deletion vectors, which plain Parquet readers ignore.
+        """
+        table = self._open(ref)
+        if "deletionVectors" in (table.protocol().reader_features or []):
+            raise UserError(f"{ref}: uses deletion vectors; rewrite it with REORG ... PURGE first")
+        names = [uri.removeprefix(f"{ref.uri}/") for uri in table.file_uris()]
+        folder = cache / ref.bucket / ref.name
+        store = ObjectStore(self.settings)
+        for name in names:
+            if not (folder / name).exists():
+                store.get_file(Address(ref.bucket, f"{ref.name}/{name}"), folder / name)
+        schema = self.schema(ref)
+        by = table.metadata().partition_columns
+        kinds = {name: _duckdb_type(schema.field(name).type) for name in by}
+        return DataFiles(ref, tuple(folder / name for name in names), kinds, schema)
+
+    @property
+    def _options(self) -> dict[str, str]:
+        return self.settings.delta_options()
+
+    def _open(self, ref: TableRef) -> "DeltaTable":
+        from deltalake import DeltaTable
+        from deltalake.exceptions import TableNotFoundError
+
+        with _translated(ref):
+            try:
+                return DeltaTable(ref.uri, version=ref.version, storage_options=self._options)
+            except TableNotFoundError as error:
+                raise UserError(
+                    f"table {ref}: not found; is the step that writes it upstream of this one?"
+                ) from error
+
+    def _write(
+        self,
+        ref: TableRef,
+        rows: Rows,
+        mode: Literal["append", "overwrite"],
+        transactions: Mapping[str, int],
+        partition_by: list[str] | None,
+    ) -> TableRef:
+        from deltalake import CommitProperties, Transaction, write_deltalake
+
+        commit = CommitProperties(
+            app_transactions=[Transaction(app, version) for app, version in transactions.items()]
+        )
+        with _translated(ref):
+            write_deltalake(
+                ref.uri,
+                rows,
+                mode=mode,
+                partition_by=partition_by,
+                schema_mode="overwrite" if mode == "overwrite" else "merge",
+                storage_options=self._options,
+                commit_properties=commit,
+            )
+        return self.resolve(ref.at(None))
+
+
+def _duckdb_type(kind: "pa.DataType") -> str:
+    import pyarrow.types as is_
+
+    if is_.is_boolean(kind):
+        return "BOOLEAN"
+    if is_.is_integer(kind):
+        return "BIGINT"
+    if is_.is_floating(kind):
+        return "DOUBLE"
+    if is_.is_date(kind):
+        return "DATE"
+    if is_.is_timestamp(kind):
+        return "TIMESTAMPTZ" if kind.tz else "TIMESTAMP"
+    return "VARCHAR"
+
+
+class _translated:  # noqa: N801 - used as a context manager, reads as a verb
+    """Turn what deltalake raises into our errors."""
+
+    def __init__(self, ref: TableRef) -> None:
+        self._ref = ref
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        from deltalake.exceptions import DeltaError
+
+        if isinstance(error, OSError) or (
+            isinstance(error, DeltaError) and "object store" in str(error).lower()
+        ):
+            text = " ".join(str(error).split())[:300]
+            if any(word in text for word in ("InvalidAccessKeyId", "SignatureDoesNot", "403")):
+                raise UserError(
+                    f"table {self._ref}: the object store refused our credentials; "
+                    "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+                ) from error
+            raise InfrastructureError(f"table {self._ref}: {text}; run the step again") from error

@@ -1,0 +1,1 @@
+"""Check, clean, describe and split tables."""

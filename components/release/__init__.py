@@ -1,0 +1,1 @@
+"""Turn a model into a sealed release."""

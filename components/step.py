@@ -1,0 +1,105 @@
+"""What a face stands on: the environment, evidence, and exit codes.
+
+Usage, in the body of a component:
+
+    with step("validate") as here:
+        verdict = check(here.tables.files(ref, here.cache), contract)
+        here.record(verdict)
+"""
+
+import contextlib
+import os
+import pathlib
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from components.foundation import digests
+from components.foundation.audit import AuditLog
+from components.foundation.errors import FalajError
+from components.foundation.lineage import Lineage
+from components.foundation.storage import ObjectStore, Settings
+from components.foundation.tables import TableRef, Tables
+from components.foundation.verdict import Verdict
+
+
+@dataclass
+class Step:
+    """One run of one component, and what it leaves as evidence."""
+
+    name: str
+    environment: Mapping[str, str]
+    inputs: list[str] = field(default_factory=list)
+    outputs: list[str] = field(default_factory=list)
+
+    @cached_property
+    def settings(self) -> Settings:
+        return Settings.from_environment(self.environment)
+
+    @cached_property
+    def store(self) -> ObjectStore:
+        return ObjectStore(self.settings)
+
+    @cached_property
+    def tables(self) -> Tables:
+        return Tables(self.settings)
+
+    @property
+    def cache(self) -> pathlib.Path:
+        """A folder for immutable files; kept on a laptop, an emptyDir in a pod."""
+        default = pathlib.Path(tempfile.gettempdir()) / "falaj-cache"
+        return pathlib.Path(self.environment.get("FALAJ_CACHE", default))
+
+    @property
+    def run_id(self) -> str:
+        return self.environment.get("FALAJ_RUN_ID", "local")
+
+    def reads(self, *refs: str) -> TableRef:
+        """Parse and pin a table reference, and note it as an input of this step.
+
+        Several may be given; the last is returned.
+        """
+        for text in refs:
+            ref = self.tables.resolve(TableRef.parse(text))
+            self.inputs.append(str(ref))
+        return ref
+
+    def writes(self, thing: TableRef | str) -> str:
+        """Note a table, release or object as an output; return it as text."""
+        self.outputs.append(str(thing))
+        return str(thing)
+
+    def record(self, verdict: Verdict) -> Verdict:
+        """Put a verdict in the audit log and on the screen."""
+        AuditLog(self.store).append("verdict", verdict.subject, verdict.to_dict())
+        print(verdict)
+        return verdict
+
+    def describe(self, artifact: Any, **facts: Any) -> None:
+        """Say on an artifact what it is: digest, producer, and facts such as rows."""
+        path = pathlib.Path(artifact.path)
+        artifact.metadata["digest"] = str(digests.of_path(path)) if path.exists() else ""
+        artifact.metadata["producer"] = self.name
+        artifact.metadata.update(facts)
+
+
+@contextlib.contextmanager
+def step(name: str) -> Iterator[Step]:
+    """Run a component's body: lineage around it, our errors as exit codes.
+
+    Raises:
+        SystemExit: with the error's exit code, after its message went to standard error.
+    """
+    here = Step(name, os.environ)
+    try:
+        lineage = Lineage(here.store, run_id=here.run_id, job=name)
+        lineage.start()
+        with lineage.failing():
+            yield here
+        lineage.complete(inputs=here.inputs, outputs=here.outputs)
+    except FalajError as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        raise SystemExit(error.exit_code) from error

@@ -1,0 +1,1 @@
+"""Worked examples: copy a folder to begin a project."""

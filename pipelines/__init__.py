@@ -1,0 +1,1 @@
+"""Pipelines made of components, and the command line `falaj`."""

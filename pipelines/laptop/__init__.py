@@ -1,0 +1,1 @@
+"""What a laptop needs that a cluster has: an object store, a runner, serving."""

@@ -1,0 +1,52 @@
+"""What every test may stand on: a real S3 server, started once a session."""
+
+import pathlib
+import uuid
+from collections.abc import Iterator
+
+import pytest
+
+from components.foundation.storage import ObjectStore, Settings
+from components.foundation.tables import Tables
+from pipelines.laptop import seaweedfs
+
+BUCKETS = [
+    "falaj-raw",
+    "falaj-curated",
+    "falaj-quarantine",
+    "falaj-features",
+    "falaj-models",
+    "falaj-runs",
+    "falaj-evidence",
+]
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    with seaweedfs.running(tmp_path_factory.mktemp("s3"), buckets=BUCKETS) as settings:
+        yield settings
+
+
+@pytest.fixture
+def store(s3: Settings) -> ObjectStore:
+    return ObjectStore(s3)
+
+
+@pytest.fixture
+def tables(s3: Settings) -> Tables:
+    return Tables(s3)
+
+
+@pytest.fixture
+def unique() -> str:
+    """A name that no other test uses."""
+    return f"t{uuid.uuid4().hex[:10]}"
+
+
+@pytest.fixture
+def environment(s3: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
+    """The environment that a step sees on a laptop."""
+    for name, value in s3.environment().items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("FALAJ_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("FALAJ_RUN_ID", "test")
