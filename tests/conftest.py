@@ -2,7 +2,7 @@
 
 import pathlib
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -19,6 +19,27 @@ BUCKETS = [
     "falaj-runs",
     "falaj-evidence",
 ]
+
+GOLDENS = pathlib.Path(__file__).with_name("golden")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-goldens", action="store_true", help="write goldens, not compare")
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
+    """Hold text against tests/golden/<name>: `golden("overlays/smb.yaml", text)`."""
+
+    def compare(name: str, text: str) -> None:
+        path = GOLDENS / name
+        if request.config.getoption("--update-goldens"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        assert path.exists(), f"{path}: no such golden; run pytest with --update-goldens"
+        assert text == path.read_text(), f"{path} differs; if that is meant, --update-goldens"
+
+    return compare
 
 
 @pytest.fixture(scope="session")
