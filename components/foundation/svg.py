@@ -1,0 +1,329 @@
+"""Charts that need nothing: inline SVG, for pages made by `components.foundation.page`.
+
+No scripts, no network, readable in light and dark. Charts are HTML figures, so captions and
+legends wrap on a phone. Series differ by colour (Okabe and Ito's palette, safe for the
+colour-blind), by dash and by name. Every text given is escaped here.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from html import escape
+
+from components.foundation.page import number, page, table
+
+__all__ = ["Bar", "Mark", "Series", "bar_chart", "line_chart", "number", "page", "table"]
+
+_WIDTH, _HEIGHT = 480, 260  # user units; a phone shows them at about three quarters
+_LEFT, _RIGHT, _TOP, _BOTTOM = 58, 14, 22, 30
+_CHARACTER = 7.2  # width of a character at the font size of the axes
+_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#b4508a", "#a66f00", "#4a90c2")
+_DASHES = ("", "7 4", "2 3", "9 3 2 3", "4 4", "12 3")
+_MAX_POINTS = 60  # beyond this a line is drawn without its points
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One line: a value for each x; None and NaN are gaps; low and high draw a band."""
+
+    name: str
+    values: Sequence[float | None]
+    low: Sequence[float | None] = ()
+    high: Sequence[float | None] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A vertical line with a few words, e.g. where a canary was rolled back."""
+
+    x: float | str
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One horizontal bar, with an interval if low and high are given."""
+
+    label: str
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Scale:
+    """A linear map from data to user units."""
+
+    low: float
+    high: float
+    start: float
+    end: float
+
+    def __call__(self, value: float) -> float:
+        share = (value - self.low) / ((self.high - self.low) or 1)
+        return round(self.start + share * (self.end - self.start), 1)
+
+
+def line_chart(
+    series: Sequence[Series],
+    *,
+    title: str,
+    x: Sequence[float] | Sequence[str],
+    x_label: str = "",
+    y_label: str = "",
+    y_range: tuple[float, float] | None = None,
+    marks: Sequence[Mark] = (),
+) -> str:
+    """Draw lines over numbers or names, with interval bands and marked moments.
+
+    Args:
+        series: the lines; each has as many values as there are x.
+        title: the caption, also what a screen reader says.
+        x: numbers make a linear axis, texts are spread evenly.
+        x_label: what x counts, e.g. "requests".
+        y_label: what y counts, e.g. "errors, %".
+        y_range: fixed lower and upper end; by default the data decide.
+        marks: vertical lines.
+    """
+    ticks = _ticks(*(y_range or _extent(_every_value(series))))
+    across, down = _x_scale(x), _Scale(ticks[0], ticks[-1], _HEIGHT - _BOTTOM, _TOP)
+    places = [across(place) for place in _places(x)]
+    drawn = "".join(_line(one, i, places, down, x) for i, one in enumerate(series))
+    parts = (
+        _y_axis(ticks, down),
+        _x_axis(x, places, across),
+        _marks(marks, x, across),
+        drawn,
+        _axis_names(x_label, y_label),
+    )
+    legend = _legend([one.name for one in series]) if len(series) > 1 else ""
+    return _figure(title, "".join(parts), _HEIGHT + (14 if x_label else 0), legend)
+
+
+def bar_chart(
+    bars: Sequence[Bar], *, title: str, unit: str = "", marks: Sequence[Mark] = ()
+) -> str:
+    """Draw horizontal bars, each labelled above it, so that long names fit a phone.
+
+    Args:
+        bars: in the order shown.
+        title: the caption, also what a screen reader says.
+        unit: written after every value, e.g. "rows".
+        marks: vertical lines at a value, e.g. a threshold.
+    """
+    step = 40
+    ends = [v for bar in bars for v in (bar.value, bar.low, bar.high) if _finite(v)]
+    at = [float(mark.x) for mark in marks]
+    low, high = _extent([0.0, *(e for e in ends if e is not None), *at])
+    across = _Scale(min(low, 0), high, 2, _WIDTH - 90)
+    height = step * len(bars) + (20 if marks else 4)
+    lines = "".join(_vertical(across(float(m.x)), m.label, 14, height) for m in marks)
+    top = 18 if marks else 2
+    drawn = "".join(_bar(bar, across, top + step * i, unit) for i, bar in enumerate(bars))
+    return _figure(title, lines + drawn, max(height, step), "")
+
+
+def _figure(title: str, drawing: str, height: float, legend: str) -> str:
+    return (
+        f'<figure class="chart"><figcaption>{escape(title)}</figcaption>{legend}'
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height:g}" role="img" '
+        f'aria-label="{escape(title)}" font-family="system-ui, sans-serif" font-size="13" '
+        f'fill="currentColor">{drawing}</svg></figure>'
+    )
+
+
+def _legend(names: Sequence[str]) -> str:
+    entries = "".join(
+        f'<li><svg viewBox="0 0 28 12" width="28" height="12" aria-hidden="true">'
+        f"{_paint(i, _stroke(i, 'M1,6 L27,6'))}</svg> {escape(name)}</li>"
+        for i, name in enumerate(names)
+    )
+    return f'<ul class="legend">{entries}</ul>'
+
+
+def _paint(index: int, drawing: str) -> str:
+    """Colour a drawing by series; a page may restyle the classes, elsewhere the colour holds."""
+    colour = index % len(_COLOURS)
+    return f'<g class="c{colour}" color="{_COLOURS[colour]}">{drawing}</g>'
+
+
+def _stroke(index: int, path: str) -> str:
+    dash = _DASHES[index % len(_DASHES)]
+    style = f' stroke-dasharray="{dash}"' if dash else ""
+    return f'<path d="{path}" fill="none" stroke="currentColor" stroke-width="2.2"{style}/>'
+
+
+def _line(
+    one: Series,
+    index: int,
+    places: Sequence[float],
+    down: _Scale,
+    x: Sequence[float] | Sequence[str],
+) -> str:
+    runs = list(_runs(places, one.values, down))
+    path = " ".join("M" + " L".join(f"{a:g},{b:g}" for a, b in run) for run in runs)
+    dots = _dots(one, places, down, x) if len(places) <= _MAX_POINTS else ""
+    return _paint(index, _band(one, places, down) + (_stroke(index, path) if path else "") + dots)
+
+
+def _runs(
+    places: Sequence[float], values: Sequence[float | None], down: _Scale
+) -> Iterator[list[tuple[float, float]]]:
+    """Yield the stretches without gaps."""
+    run: list[tuple[float, float]] = []
+    for place, value in zip(places, values, strict=True):
+        if value is not None and math.isfinite(value):
+            run.append((place, down(value)))
+        elif run:
+            yield run
+            run = []
+    if run:
+        yield run
+
+
+def _band(one: Series, places: Sequence[float], down: _Scale) -> str:
+    known = [
+        (place, down(low), down(high))
+        for place, low, high in zip(places, one.low, one.high, strict=False)
+        if low is not None and high is not None and math.isfinite(low) and math.isfinite(high)
+    ]
+    if not known:
+        return ""
+    edge = [f"{p:g},{h:g}" for p, _, h in known] + [f"{p:g},{w:g}" for p, w, _ in reversed(known)]
+    return f'<polygon points="{" ".join(edge)}" fill="currentColor" opacity="0.18"/>'
+
+
+def _dots(
+    one: Series, places: Sequence[float], down: _Scale, x: Sequence[float] | Sequence[str]
+) -> str:
+    return "".join(
+        f'<circle cx="{place:g}" cy="{down(value):g}" r="3.2" fill="currentColor">'
+        f"<title>{escape(f'{one.name}, {label}: {number(value)}')}</title></circle>"
+        for place, value, label in zip(places, one.values, x, strict=True)
+        if value is not None and math.isfinite(value)
+    )
+
+
+def _bar(bar: Bar, across: _Scale, top: float, unit: str) -> str:
+    start, end = sorted((across(0), across(bar.value)))
+    text = f"{number(bar.value)} {unit}".strip()
+    interval = ""
+    if bar.low is not None and bar.high is not None:
+        text += f" [{number(bar.low)}, {number(bar.high)}]"
+        middle, low, high = top + 25, across(bar.low), across(bar.high)
+        interval = (
+            f'<path d="M{low:g},{middle:g} L{high:g},{middle:g} M{low:g},{middle - 5:g} v10 '
+            f'M{high:g},{middle - 5:g} v10" stroke="currentColor" stroke-width="1.5"/>'
+        )
+    block = (
+        f'<rect x="{start:g}" y="{top + 18:g}" width="{max(end - start, 1):g}" height="14" '
+        'fill="currentColor" rx="2"/>'
+    )
+    return (
+        f'<text x="2" y="{top + 12:g}">{escape(bar.label)}</text>'
+        f"{_paint(0, block)}{interval}"
+        f'<text x="{_WIDTH - 2}" y="{top + 12:g}" text-anchor="end">{escape(text)}</text>'
+    )
+
+
+def _y_axis(ticks: Sequence[float], down: _Scale) -> str:
+    return "".join(
+        f'<path d="M{_LEFT},{down(tick):g} H{_WIDTH - _RIGHT}" stroke="currentColor" '
+        f'opacity="0.18"/><text x="{_LEFT - 6}" y="{down(tick) + 4:g}" text-anchor="end">'
+        f"{_tick(tick, ticks)}</text>"
+        for tick in ticks
+    )
+
+
+def _x_axis(x: Sequence[float] | Sequence[str], places: Sequence[float], across: _Scale) -> str:
+    if _numeric(x):
+        ticks = [t for t in _ticks(across.low, across.high) if across.low <= t <= across.high]
+        shown = [(across(tick), _tick(tick, ticks)) for tick in ticks]
+    else:
+        longest = max((len(str(label)) for label in x), default=1) + 1
+        room = max(1, int((_WIDTH - _LEFT - _RIGHT) / (longest * _CHARACTER)))
+        every = math.ceil(len(x) / room)
+        shown = [(places[i], str(x[i])) for i in range(0, len(x), every)]
+    return "".join(
+        f'<text x="{place:g}" y="{_HEIGHT - _BOTTOM + 18}" text-anchor="middle">'
+        f"{escape(label)}</text>"
+        for place, label in shown
+    )
+
+
+def _axis_names(x_label: str, y_label: str) -> str:
+    across = (
+        f'<text x="{_WIDTH - _RIGHT}" y="{_HEIGHT + 6}" text-anchor="end" opacity="0.8">'
+        f"{escape(x_label)}</text>"
+        if x_label
+        else ""
+    )
+    up = f'<text x="2" y="12" opacity="0.8">{escape(y_label)}</text>' if y_label else ""
+    return across + up
+
+
+def _marks(marks: Sequence[Mark], x: Sequence[float] | Sequence[str], across: _Scale) -> str:
+    drawn = []
+    for i, mark in enumerate(marks):
+        place = float(mark.x) if _numeric(x) else float(list(map(str, x)).index(str(mark.x)))
+        drawn.append(
+            _vertical(across(place), mark.label, _TOP + 10 + 15 * (i % 3), _HEIGHT - _BOTTOM)
+        )
+    return "".join(drawn)
+
+
+def _vertical(place: float, label: str, top: float, bottom: float) -> str:
+    left = place < _WIDTH / 2
+    anchor, shift = ("start", 4) if left else ("end", -4)
+    return (
+        f'<path d="M{place:g},{top - 10:g} V{bottom:g}" stroke="currentColor" '
+        f'stroke-dasharray="3 3" opacity="0.6"/><text x="{place + shift:g}" y="{top:g}" '
+        f'text-anchor="{anchor}" font-size="12">{escape(label)}</text>'
+    )
+
+
+def _numeric(x: Sequence[float] | Sequence[str]) -> bool:
+    return all(isinstance(value, int | float) for value in x)
+
+
+def _places(x: Sequence[float] | Sequence[str]) -> list[float]:
+    return [float(v) for v in x] if _numeric(x) else [float(i) for i in range(len(x))]
+
+
+def _x_scale(x: Sequence[float] | Sequence[str]) -> _Scale:
+    places = _places(x) or [0.0]
+    inset = 6 if _numeric(x) else 24
+    return _Scale(min(places), max(places), _LEFT + inset, _WIDTH - _RIGHT - inset)
+
+
+def _every_value(series: Sequence[Series]) -> list[float]:
+    columns = (c for one in series for c in (one.values, one.low, one.high))
+    return [v for column in columns for v in column if v is not None and math.isfinite(v)]
+
+
+def _finite(value: float | None) -> bool:
+    return value is not None and math.isfinite(value)
+
+
+def _extent(values: Sequence[float]) -> tuple[float, float]:
+    """Return the ends of some values, never equal; (0, 1) when there are none."""
+    if not values:
+        return 0.0, 1.0
+    low, high = min(values), max(values)
+    if low == high:
+        return (low - abs(low) * 0.1, high + abs(high) * 0.1) if low else (0.0, 1.0)
+    return low, high
+
+
+def _ticks(low: float, high: float, *, wanted: int = 5) -> list[float]:
+    """Return round numbers that enclose a range: steps of 1, 2 or 5 times a power of ten."""
+    raw = (high - low) / wanted or 1.0
+    power = 10.0 ** math.floor(math.log10(raw))
+    step = next(power * f for f in (1, 2, 5, 10) if power * f >= raw * 0.999)
+    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    return [round(i * step, 12) for i in range(first, last + 1)]
+
+
+def _tick(value: float, ticks: Sequence[float]) -> str:
+    step = ticks[1] - ticks[0] if len(ticks) > 1 else 1.0
+    return f"{value:,.{max(0, -math.floor(math.log10(step) + 1e-9))}f}"
