@@ -1,0 +1,1 @@
+"""The worked example: late arrivals of flights from New York."""
