@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from html import escape
 
 _UNKNOWN = "\N{EN DASH}"
+_RIGHT = ' class="n"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +21,12 @@ class Html:
 
 def table(headers: Sequence[str], rows: Iterable[Sequence[object]], *, caption: str = "") -> str:
     """Make a table that scrolls by itself; numbers get separators and stand to the right."""
-    head = "".join(f"<th scope=col>{escape(name)}</th>" for name in headers)
+    rows = list(rows)
+    counts = [any(_counts(row[i]) for row in rows) for i in range(len(headers))]
+    head = "".join(
+        f'<th scope="col"{_RIGHT if right else ""}>{escape(name)}</th>'
+        for name, right in zip(headers, counts, strict=True)
+    )
     body = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in rows)
     title = f"<caption>{escape(caption)}</caption>" if caption else ""
     return (
@@ -67,8 +73,12 @@ def page(title: str, body: str) -> str:
     )
 
 
+def _counts(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 def _cell(value: object) -> str:
-    if isinstance(value, int | float) and not isinstance(value, bool):
+    if _counts(value):
         return f'<td class="n">{number(value)}</td>'
     if isinstance(value, Html):
         return f"<td>{value.text}</td>"

@@ -115,7 +115,7 @@ def bar_chart(
     ends = [v for bar in bars for v in (bar.value, bar.low, bar.high) if _finite(v)]
     at = [float(mark.x) for mark in marks]
     low, high = _extent([0.0, *(e for e in ends if e is not None), *at])
-    across = _Scale(min(low, 0), high, 2, _WIDTH - 90)
+    across = _Scale(min(low, 0), high, 2, _WIDTH - 4)
     height = step * len(bars) + (20 if marks else 4)
     lines = "".join(_vertical(across(float(m.x)), m.label, 14, height) for m in marks)
     top = 18 if marks else 2
@@ -292,7 +292,7 @@ def _places(x: Sequence[float] | Sequence[str]) -> list[float]:
 
 def _x_scale(x: Sequence[float] | Sequence[str]) -> _Scale:
     places = _places(x) or [0.0]
-    inset = 6 if _numeric(x) else 24
+    inset = 6 if _numeric(x) else 30
     return _Scale(min(places), max(places), _LEFT + inset, _WIDTH - _RIGHT - inset)
 
 

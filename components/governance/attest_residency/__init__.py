@@ -1,0 +1,1 @@
+"""Judge where a site keeps its bytes."""

@@ -1,0 +1,214 @@
+"""Judge whether a site keeps its bytes where its profile demands (protocol 4.6).
+
+What can be looked up is looked up in the registry; what only a person can know, such as
+where a laptop stands, is declared and marked as declared; the rest is named as unattested.
+"""
+
+import pathlib
+import urllib.parse
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from components.foundation import residency
+from components.foundation.errors import UserError
+from components.foundation.residency import UAE
+from components.foundation.site import EMBEDDED, Site
+from components.foundation.verdict import Decision, Verdict
+
+_CLOUDS = {
+    "amazonaws.com": "aws",
+    "aliyuncs.com": "alibaba",
+    "googleapis.com": "google",
+    "windows.net": "azure",
+    "oraclecloud.com": "oracle",
+    "oraclecloud26.com": "oracle",
+    "oraclecloud29.com": "oracle",
+    "myhuaweicloud.com": "huawei",
+}
+_REGIONLESS = {"azure"}  # a blob host carries the account's name, never the region
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is abroad or unknown: the field, what it says, and the way out."""
+
+    field: str
+    value: str
+    country: str  # ISO 3166, or "unknown"
+    problem: str
+    way_out: str
+
+    def __str__(self) -> str:
+        return f"{self.field} = {self.value!r}: {self.problem}; {self.way_out}"
+
+
+def attest(site: Site) -> Verdict:
+    """Judge one site; the verdict's evidence says what was looked up and what declared."""
+    found = [*_where(site), *_endpoint(site)]
+    regime = residency.regimes()[site.residency.profile]
+    evidence: dict[str, Any] = {
+        "profile": str(site.residency.profile),
+        "legal_basis": regime.basis,
+        "legal_status": f"{regime.status}: {regime.source}",
+        "findings": [asdict(one) for one in found],
+        **_facts(site),
+    }
+    decision, reason = _decide(site, found, str(regime))
+    basis = site.residency.basis
+    if found and basis and decision is Decision.ACCEPT:
+        evidence["transfer_basis"] = basis.model_dump()
+    return Verdict(f"residency {site.name}", decision, reason, evidence, str(site.digest()))
+
+
+def check(path: pathlib.Path) -> list[Verdict]:
+    """Judge a site file, or every site file of a folder."""
+    files = sorted(path.glob("*.yaml")) if path.is_dir() else [path]
+    if not files:
+        raise UserError(f"{path}: no .yaml files; name a site file such as sites/laptop.yaml")
+    return [attest(Site.load(file)) for file in files]
+
+
+def _decide(site: Site, found: list[Finding], law: str) -> tuple[Decision, str]:
+    profile, basis = site.residency.profile, site.residency.basis
+    if not found:
+        how = "declared" if _declared(site) else "by the registry of regions"
+        return Decision.ACCEPT, f"data stay in {UAE} ({how}), as profile {profile} asks"
+    first = f"{found[0]}{f' (and {len(found) - 1} more)' if len(found) > 1 else ''}"
+    if profile.hard_local:
+        return Decision.REFUSE, f"{first}. Profile {profile} allows the UAE only; {law}"
+    if basis is None:
+        return (
+            Decision.REFUSE,
+            f"{first}, or record a transfer basis in residency.basis. "
+            f"Profile {profile} asks for one; {law}",
+        )
+    return (
+        Decision.ACCEPT,
+        f"{found[0].field} is outside the UAE ({found[0].country}), on the recorded "
+        f"basis {basis.id} ({basis.article}), which nobody here has checked",
+    )
+
+
+def _declared(site: Site) -> bool:
+    return site.kind == "laptop" or site.object_store.provider == residency.ON_PREMISES
+
+
+def _where(site: Site) -> Iterator[Finding]:
+    store = site.object_store
+    entry = residency.locate(store.provider, store.region)
+    if store.provider == residency.ON_PREMISES:
+        yield from _declaration(site)
+    elif entry is None:
+        yield Finding(
+            "object_store.region",
+            f"{store.provider} {store.region}",
+            "unknown",
+            "the registry of regions does not know this place" + _twin_note(site),
+            f"use a region in the UAE: {', '.join(_at_home(store.provider)) or 'none there'}",
+        )
+    elif entry.country != UAE:
+        yield Finding(
+            "object_store.region",
+            f"{store.provider} {store.region}",
+            entry.country,
+            f"{entry}{_twin_note(site)}",
+            f"use a region in the UAE: {', '.join(_at_home(store.provider)) or 'none there'}",
+        )
+
+
+def _declaration(site: Site) -> Iterator[Finding]:
+    country = site.residency.country
+    if country is None:
+        yield Finding(
+            "residency.country",
+            "",
+            "unknown",
+            "hardware of your own stands where you say, and the site does not say",
+            "declare residency.country, e.g. AE",
+        )
+    elif country != UAE:
+        yield Finding(
+            "residency.country",
+            country,
+            country,
+            f"the site declares that it stands in {country}",
+            "move the data to the UAE",
+        )
+
+
+def _twin_note(site: Site) -> str:
+    others = residency.twins(site.object_store.provider, site.object_store.region)
+    return f"; beware of the twin name: {others[0]}" if others else ""
+
+
+def _at_home(provider: str) -> list[str]:
+    return [
+        name
+        for (who, name), entry in residency.registry().items()
+        if who == provider and entry.country == UAE
+    ]
+
+
+def _endpoint(site: Site) -> Iterator[Finding]:
+    """Hold the host of the object store against the declared provider and region."""
+    store = site.object_store
+    host = (urllib.parse.urlsplit(store.endpoint).hostname or "").rstrip(".")
+    cloud = _cloud(host)
+    if store.endpoint == EMBEDDED or (cloud is None and store.provider == residency.ON_PREMISES):
+        return
+    if cloud is None:
+        yield from _private(host, store.provider)
+    elif cloud != store.provider:
+        yield _host(host, f"the host belongs to {cloud}, the site declares {store.provider}")
+    elif cloud not in _REGIONLESS and not _names(host, store.region):
+        yield _host(
+            host, f"the host does not name {store.region}: it is global or another region's"
+        )
+    elif "accelerate" in host:
+        yield _host(host, "accelerated transfer enters the provider's network anywhere")
+
+
+def _private(host: str, provider: str) -> Iterator[Finding]:
+    """A cloud's region cannot vouch for a host that is not the cloud's."""
+    yield _host(host, f"the host is not one of {provider}'s, so its region says nothing about it")
+
+
+def _host(host: str, problem: str) -> Finding:
+    return Finding(
+        "object_store.endpoint",
+        host,
+        "unknown",
+        problem,
+        "use the provider's regional address, or declare the provider that runs the host",
+    )
+
+
+def _names(host: str, region: str) -> bool:
+    """Say whether a label of the host is the region, or ends in it as `oss-me-east-1` does."""
+    return any(label == region or label.endswith(f"-{region}") for label in host.split("."))
+
+
+def _cloud(host: str) -> str | None:
+    ends = (name for end, name in _CLOUDS.items() if host == end or host.endswith(f".{end}"))
+    return next(ends, None)
+
+
+def _facts(site: Site) -> dict[str, Any]:
+    """Say what was looked up, what was declared, and what nobody attests."""
+    store = site.object_store
+    entry = residency.locate(store.provider, store.region)
+    looked_up = [f"{entry}; source: {entry.source}, {entry.checked}"] if entry else []
+    declared = [f"{site.kind} in {site.residency.country or 'no country'}"]
+    hosts = {"object_store.endpoint": store.endpoint} if store.provider in _REGIONLESS else {}
+    addresses = {**hosts, "metrics": site.metrics, "kubernetes": site.kubernetes, "keys": site.keys}
+    sinks = {f"alerts.{i}": alert.url for i, alert in enumerate(site.alerts)}
+    return {
+        "looked_up": looked_up,
+        "declared": declared if _declared(site) else [],
+        "not_attested": [
+            f"{name}: {value}"
+            for name, value in {**addresses, **sinks}.items()
+            if value != EMBEDDED
+        ],
+    }

@@ -1,0 +1,38 @@
+"""Judge whether a site keeps its bytes in the country that its profile demands.
+
+Reads: the text of a site file; nothing is looked up on the network.
+Writes: a verdict, also in the audit log.
+Needs: the object store of the evidence.
+Fails when: the site file is wrong (exit 2). A site abroad is a verdict, not a failure.
+"""
+
+from typing import NamedTuple
+
+from kfp import dsl
+
+from components.face import component
+
+
+@component("data")
+def attest_residency(
+    site: str,
+    report: dsl.Output[dsl.HTML],
+) -> NamedTuple("Outputs", [("verdict", dict), ("decision", str)]):
+    """Judge where a site keeps its bytes.
+
+    Args:
+        site: text of the site file (YAML); secrets have no place in it.
+        report: what was looked up, what was declared, and what nobody attests.
+
+    Returns:
+        The verdict, and its decision: "accept" or "refuse".
+    """
+    from components.foundation.site import Site
+    from components.governance.attest_residency import attestation, page
+    from components.step import step
+
+    with step("attest_residency") as here:
+        verdict = here.record(attestation.attest(Site.parse(site)))
+        page.write(verdict, report.path)
+        here.describe(report, decision=str(verdict.decision))
+        return (verdict.to_dict(), str(verdict.decision))

@@ -1,0 +1,37 @@
+"""Show a residency verdict as a page for the dashboard."""
+
+import pathlib
+from html import escape
+
+from components.foundation.page import badge, page, table
+from components.foundation.verdict import Verdict
+
+
+def write(verdict: Verdict, path: str) -> None:
+    target = pathlib.Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(render(verdict), encoding="utf-8")
+
+
+def render(verdict: Verdict) -> str:
+    facts = verdict.evidence
+    return page(
+        verdict.subject.capitalize(),
+        f"<p>{badge(str(verdict.decision), good=verdict.passes)} {escape(verdict.reason)}</p>"
+        f'<p class="soft">{escape(facts["legal_basis"])}: {escape(facts["legal_status"])}</p>'
+        + table(["How we know", "What"], _known(verdict))
+        + table(
+            ["Field", "Value", "Country", "Problem", "Way out"],
+            [list(finding.values()) for finding in facts["findings"]],
+            caption="Findings",
+        ),
+    )
+
+
+def _known(verdict: Verdict) -> list[list[str]]:
+    names = {
+        "looked_up": "in the registry",
+        "declared": "declared",
+        "not_attested": "not attested",
+    }
+    return [[names[key], text] for key in names for text in verdict.evidence[key]]
