@@ -8,6 +8,7 @@ Usage, in the body of a component:
 """
 
 import contextlib
+import json
 import os
 import pathlib
 import sys
@@ -19,8 +20,9 @@ from typing import Any
 
 from components.foundation import digests
 from components.foundation.audit import AuditLog
-from components.foundation.errors import FalajError
+from components.foundation.errors import FalajError, UserError
 from components.foundation.lineage import Lineage
+from components.foundation.sealing.keys import KeyRing
 from components.foundation.storage import ObjectStore, Settings
 from components.foundation.tables import TableRef, Tables
 from components.foundation.verdict import Verdict
@@ -46,6 +48,17 @@ class Step:
     @cached_property
     def tables(self) -> Tables:
         return Tables(self.settings)
+
+    @cached_property
+    def keys(self) -> KeyRing:
+        """The site's key ring, which seals and opens releases."""
+        folder = self.environment.get("FALAJ_KEYS")
+        if not folder:
+            raise UserError(
+                "FALAJ_KEYS is not set; it names the folder of the key ring, which a site file or "
+                "a mounted Secret has to give"
+            )
+        return KeyRing.load(pathlib.Path(folder))
 
     @property
     def cache(self) -> pathlib.Path:
@@ -102,4 +115,13 @@ def step(name: str) -> Iterator[Step]:
         lineage.complete(inputs=here.inputs, outputs=here.outputs)
     except FalajError as error:
         print(f"{name}: {error}", file=sys.stderr)
+        _leave_termination_message(here, error)
         raise SystemExit(error.exit_code) from error
+
+
+def _leave_termination_message(here: Step, error: FalajError) -> None:
+    """Say why where the runner looks, as a pod does in its termination log."""
+    path = here.environment.get("FALAJ_TERMINATION_LOG")
+    if path:
+        said = {"step": here.name, "exit_code": error.exit_code, "message": str(error)}
+        pathlib.Path(path).write_text(json.dumps(said))

@@ -61,5 +61,5 @@ class Lineage:
 
 
 def _dataset(name: str) -> dict[str, Any]:
-    bucket, _, path = name.removeprefix("s3://").partition("/")
+    bucket, _, path = name.removeprefix("sealed+").removeprefix("s3://").partition("/")
     return {"namespace": f"s3://{bucket}", "name": path}

@@ -11,7 +11,7 @@ import urllib.parse
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, BinaryIO, Protocol, Self, cast
 
 from components.foundation.errors import FalajError, InfrastructureError, Refused, UserError
 
@@ -21,6 +21,12 @@ if TYPE_CHECKING:
 
 _DENIED = {"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch"}
 _MISSING = {"NoSuchKey", "NoSuchBucket", "NoSuchObject"}
+
+
+class Reader(Protocol):
+    """What can be read a piece at a time."""
+
+    def read(self, size: int, /) -> bytes: ...
 
 
 class NotFound(UserError):
@@ -126,6 +132,34 @@ class ObjectStore:
     def put_file(self, address: Address, path: pathlib.Path) -> None:
         with _translated(address):
             self._minio.fput_object(address.bucket, address.key, str(path))
+
+    def get_bounded(self, address: Address, *, limit: int) -> bytes:
+        """Read an object that others may have written; raises Refused if it is larger."""
+        with self.reading(address) as source:
+            data = bytearray()
+            while piece := source.read(limit + 1 - len(data)):
+                data += piece
+        if len(data) > limit:
+            raise Refused(f"{address}: more than {limit} bytes; this is not the object it claims")
+        return bytes(data)
+
+    @contextlib.contextmanager
+    def reading(self, address: Address) -> Iterator[Reader]:
+        """Open an object to read it piece by piece, in bounded memory."""
+        with _translated(address):
+            response = self._minio.get_object(address.bucket, address.key)
+            try:
+                yield response
+            finally:
+                response.close()
+                response.release_conn()
+
+    def put_stream(self, address: Address, source: Reader, *, size: int) -> None:
+        """Upload exactly `size` bytes in bounded memory; the object appears whole or not at all."""
+        with _translated(address):
+            # minio asks for a BinaryIO and calls nothing but its read().
+            stream = cast("BinaryIO", source)
+            self._minio.put_object(address.bucket, address.key, stream, size)
 
     def exists(self, address: Address) -> bool:
         try:

@@ -1,0 +1,1 @@
+"""Sealed releases: signed, encrypted, written once; and the channels that point at them."""

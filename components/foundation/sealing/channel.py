@@ -1,0 +1,167 @@
+"""Channels: signed pointers to a model's release, moved by compare-and-swap.
+
+    s3://falaj-models/MODEL/channel/CHANNEL
+
+A pointer carries its history and a serial that only grows. Pointing where the channel
+already points changes nothing.
+"""
+
+import dataclasses
+import json
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+from components.foundation import digests, verdict
+from components.foundation.errors import Refused, UserError
+from components.foundation.sealing import envelope
+from components.foundation.sealing import release as releases
+from components.foundation.sealing.keys import KeyRing
+from components.foundation.sealing.uri import BUCKET, ReleaseUri, checked_name
+from components.foundation.storage import Address, Conflict, NotFound, ObjectStore
+
+CHAMPION = "champion"
+_KIND = "application/vnd.falaj.channel+json"
+_HISTORY = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One place the channel pointed at; `content` is the release's digest."""
+
+    serial: int
+    uri: str
+    content: str
+    reason: str
+    time: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pointer:
+    """Where a channel points; `history` is newest first and includes the present."""
+
+    model: str
+    channel: str
+    history: tuple[Move, ...]
+
+    @property
+    def uri(self) -> str:
+        return self.history[0].uri
+
+    @property
+    def serial(self) -> int:
+        return self.history[0].serial
+
+    @property
+    def reason(self) -> str:
+        return self.history[0].reason
+
+    @property
+    def version(self) -> str:
+        return ReleaseUri.parse(self.uri).version
+
+    @property
+    def previous(self) -> str | None:
+        """The release that the channel pointed at before, for a way back."""
+        return self.history[1].uri if len(self.history) > 1 else None
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, value: dict[str, Any]) -> Self:
+        return cls(
+            value["model"], value["channel"], tuple(Move(**move) for move in value["history"])
+        )
+
+
+def current(
+    model: str, *, store: ObjectStore, keys: KeyRing, channel: str = CHAMPION
+) -> Pointer | None:
+    """Return where a channel points, or None when it was never set.
+
+    Raises:
+        Refused: the pointer is not signed by us or belongs to another model or channel.
+    """
+    found = _read(model, channel, store, keys)
+    return found[0] if found else None
+
+
+def move(
+    model: str,
+    to_uri: str,
+    *,
+    store: ObjectStore,
+    keys: KeyRing,
+    channel: str = CHAMPION,
+    reason: str,
+) -> Pointer:
+    """Point a channel at a release of its model.
+
+    Raises:
+        Conflict: somebody else moved it meanwhile; look again before you decide again.
+        Refused: the release is not signed by us.
+        UserError: the release is of another model.
+    """
+    location = ReleaseUri.parse(to_uri)
+    if location.model != model:
+        raise UserError(f"channel {model}/{channel}: {to_uri} is a release of {location.model}")
+    target = releases.read(location, store=store, keys=keys)
+    found = _read(model, channel, store, keys)
+    before, etag = found or (Pointer(model, channel, ()), None)
+    if before.history and before.uri == to_uri:
+        return before
+    serial = before.serial + 1 if before.history else 1
+    content = str(target.statement.content)
+    step = Move(serial, to_uri, content, reason, verdict.now())
+    after = dataclasses.replace(before, history=(step, *before.history)[:_HISTORY])
+    _write(after, etag, store, keys)
+    return after
+
+
+def _address(model: str, channel: str) -> Address:
+    return Address(BUCKET, f"{checked_name(model)}/channel/{checked_name(channel, 'channel')}")
+
+
+def _read(
+    model: str, channel: str, store: ObjectStore, keys: KeyRing
+) -> tuple[Pointer, str] | None:
+    address = _address(model, channel)
+    try:
+        signed, etag = store.get_with_etag(address)
+    except NotFound:
+        return None
+    where = f"channel {address}"
+    payload = envelope.open_signed(signed, kind=_KIND, keys=keys, where=where)
+    pointer = _decode(payload, where)
+    if (pointer.model, pointer.channel) != (model, channel):
+        raise Refused(
+            f"{where}: was signed for {pointer.model}/{pointer.channel}; a channel cannot be copied"
+        )
+    return pointer, etag
+
+
+def _decode(payload: bytes, where: str) -> Pointer:
+    try:
+        pointer = Pointer.from_dict(json.loads(payload))
+        serials = [step.serial for step in pointer.history]
+        if not serials or serials != list(range(serials[0], serials[0] - len(serials), -1)):
+            raise ValueError(f"serials {serials[:5]} do not follow each other")
+    except (ValueError, KeyError, TypeError) as error:
+        raise Refused(f"{where}: is signed, but no channel of this format: {error}") from error
+    return pointer
+
+
+def _write(pointer: Pointer, etag: str | None, store: ObjectStore, keys: KeyRing) -> None:
+    address = _address(pointer.model, pointer.channel)
+    payload = digests.canonical_json(pointer.to_dict())
+    signed = envelope.sign(payload, kind=_KIND, keys=keys)
+    try:
+        if etag is None:
+            store.create(address, signed)
+        else:
+            store.swap(address, signed, etag=etag)
+    except Conflict as error:
+        raise Conflict(
+            f"channel {address}: somebody else moved it meanwhile; look where it points now, "
+            "then decide again"
+        ) from error

@@ -1,0 +1,68 @@
+"""Signed JSON: DSSE envelopes (https://github.com/secure-systems-lab/dsse)."""
+
+import base64
+import binascii
+import json
+
+from components.foundation import digests
+from components.foundation.errors import Refused
+from components.foundation.sealing.keys import KeyRing
+
+MAX_BYTES = 4 << 20
+
+
+def sign(payload: bytes, *, kind: str, keys: KeyRing) -> bytes:
+    """Wrap a payload and our signature over it and its kind."""
+    signature = {
+        "keyid": keys.signer_id,
+        "sig": _text(keys.sign(_message(kind, payload))),
+    }
+    return digests.canonical_json(
+        {"payloadType": kind, "payload": _text(payload), "signatures": [signature]}
+    )
+
+
+def open_signed(data: bytes, *, kind: str, keys: KeyRing, where: str) -> bytes:
+    """Return the payload, of which no byte is interpreted before the signature holds.
+
+    Raises:
+        Refused: it is no envelope, of another kind, or not signed by the ring's signer.
+    """
+    got, payload, signatures = _parse(data, where)
+    if got != kind:
+        raise Refused(
+            f"{where}: holds {got!r}, expected {kind!r}; this is not the object it claims"
+        )
+    message = _message(kind, payload)
+    if not any(keys.verifies(message, signature) for signature in signatures):
+        raise Refused(
+            f"{where}: not signed by our signer {keys.signer_id[:16]}; it was changed, or made by "
+            "somebody else: seal it again, or use the ring of whoever signed it"
+        )
+    return payload
+
+
+def _message(kind: str, payload: bytes) -> bytes:
+    """Return what is signed: DSSE's pre-authentication encoding."""
+    name = kind.encode()
+    return b"DSSEv1 %d %b %d %b" % (len(name), name, len(payload), payload)
+
+
+def _parse(data: bytes, where: str) -> tuple[str, bytes, list[bytes]]:
+    try:
+        value = json.loads(data)
+        signatures = [_bytes(entry["sig"]) for entry in value["signatures"]]
+        return str(value["payloadType"]), _bytes(value["payload"]), signatures
+    except (ValueError, KeyError, TypeError, RecursionError, binascii.Error):
+        raise Refused(
+            f"{where}: is not a signed envelope; unsigned releases and plaintext are refused, "
+            "seal the model instead"
+        ) from None
+
+
+def _text(data: bytes) -> str:
+    return base64.standard_b64encode(data).decode()
+
+
+def _bytes(text: str) -> bytes:
+    return base64.b64decode(text, validate=True)

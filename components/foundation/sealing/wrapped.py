@@ -1,0 +1,85 @@
+"""The release key, wrapped for those who may open the release (`keys.json`)."""
+
+import base64
+import binascii
+import json
+import secrets
+
+from components.foundation import digests
+from components.foundation.digests import Digest
+from components.foundation.errors import Refused
+from components.foundation.sealing.keys import KeyRing, WrappedKey
+from components.foundation.storage import Address, Conflict, NotFound, ObjectStore
+
+_FORMAT = 1
+_MAX_BYTES = 1 << 20
+
+
+def address(release: Address) -> Address:
+    return release / "keys.json"
+
+
+def get_or_create(release: Address, content: Digest, *, store: ObjectStore, keys: KeyRing) -> bytes:
+    """Return the release's key, or make it; of racing sealers all use the first one's."""
+    try:
+        return get(release, content, store=store, keys=keys)
+    except NotFound:
+        key = secrets.token_bytes(32)
+    try:
+        store.create(address(release), _encode(keys.wrap(key, context=_context(content))))
+    except Conflict:
+        return get(release, content, store=store, keys=keys)
+    return key
+
+
+def get(release: Address, content: Digest, *, store: ObjectStore, keys: KeyRing) -> bytes:
+    """Unwrap the release's key.
+
+    Raises:
+        NotFound: there is no wrapped key.
+        Refused: none was wrapped for this ring, or it was wrapped for another content.
+    """
+    where = address(release)
+    entries = _decode(store.get_bounded(where, limit=_MAX_BYTES), where)
+    for entry in entries:
+        if entry.recipient == keys.recipient_id:
+            return keys.unwrap(entry, context=_context(content), where=str(where))
+    known = ", ".join(entry.recipient for entry in entries)
+    raise Refused(
+        f"{where}: the release key is wrapped for {known or 'nobody'}, our wrapping key is "
+        f"{keys.recipient_id}; use the key ring it was sealed with"
+    )
+
+
+def _context(content: Digest) -> bytes:
+    return b"falaj release key 1\x00" + str(content).encode()
+
+
+def _encode(*entries: WrappedKey) -> bytes:
+    keys = [
+        {"recipient": e.recipient, "nonce": _text(e.nonce), "key": _text(e.key)} for e in entries
+    ]
+    return digests.canonical_json({"format": _FORMAT, "algorithm": "A256GCM", "keys": keys})
+
+
+def _decode(data: bytes, where: Address) -> list[WrappedKey]:
+    try:
+        value = json.loads(data)
+        if (value["format"], value["algorithm"]) != (_FORMAT, "A256GCM"):
+            raise ValueError("another format")
+        return [
+            WrappedKey(str(e["recipient"]), _bytes(e["nonce"]), _bytes(e["key"]))
+            for e in value["keys"]
+        ]
+    except (ValueError, KeyError, TypeError, RecursionError, binascii.Error):
+        raise Refused(
+            f"{where}: holds no wrapped keys of format {_FORMAT}; restore the object"
+        ) from None
+
+
+def _text(data: bytes) -> str:
+    return base64.standard_b64encode(data).decode()
+
+
+def _bytes(text: str) -> bytes:
+    return base64.b64decode(text, validate=True)
