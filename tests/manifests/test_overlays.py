@@ -1,0 +1,179 @@
+"""What every overlay must hold: full equality with its golden, valid objects, safe ones."""
+
+import re
+import urllib.parse
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import yaml
+
+from tests.manifests.schemas import Schemas
+
+Thing = dict[str, Any]
+PROFILES = {"health", "cbuae", "gov", "pdpl", "difc", "adgm"}
+DIGEST = re.compile(r".+@sha256:[0-9a-f]{64}")
+DANGEROUS = {"*", "escalate", "bind", "impersonate", "deletecollection"}
+
+
+def test_builds_what_the_golden_says(
+    overlay: str, text: str, golden: Callable[[str, str], None]
+) -> None:
+    golden(f"overlays/{overlay}.yaml", text)
+
+
+def test_every_object_is_valid(things: list[Thing], known: Schemas) -> None:
+    wrong = {_title(thing): errors for thing in things if (errors := known.errors(thing))}
+
+    assert wrong == {}
+
+
+def test_every_image_is_a_digest(things: list[Thing]) -> None:
+    images = [container["image"] for container in _containers(things)]
+
+    assert images
+    assert [image for image in images if not DIGEST.fullmatch(image)] == []
+
+
+def test_every_container_is_restricted(things: list[Thing]) -> None:
+    for container in _containers(things):
+        assert container["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+            "readOnlyRootFilesystem": True,
+            "runAsNonRoot": True,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        }, container["name"]
+
+
+def test_every_container_has_limits_and_a_place_for_temporary_files(things: list[Thing]) -> None:
+    for container in _containers(things):
+        assert set(container["resources"]["limits"]) == {"cpu", "memory"}
+        assert "/tmp" in {mount["mountPath"] for mount in container["volumeMounts"]}  # noqa: S108
+
+
+def test_every_mount_has_its_volume_in_the_runtime(things: list[Thing]) -> None:
+    runtime = _one(things, "ClusterServingRuntime", "falaj-onnx")
+    volumes = {volume["name"] for volume in runtime["spec"]["volumes"]}
+
+    mounts = {mount["name"] for container in _containers(things) for mount in _mounts(container)}
+
+    assert mounts == volumes
+
+
+def test_only_the_opener_sees_the_keys(things: list[Thing]) -> None:
+    sees = {c["name"] for c in _containers(things) for m in _mounts(c) if "keys" in m["name"]}
+
+    assert sees == {"storage-initializer"}
+
+
+def test_no_rule_is_dangerous(things: list[Thing]) -> None:
+    for rule in _rules(things):
+        assert not DANGEROUS.intersection(rule["verbs"] + rule["resources"] + rule["apiGroups"])
+
+
+def test_secrets_are_read_one_by_one_by_name(things: list[Thing]) -> None:
+    secret_rules = [rule for rule in _rules(things) if "secrets" in rule["resources"]]
+
+    assert secret_rules
+    for rule in secret_rules:
+        assert (rule["verbs"], rule["resources"]) == (["get"], ["secrets"])
+        assert rule["resourceNames"]
+
+
+def test_holds_no_secret(things: list[Thing]) -> None:
+    assert [_title(thing) for thing in things if thing["kind"] == "Secret"] == []
+
+
+def test_every_namespace_says_its_residency_profile(things: list[Thing]) -> None:
+    namespaces = [thing for thing in things if thing["kind"] == "Namespace"]
+
+    assert namespaces
+    for namespace in namespaces:
+        assert namespace["metadata"]["labels"]["falaj.example/residency"] in PROFILES
+
+
+def test_every_namespace_in_use_is_one_of_ours(things: list[Thing]) -> None:
+    ours = {thing["metadata"]["name"] for thing in things if thing["kind"] == "Namespace"}
+
+    used = {thing["metadata"].get("namespace") for thing in things} - {None}
+
+    assert used == ours
+
+
+def test_every_object_is_labelled_as_ours(things: list[Thing]) -> None:
+    for thing in things:
+        labels = thing["metadata"].get("labels", {})
+        assert labels.get("app.kubernetes.io/part-of") == "falaj", _title(thing)
+
+
+def test_the_site_and_the_namespace_agree_on_residency(things: list[Thing]) -> None:
+    site = _one(things, "ConfigMap", "falaj-site")["data"]
+
+    namespace = _one(things, "Namespace", site["FALAJ_NAMESPACE"])
+
+    assert namespace["metadata"]["labels"]["falaj.example/residency"] == site["FALAJ_RESIDENCY"]
+
+
+def test_the_launcher_writes_to_the_same_store_as_the_steps(things: list[Thing]) -> None:
+    site = _one(things, "ConfigMap", "falaj-site")["data"]
+    store = urllib.parse.urlsplit(site["AWS_ENDPOINT_URL"])
+
+    s3 = _providers(things)["s3"]["default"]
+
+    assert s3["endpoint"] == store.netloc
+    assert s3["disableSSL"] == (store.scheme == "http")
+    assert s3["region"] == site["AWS_REGION"]
+
+
+def test_the_pipeline_root_has_no_query_string(things: list[Thing]) -> None:
+    launcher = _one(things, "ConfigMap", "kfp-launcher")["data"]
+
+    assert re.fullmatch(r"s3://falaj-runs/[\w/-]+", launcher["defaultPipelineRoot"])
+
+
+def test_the_launcher_may_read_the_secret_it_names(things: list[Thing]) -> None:
+    secret = _providers(things)["s3"]["default"]["credentials"]["secretRef"]["secretName"]
+
+    allowed = {name for rule in _rules(things) for name in rule.get("resourceNames", [])}
+
+    assert secret in allowed
+
+
+def test_a_served_model_has_no_kubernetes_token(things: list[Thing]) -> None:
+    account = _one(things, "ServiceAccount", "falaj-serving")
+
+    assert account["automountServiceAccountToken"] is False
+    assert account["secrets"] == [{"name": "falaj-object-store"}]
+
+
+def _one(things: list[Thing], kind: str, name: str) -> Thing:
+    [found] = [t for t in things if t["kind"] == kind and t["metadata"]["name"] == name]
+    return found
+
+
+def _containers(things: list[Thing]) -> Iterator[Thing]:
+    for thing in things:
+        spec = thing.get("spec", {})
+        yield from spec.get("containers", [])
+        yield from [spec["container"]] if "container" in spec else []
+
+
+def _mounts(container: Mapping[str, Any]) -> list[Thing]:
+    mounts: list[Thing] = container.get("volumeMounts", [])
+    return mounts
+
+
+def _rules(things: list[Thing]) -> Iterator[Thing]:
+    for thing in things:
+        yield from thing.get("rules", [])
+
+
+def _providers(things: list[Thing]) -> Thing:
+    providers: Thing = yaml.safe_load(
+        _one(things, "ConfigMap", "kfp-launcher")["data"]["providers"]
+    )
+    return providers
+
+
+def _title(thing: Thing) -> str:
+    return f"{thing['kind']}/{thing['metadata']['name']}"
