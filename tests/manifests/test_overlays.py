@@ -7,10 +7,10 @@ from typing import Any
 
 import yaml
 
+from components.foundation.site import Profile
 from tests.manifests.schemas import Schemas
 
 Thing = dict[str, Any]
-PROFILES = {"health", "cbuae", "gov", "pdpl", "difc", "adgm"}
 DIGEST = re.compile(r".+@sha256:[0-9a-f]{64}")
 DANGEROUS = {"*", "escalate", "bind", "impersonate", "deletecollection"}
 
@@ -66,6 +66,14 @@ def test_only_the_opener_sees_the_keys(things: list[Thing]) -> None:
     assert sees == {"storage-initializer"}
 
 
+def test_the_key_that_signs_stays_out_of_serving(things: list[Thing]) -> None:
+    runtime = _one(things, "ClusterServingRuntime", "falaj-onnx")
+    [keys] = [v["secret"] for v in runtime["spec"]["volumes"] if "secret" in v]
+
+    assert {item["key"] for item in keys["items"]} == {"verify.pem", "wrapping.key"}
+    assert keys["defaultMode"] == 0o440  # the key ring refuses files that everybody may read
+
+
 def test_no_rule_is_dangerous(things: list[Thing]) -> None:
     for rule in _rules(things):
         assert not DANGEROUS.intersection(rule["verbs"] + rule["resources"] + rule["apiGroups"])
@@ -89,7 +97,7 @@ def test_every_namespace_says_its_residency_profile(things: list[Thing]) -> None
 
     assert namespaces
     for namespace in namespaces:
-        assert namespace["metadata"]["labels"]["falaj.example/residency"] in PROFILES
+        assert Profile(namespace["metadata"]["labels"]["falaj.example/residency"])
 
 
 def test_every_namespace_in_use_is_one_of_ours(things: list[Thing]) -> None:
