@@ -7,7 +7,7 @@ may be killed anywhere and run again.
 
 import dataclasses
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Self, TypeAlias
 
@@ -105,12 +105,22 @@ class Tables:
 
     def transaction(self, ref: TableRef, app_id: str) -> int | None:
         """Return how far a source has been committed to this table, if at all."""
+        return self.transactions(ref, [app_id]).get(app_id)
+
+    def transactions(self, ref: TableRef, app_ids: Iterable[str]) -> dict[str, int]:
+        """Return how far each of these sources has been committed; leave out the unknown."""
         if not self.exists(ref):
-            return None
-        return self._open(ref.at(None)).transaction_version(app_id)
+            return {}
+        table = self._open(ref.at(None))
+        found = {app: table.transaction_version(app) for app in app_ids}
+        return {app: version for app, version in found.items() if version is not None}
 
     def append(self, ref: TableRef, rows: Rows, *, transactions: Mapping[str, int]) -> TableRef:
-        """Append rows and record the sources' positions in one commit; return the new version."""
+        """Append rows and record the sources' positions in one commit; return the new version.
+
+        Given a pinned reference, the commit loses (InfrastructureError) if another run has
+        moved one of these sources since that version; with `latest` nothing is compared.
+        """
         return self._write(ref, rows, "append", transactions, partition_by=None)
 
     def append_partitioned(
@@ -124,17 +134,20 @@ class Tables:
         """Replace the whole content in one commit; readers see the old version or the new."""
         return self._write(ref, rows, "overwrite", transactions or {}, partition_by=None)
 
-    def replace_where(self, ref: TableRef, rows: Rows, *, predicate: str) -> TableRef:
-        """Replace only the rows that match a predicate, in one commit."""
-        from deltalake import write_deltalake
-
+    def replace_where(
+        self,
+        ref: TableRef,
+        rows: Rows,
+        *,
+        predicate: str,
+        transactions: Mapping[str, int] | None = None,
+    ) -> TableRef:
+        """Replace only the rows that match a predicate, in one commit; new columns are added."""
         if not self.exists(ref):
-            return self.replace(ref, rows)
-        with _translated(ref):
-            write_deltalake(
-                ref.uri, rows, mode="overwrite", predicate=predicate, storage_options=self._options
-            )
-        return self.resolve(ref.at(None))
+            return self.replace(ref, rows, transactions=transactions)
+        return self._write(
+            ref, rows, "overwrite", transactions or {}, partition_by=None, predicate=predicate
+        )
 
     def files(self, ref: TableRef, cache: pathlib.Path) -> DataFiles:
         """Fetch the data files of a pinned version that the cache lacks.
@@ -181,19 +194,23 @@ class Tables:
         mode: Literal["append", "overwrite"],
         transactions: Mapping[str, int],
         partition_by: list[str] | None,
+        predicate: str | None = None,
     ) -> TableRef:
         from deltalake import CommitProperties, Transaction, write_deltalake
 
         commit = CommitProperties(
             app_transactions=[Transaction(app, version) for app, version in transactions.items()]
         )
+        compared = bool(transactions) and ref.version is not None
         with _translated(ref):
-            write_deltalake(
-                ref.uri,
+            # The stubs have one overload a mode, so no one call suits them all.
+            write_deltalake(  # type: ignore[call-overload, misc]
+                self._open(ref) if compared else ref.uri,
                 rows,
                 mode=mode,
                 partition_by=partition_by,
-                schema_mode="overwrite" if mode == "overwrite" else "merge",
+                predicate=predicate,
+                schema_mode="merge" if mode == "append" or predicate else "overwrite",
                 storage_options=self._options,
                 commit_properties=commit,
             )
@@ -226,8 +243,12 @@ class _translated:  # noqa: N801 - used as a context manager, reads as a verb
         return None
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        from deltalake.exceptions import DeltaError
+        from deltalake.exceptions import CommitFailedError, DeltaError
 
+        if isinstance(error, CommitFailedError):
+            raise InfrastructureError(
+                f"table {self._ref}: another run committed first; run the step again"
+            ) from error
         if isinstance(error, OSError) or (
             isinstance(error, DeltaError) and "object store" in str(error).lower()
         ):

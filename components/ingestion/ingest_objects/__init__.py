@@ -1,0 +1,1 @@
+"""Grow a raw table from objects in the object store."""

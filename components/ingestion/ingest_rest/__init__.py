@@ -1,0 +1,1 @@
+"""Grow a raw table from a paged REST collection."""

@@ -1,0 +1,91 @@
+"""How a collection is paged: by page number, by a token in the answer, or by a Link header.
+
+Each style is one function: from a page to the request of the page behind it, or None.
+"""
+
+import enum
+import urllib.parse
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from components.foundation.errors import UserError, nearest
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """An address and its query."""
+
+    url: str
+    query: Mapping[str, str | int] = field(default_factory=dict)
+
+    def asking(self, **query: str | int) -> "Request":
+        return replace(self, query={**self.query, **query})
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One answer: the request, the JSON body, its rows, and where a Link header points."""
+
+    request: Request
+    body: Any
+    rows: list[dict[str, Any]]
+    link: str = ""
+
+
+class Pagination(enum.StrEnum):
+    """The paging styles; `Pagination.parse(str(p)) == p`."""
+
+    PAGE = "page"
+    TOKEN = "token"  # noqa: S105 - a page token, no secret
+    LINK = "link"
+
+    @classmethod
+    def parse(cls, text: str) -> "Pagination":
+        known = [str(one) for one in cls]
+        if text not in known:
+            raise UserError(
+                f"pagination {text!r}: expected page, token or link; {nearest(text, known)}"
+            )
+        return cls(text)
+
+    def next(self, page: Page, *, name: str) -> Request | None:
+        """Return the request behind a page; `name` is the page parameter or the token field."""
+        return _STYLES[self](page, name)
+
+
+def _next_page(page: Page, name: str) -> Request | None:
+    """Count pages from 1, until one is empty."""
+    if not page.rows:
+        return None
+    return page.request.asking(**{name: int(page.request.query.get(name, 1)) + 1})
+
+
+def _next_token(page: Page, name: str) -> Request | None:
+    """Send back the token the answer carries, until it carries none."""
+    token = page.body.get(name) if isinstance(page.body, dict) else None
+    return page.request.asking(**{name: str(token)}) if token else None
+
+
+def _next_link(page: Page, name: str) -> Request | None:
+    """Follow the Link header, but never to another host: the token would go with it."""
+    if not page.link:
+        return None
+    url = urllib.parse.urljoin(page.request.url, page.link)
+    if _origin(url) != _origin(page.request.url):
+        raise UserError(
+            f"{page.request.url}: its Link header points to another host, {url}; not followed"
+        )
+    return Request(url)
+
+
+def _origin(url: str) -> tuple[str, str]:
+    parts = urllib.parse.urlsplit(url)
+    return parts.scheme, parts.netloc
+
+
+_STYLES: Mapping[Pagination, Callable[[Page, str], Request | None]] = {
+    Pagination.PAGE: _next_page,
+    Pagination.TOKEN: _next_token,
+    Pagination.LINK: _next_link,
+}

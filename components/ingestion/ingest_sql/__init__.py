@@ -1,0 +1,1 @@
+"""Grow a raw table from a SQL table, by a key."""
