@@ -1,0 +1,1 @@
+"""What puts a sealed release into a serving pod, or refuses to."""

@@ -1,0 +1,143 @@
+"""A model folder as something that predicts, once it is what its signature says."""
+
+import json
+import pathlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from components.foundation import digests
+from components.foundation.errors import UserError
+from components.foundation.signature import Signature, Tensor
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+Array = np.ndarray[Any, np.dtype[Any]]
+_MODEL, _SIGNATURE, _RELEASE = "model.onnx", "signature.json", "release.json"
+_TYPES = {
+    "tensor(float)": "FP32",
+    "tensor(double)": "FP64",
+    "tensor(int64)": "INT64",
+    "tensor(int32)": "INT32",
+    "tensor(bool)": "BOOL",
+}
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model ready to predict, from any number of threads at once."""
+
+    name: str
+    version: str
+    signature: Signature
+    session: "onnxruntime.InferenceSession"
+
+    @classmethod
+    def load(cls, folder: pathlib.Path, *, name: str, threads: int = 1) -> Self:
+        """Load a folder, opened from a release or plain, and predict once.
+
+        Args:
+            folder: holds model.onnx and signature.json; release.json if it was sealed.
+            name: what the model is called in requests.
+            threads: how many threads one prediction uses.
+
+        Raises:
+            UserError: a file is missing or changed, or the model does not fit its signature.
+        """
+        version = _version(folder, name)
+        signature = Signature.from_dict(_json(folder / _SIGNATURE))
+        model = cls(name, version, signature, _session(folder / _MODEL, threads))
+        model.check_signature()
+        model.warm_up()
+        return model
+
+    def predict(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        names = [tensor.name for tensor in self.signature.outputs]
+        return dict(zip(names, self.session.run(names, dict(inputs)), strict=True))
+
+    def check_signature(self) -> None:
+        """Raise UserError unless the model takes and gives what the signature says."""
+        for kind, said, found in (
+            ("input", self.signature.inputs, self.session.get_inputs()),
+            ("output", self.signature.outputs, self.session.get_outputs()),
+        ):
+            there = {node.name: node for node in found}
+            for name in sorted({tensor.name for tensor in said} ^ there.keys()):
+                side = "the model lacks it" if name not in there else "the signature lacks it"
+                raise UserError(f"{self.name}: {kind} {name!r}: {side}; {_EXPORT}")
+            for tensor in said:
+                self._check_tensor(kind, tensor, there[tensor.name])
+
+    def _check_tensor(self, kind: str, tensor: Tensor, node: Any) -> None:
+        shape = tuple(size if isinstance(size, int) else -1 for size in node.shape)
+        datatype = _TYPES.get(node.type, node.type)
+        if (datatype, shape) != (tensor.datatype, tensor.shape):
+            raise UserError(
+                f"{self.name}: {kind} {tensor.name!r}: the model has {datatype} {list(shape)}, the "
+                f"signature {tensor.datatype} {list(tensor.shape)}; {_EXPORT}"
+            )
+
+    def warm_up(self) -> None:
+        """Predict a row of zeros, so that the first request finds everything in place."""
+        row = {
+            tensor.name: np.zeros([max(size, 1) for size in tensor.shape], tensor.dtype)
+            for tensor in self.signature.inputs
+        }
+        try:
+            self.predict(row)
+        # onnxruntime raises many classes over Exception; each means that the model cannot predict.
+        except Exception as error:
+            raise UserError(f"{self.name}: fails on a row of zeros: {error}") from error
+
+
+_EXPORT = "export the model and its signature together"
+
+
+def _version(folder: pathlib.Path, name: str) -> str:
+    """Return the release's version, "0" for a plain folder; refuse files that changed since."""
+    if not (folder / _RELEASE).exists():
+        return "0"
+    release = _json(folder / _RELEASE)
+    for path, digest in release["files"].items():
+        got = digests.of_file(folder / path) if (folder / path).exists() else "missing"
+        if str(got) != digest:
+            raise UserError(f"{folder / path}: is {got}, the release has {digest}; unseal it again")
+    if release["model"] != name:
+        raise UserError(
+            f"{folder}: holds a release of {release['model']!r}, asked to serve {name!r}; name the "
+            "model as it was sealed"
+        )
+    return str(release["version"])
+
+
+def _json(path: pathlib.Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise UserError(f"{path}: missing; expected the folder of an ONNX model") from None
+    except ValueError as error:
+        raise UserError(f"{path}: {error}; expected JSON") from error
+    if not isinstance(value, dict):
+        raise UserError(f"{path}: expected a JSON object")
+    return value
+
+
+def _session(path: pathlib.Path, threads: int) -> "onnxruntime.InferenceSession":
+    import onnxruntime
+
+    if not path.exists():
+        raise UserError(f"{path}: missing; expected the folder of an ONNX model")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 4  # a failed prediction is logged once, by us
+    try:
+        return onnxruntime.InferenceSession(
+            path, sess_options=options, providers=["CPUExecutionProvider"]
+        )
+    # onnxruntime raises many classes over Exception; each means that the file does not load.
+    except Exception as error:
+        raise UserError(f"{path}: does not load: {error}") from error
