@@ -1,0 +1,131 @@
+"""The SQL that users write, checked before it runs; and the SQL that we write, quoted."""
+
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING
+
+from components.foundation.errors import UserError, nearest
+
+if TYPE_CHECKING:
+    from sqlglot import exp
+
+_DIALECT = "duckdb"
+_GENERATORS = frozenset({"GenerateSeries", "Unnest"})  # table functions that read nothing
+
+
+def name(text: str) -> str:
+    """Quote an identifier."""
+    return '"' + text.replace('"', '""') + '"'
+
+
+def names(texts: Collection[str], *, of: str = "") -> str:
+    prefix = f"{name(of)}." if of else ""
+    return ", ".join(f"{prefix}{name(text)}" for text in texts)
+
+
+def literal(value: str | int | float | bool) -> str:
+    """Quote a value. Views take no bound parameters, so rules carry their values like this."""
+    from sqlglot import exp
+
+    return exp.convert(value).sql(dialect=_DIALECT)
+
+
+def condition(text: str, columns: Mapping[str, str], *, where: str) -> str:
+    """Check that a text is one expression over the columns of a row; return it rendered.
+
+    Args:
+        text: what the user wrote, e.g. `arrival > departure`.
+        columns: column -> the SQL that stands for it (itself, or a cast of it).
+        where: how an error names the place, e.g. "check 'arrives later'".
+
+    Raises:
+        UserError: it does not parse, names another column, or reads a table.
+    """
+    from sqlglot import exp
+
+    tree = _condition(text, where)
+    if tree.find(exp.Query, exp.Table, exp.AggFunc, exp.Window):
+        raise UserError(
+            f"{where}: {text!r} reads more than its own row; "
+            "write an expression over columns, without SELECT, aggregates or windows"
+        )
+    for column in list(tree.find_all(exp.Column)):
+        if column.name not in columns or column.table:
+            known = nearest(column.name, list(columns))
+            raise UserError(f"{where}: {text!r} names {column.sql()!r}, no such column; {known}")
+    return tree.transform(_substitute, columns).sql(dialect=_DIALECT)
+
+
+def select(text: str, *, reads: Collection[str]) -> str:
+    """Check that a text is exactly one SELECT that reads only these tables; return it bare.
+
+    Raises:
+        UserError: it is something else, or reads something else; the message names it.
+    """
+    from sqlglot import exp
+
+    tree = _statement(text)
+    if not isinstance(tree, exp.Query):
+        raise UserError(f"the SQL is {tree.key.upper()}; expected one SELECT statement")
+    local = {cte.alias for cte in tree.find_all(exp.CTE)}
+    for table in tree.find_all(exp.Table):
+        if type(table.this).__name__ in _GENERATORS or _plain(table) in local:
+            continue
+        if _plain(table) not in reads:
+            raise UserError(
+                f"the SQL reads {_source(table)!r}; it may read only {', '.join(sorted(reads))}: "
+                "declare every table in `tables`"
+            )
+    return text.strip().rstrip(";")
+
+
+def _condition(text: str, where: str) -> "exp.Expr":
+    import sqlglot
+    from sqlglot import exp
+    from sqlglot.errors import SqlglotError
+
+    try:
+        return sqlglot.parse_one(text, into=exp.Condition, dialect=_DIALECT)
+    except SqlglotError as error:
+        raise UserError(
+            f"{where}: {text!r} is no expression that is true or false ({_first_line(error)})"
+        ) from error
+
+
+def _statement(text: str) -> "exp.Expr":
+    import sqlglot
+    from sqlglot.errors import SqlglotError
+
+    try:
+        trees = [tree for tree in sqlglot.parse(text, dialect=_DIALECT) if tree is not None]
+    except SqlglotError as error:
+        raise UserError(f"the SQL does not parse: {_first_line(error)}") from error
+    if len(trees) != 1:
+        raise UserError(f"the SQL has {len(trees)} statements; expected exactly one SELECT")
+    return trees[0]
+
+
+def _substitute(node: "exp.Expr", columns: Mapping[str, str]) -> "exp.Expr":
+    import sqlglot
+    from sqlglot import exp
+
+    if isinstance(node, exp.Column):
+        return sqlglot.parse_one(columns[node.name], dialect=_DIALECT)
+    return node
+
+
+def _plain(table: "exp.Table") -> str | None:
+    """Return the name of a table without schema, path or function; else None."""
+    from sqlglot import exp
+
+    plain = isinstance(table.this, exp.Identifier) and not table.db
+    return table.name if plain else None
+
+
+def _source(table: "exp.Table") -> str:
+    bare = table.copy()
+    bare.set("alias", None)
+    return bare.sql(dialect=_DIALECT)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).split("\n", 1)[0]

@@ -1,0 +1,1 @@
+"""Check a table against a contract, in one pass."""

@@ -1,0 +1,45 @@
+"""The page of a contract's verdict: one line a rule."""
+
+import pathlib
+from collections.abc import Mapping
+from html import escape
+from typing import Any
+
+from components.foundation.page import Html, badge, page, table
+from components.foundation.verdict import Verdict
+
+
+def write(path: pathlib.Path, verdict: Verdict) -> None:
+    """Write the page, and the folders it lies in."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(html(verdict))
+
+
+def html(verdict: Verdict) -> str:
+    """Make the page; it holds counts, never values of rows."""
+    evidence = verdict.evidence
+    body = (
+        f"<p>{badge(str(verdict.decision), good=verdict.passes)} {escape(verdict.reason)}</p>"
+        f"<p class=soft>{escape(evidence['table'])}, {escape(verdict.time)}</p>"
+        + table(
+            ["rule", "expected", "rows that break it", "fraction", "tolerated", "severity", ""],
+            [_row(finding) for finding in evidence["rules"]],
+        )
+        + (f"<p>Freshness {escape(evidence['freshness'])}</p>" if "freshness" in evidence else "")
+    )
+    return page(verdict.subject, body)
+
+
+def _row(finding: Mapping[str, Any]) -> list[object]:
+    warns = finding["severity"] == "warning"
+    word = "holds" if finding["holds"] else ("warns" if warns else "broken")
+    good = True if finding["holds"] else (None if warns else False)
+    return [
+        finding["rule"],
+        finding["expected"],
+        finding["broken"],
+        f"{finding['fraction']:.3%}",
+        f"{finding['tolerated']:.3%}",
+        finding["severity"],
+        Html(badge(word, good=good)),
+    ]
