@@ -1,20 +1,24 @@
 """An append-only, hash-chained log of verdicts and releases, one object an entry.
 
 Entries are created, never replaced (If-None-Match), so two writers cannot take the same
-place; each entry carries the digest of the one before it.
+place; each entry carries the digest of the one before it. A head object says how far the log
+goes and with which digest, so that appending reads two objects, however long the log is, and
+an edited last entry or a shortened log shows. Whoever can rewrite both the entries and the
+head can still shorten the log unseen: signed checkpoints, and the bucket's object lock, are
+what prevents that.
 """
 
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Self
 
 from components.foundation import digests, verdict
 from components.foundation.errors import Refused
-from components.foundation.storage import Address, Conflict, ObjectStore
+from components.foundation.storage import Address, Conflict, NotFound, ObjectStore
 
 LOG = Address("falaj-evidence", "audit/")
-_ATTEMPTS = 50
+_ATTEMPTS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,39 +40,128 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
+class Head:
+    """How far the log goes, at least; it may lag behind, it is never ahead."""
+
+    number: int = 0
+    digest: str = ""
+
+    @classmethod
+    def of(cls, entry: Entry) -> Self:
+        return cls(entry.number, entry.digest())
+
+
+@dataclass(frozen=True, slots=True)
 class AuditLog:
     store: ObjectStore
+    log: Address = LOG
 
     def append(self, kind: str, subject: str, body: Mapping[str, Any]) -> Entry:
-        """Add an entry after the newest; races are lost and tried again."""
+        """Add an entry after the newest; races are lost and tried again.
+
+        Raises:
+            Refused: entries that the head names are gone or changed.
+        """
         for _ in range(_ATTEMPTS):
-            entry = self._next(kind, subject, body)
+            last = self._last()
+            entry = Entry(last.number + 1, verdict.now(), kind, subject, body, last.digest)
             try:
-                self.store.create(LOG / f"{entry.number:08d}.json", entry.encode())
+                self.store.create(self._place(entry.number), entry.encode())
             except Conflict:
                 continue
+            self._advance(Head.of(entry))
             return entry
-        raise Conflict(f"audit log {LOG}: lost the race {_ATTEMPTS} times; run the step again")
+        raise Conflict(f"audit log {self.log}: lost the race {_ATTEMPTS} times; run the step again")
 
     def entries(self) -> Iterator[Entry]:
-        for item in self.store.list(LOG):
-            yield Entry(**json.loads(self.store.get(item.address)))
+        for item in self.store.list(self.log):
+            yield self._parse(item.address, self.store.get(item.address))
 
     def verify(self) -> int:
-        """Return how many entries there are; raises Refused at the first broken link."""
-        previous, count = "", 0
-        for count, entry in enumerate(self.entries(), start=1):
-            if entry.number != count or entry.previous != previous:
-                raise Refused(
-                    f"audit log {LOG}: entry {entry.number} does not follow from the one before "
-                    "it; an entry was changed or removed"
-                )
-            previous = entry.digest()
-        return count
+        """Return how many entries there are.
 
-    def _next(self, kind: str, subject: str, body: Mapping[str, Any]) -> Entry:
-        last = max((item.address for item in self.store.list(LOG)), key=str, default=None)
-        if last is None:
-            return Entry(1, verdict.now(), kind, subject, body, "")
-        head = Entry(**json.loads(self.store.get(last)))
-        return Entry(head.number + 1, verdict.now(), kind, subject, body, head.digest())
+        Raises:
+            Refused: an entry was edited, removed, moved, or cut off the end.
+        """
+        head, last = self._head(), Head()
+        for item in self.store.list(self.log):
+            last = self._follow(last, item.address)
+            if last.number == head.number and last.digest != head.digest:
+                raise self._broken(f"entry {last.number} is not the one the head names: edited")
+        if last.number < head.number:
+            raise self._broken(
+                f"it ends at entry {last.number}, its head names {head.number}: it was cut"
+            )
+        return last.number
+
+    def _follow(self, last: Head, address: Address) -> Head:
+        """Check that an object is the entry after the last one, and become it."""
+        number = last.number + 1
+        if address != self._place(number):
+            raise self._broken(f"entry {number} is missing: it was removed")
+        data = self.store.get(address)
+        entry = self._parse(address, data)
+        if entry.number != number:
+            raise self._broken(f"place {number} holds entry {entry.number}: entries were moved")
+        if entry.previous != last.digest:
+            raise self._broken(f"entry {number} does not follow from entry {last.number}: edited")
+        return Head(number, str(digests.of_bytes(data)))
+
+    def _place(self, number: int) -> Address:
+        return self.log / f"{number:08d}.json"
+
+    @property
+    def _head_place(self) -> Address:
+        return Address(self.log.bucket, f"{self.log.key.rstrip('/')}-head.json")
+
+    def _head(self) -> Head:
+        return self._head_with_etag()[0]
+
+    def _head_with_etag(self) -> tuple[Head, str]:
+        try:
+            data, etag = self.store.get_with_etag(self._head_place)
+        except NotFound:
+            return Head(), ""
+        return Head(**json.loads(data)), etag
+
+    def _last(self) -> Head:
+        """Find the newest entry: the head's, or one of the few written since."""
+        last = self._head()
+        if last.number and self._digest(last.number) != last.digest:
+            raise self._broken(f"entry {last.number} is not the one the head names; verify the log")
+        while (digest := self._digest(last.number + 1)) is not None:
+            last = Head(last.number + 1, digest)
+        return last
+
+    def _digest(self, number: int) -> str | None:
+        try:
+            return str(digests.of_bytes(self.store.get(self._place(number))))
+        except NotFound:
+            return None
+
+    def _advance(self, head: Head) -> None:
+        """Move the head forward, never back; others may move it further meanwhile."""
+        for _ in range(_ATTEMPTS):
+            current, etag = self._head_with_etag()
+            if current.number >= head.number:
+                return
+            data = digests.canonical_json(asdict(head))
+            try:
+                if etag:
+                    self.store.swap(self._head_place, data, etag=etag)
+                else:
+                    self.store.create(self._head_place, data)
+            except Conflict:
+                continue
+            return
+
+    def _parse(self, address: Address, data: bytes) -> Entry:
+        try:
+            return Entry(**json.loads(data))
+        except (ValueError, TypeError) as error:
+            raise self._broken(f"{address} is not an entry ({error})") from error
+
+    def _broken(self, what: str) -> Refused:
+        return Refused(
+            f"audit log {self.log}: {what}; restore the object's earlier version from the bucket"
+        )

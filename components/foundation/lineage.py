@@ -1,30 +1,51 @@
 """OpenLineage run events, one object an event (https://openlineage.io/spec/2-0-2).
 
-Emitting never fails a step for want of a collector: events go to the evidence bucket.
+Emitting never fails a step for want of a collector: events go to the evidence bucket. The
+events are plain dictionaries, because importing the client takes half a second at the start
+of every step; a test holds them against the client's own classes.
 """
 
 import contextlib
 import datetime
+import urllib.parse
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from components.foundation import digests
+from components.foundation.errors import FalajError
 from components.foundation.storage import Address, ObjectStore
 
-_PRODUCER = "https://github.com/falaj/falaj"
-_SCHEMA = "https://openlineage.io/spec/2-0-2/OpenLineage.json#/$defs/RunEvent"
+PRODUCER = "https://github.com/falaj/falaj"
+_SPEC = "https://openlineage.io/spec"
+_SCHEMA = f"{_SPEC}/2-0-2/OpenLineage.json#/$defs/RunEvent"
+_VERSION_FACET = (
+    f"{_SPEC}/facets/1-0-1/DatasetVersionDatasetFacet.json#/$defs/DatasetVersionDatasetFacet"
+)
+_PARENT_FACET = f"{_SPEC}/facets/1-2-0/ParentRunFacet.json#/$defs/ParentRunFacet"
+_ERROR_FACET = f"{_SPEC}/facets/1-0-1/ErrorMessageRunFacet.json#/$defs/ErrorMessageRunFacet"
+# Ours; described by residency_facet.json beside this file.
+_RESIDENCY_FACET = f"{PRODUCER}/blob/main/components/foundation/residency_facet.json"
 _NAMESPACE = "falaj"
 
 
 @dataclass(frozen=True, slots=True)
 class Lineage:
-    """The events of one step of one run."""
+    """The events of one step of one run.
+
+    Attributes:
+        store: where events go; also what the residency facet describes.
+        run_id: the run this step belongs to.
+        job: the step's name.
+        place: what the site declares of the store: provider, country, profile.
+        id: OpenLineage's own id of this step's run, a UUID.
+    """
 
     store: ObjectStore
     run_id: str
     job: str
+    place: Mapping[str, str] = field(default_factory=dict)
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
 
     def start(self) -> None:
@@ -38,28 +59,86 @@ class Lineage:
         """Emit FAIL if the block raises, and let the error go on."""
         try:
             yield
-        except BaseException:
-            self._emit("FAIL")
+        except BaseException as error:
+            # The step's own error matters more than an event that could not be written.
+            with contextlib.suppress(FalajError):
+                self._emit("FAIL", error=error)
             raise
 
-    def _emit(self, state: str, inputs: Sequence[str] = (), outputs: Sequence[str] = ()) -> None:
-        address = Address("falaj-evidence", f"lineage/{self.run_id}/{self.job}-{self.id}-{state}")
-        event = self.event(state, inputs, outputs)
-        self.store.put(address / "event.json", digests.canonical_json(event))
-
-    def event(self, state: str, inputs: Sequence[str], outputs: Sequence[str]) -> dict[str, Any]:
+    def event(
+        self,
+        state: str,
+        inputs: Sequence[str] = (),
+        outputs: Sequence[str] = (),
+        *,
+        error: BaseException | None = None,
+    ) -> dict[str, Any]:
+        """Build one event; `inputs` and `outputs` are references such as s3://bucket/name@7."""
         return {
             "eventType": state,
             "eventTime": datetime.datetime.now(datetime.UTC).isoformat(),
-            "run": {"runId": self.id, "facets": {}},
+            "run": {"runId": self.id, "facets": self._run_facets(error)},
             "job": {"namespace": _NAMESPACE, "name": self.job},
-            "inputs": [_dataset(name) for name in inputs],
-            "outputs": [_dataset(name) for name in outputs],
-            "producer": _PRODUCER,
+            "inputs": [dataset(name) for name in inputs],
+            "outputs": [dataset(name) for name in outputs],
+            "producer": PRODUCER,
             "schemaURL": _SCHEMA,
         }
 
+    def _emit(
+        self,
+        state: str,
+        inputs: Sequence[str] = (),
+        outputs: Sequence[str] = (),
+        *,
+        error: BaseException | None = None,
+    ) -> None:
+        address = Address("falaj-evidence", f"lineage/{self.run_id}/{self.job}-{self.id}-{state}")
+        event = self.event(state, inputs, outputs, error=error)
+        self.store.put(address / "event.json", digests.canonical_json(event))
 
-def _dataset(name: str) -> dict[str, Any]:
-    bucket, _, path = name.removeprefix("sealed+").removeprefix("s3://").partition("/")
-    return {"namespace": f"s3://{bucket}", "name": path}
+    def _run_facets(self, error: BaseException | None) -> dict[str, Any]:
+        facets = {"parent": self._parent(), "residency": self._residency()}
+        if error is not None:
+            facets["errorMessage"] = _failure(error)
+        return facets
+
+    def _parent(self) -> dict[str, Any]:
+        """Tie a step to its run; OpenLineage wants a UUID, ours is a function of the run's id."""
+        run = str(uuid.uuid5(uuid.NAMESPACE_URL, f"{PRODUCER}/runs/{self.run_id}"))
+        return _facet(
+            _PARENT_FACET,
+            run={"runId": run},
+            job={"namespace": _NAMESPACE, "name": self.run_id},
+        )
+
+    def _residency(self) -> dict[str, Any]:
+        settings = self.store.settings
+        host = urllib.parse.urlsplit(settings.endpoint).hostname or ""
+        named = {name: self.place.get(name, "undeclared") for name in _DECLARED}
+        return _facet(_RESIDENCY_FACET, host=host, region=settings.region, **named)
+
+
+_DECLARED = ("provider", "country", "profile")
+
+
+def dataset(reference: str) -> dict[str, Any]:
+    """Name a dataset as OpenLineage does: bucket as namespace, version as a facet."""
+    path, _, version = reference.removeprefix("sealed+").partition("@")
+    scheme, _, rest = path.partition("://")
+    bucket, _, name = rest.partition("/")
+    named = {"namespace": f"{scheme}://{bucket}", "name": name}
+    if not version:
+        return named
+    return {**named, "facets": {"version": _facet(_VERSION_FACET, datasetVersion=version)}}
+
+
+def _failure(error: BaseException) -> dict[str, Any]:
+    """Say what failed; a message not ours may quote a row, so only its type is kept."""
+    ours = isinstance(error, FalajError)
+    message = str(error) if ours else type(error).__name__
+    return _facet(_ERROR_FACET, message=message, programmingLanguage="PYTHON")
+
+
+def _facet(schema: str, **fields: Any) -> dict[str, Any]:
+    return {"_producer": PRODUCER, "_schemaURL": schema, **fields}

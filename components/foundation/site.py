@@ -35,12 +35,12 @@ class Profile(enum.StrEnum):
 
 def _endpoint(value: str) -> str:
     parts = urllib.parse.urlsplit(value)
+    if parts.username or parts.query or parts.fragment:
+        raise ValueError(f"{parts.hostname}: an address here has no user, query or fragment")
     if value != EMBEDDED and (parts.scheme not in {"http", "https"} or not parts.hostname):
         raise ValueError(
             f"expected 'embedded' or an address such as https://host:port, got {value!r}"
         )
-    if parts.username or parts.query or parts.fragment:
-        raise ValueError(f"{parts.hostname}: an address here has no user, query or fragment")
     return value
 
 

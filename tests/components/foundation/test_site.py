@@ -1,0 +1,114 @@
+"""A site file is read strictly, and a typo is answered with the name that was meant."""
+
+import pathlib
+
+import pytest
+
+from components.foundation.errors import UserError
+from components.foundation.site import Profile, Site
+
+SITES = pathlib.Path(__file__).parents[3] / "pipelines" / "sites"
+LAPTOP = (SITES / "laptop.yaml").read_text()
+
+
+@pytest.mark.parametrize("path", sorted(SITES.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_site_that_ships_loads_and_survives_a_round_trip(path: pathlib.Path) -> None:
+    site = Site.load(path)
+
+    assert Site.parse(site.text()) == site
+    assert Site.parse(site.text()).digest() == site.digest()
+
+
+@pytest.mark.parametrize("path", sorted(SITES.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_field_of_a_site_that_ships_has_a_comment(path: pathlib.Path) -> None:
+    lines = path.read_text().splitlines()
+    section = None
+    for above, line in zip(["", *lines], lines, strict=False):
+        if line and not line.startswith((" ", "#")):
+            section = line
+        field = line.strip() and not line.lstrip().startswith(("#", "-")) and not line.endswith(":")
+        if field and section != "alerts:":
+            assert above.lstrip().startswith("#"), f"{path.name}: no comment above {line!r}"
+
+
+@pytest.mark.parametrize(
+    ("right", "typo", "hint"),
+    [
+        ("  region:", "  regoin:", "object_store.regoin: unknown field; did you mean 'region'?"),
+        ("pipeline_root:", "pipline_root:", "did you mean 'pipeline_root'?"),
+        ("  country:", "  contry:", "residency.contry: unknown field; did you mean 'country'?"),
+        ("  - kind:", "  - knd:", "alerts.0.knd: unknown field; did you mean 'kind'?"),
+        ("profile: pdpl", "profile: pdlp", "got 'pdlp'; did you mean 'pdpl'?"),
+        ("kind: laptop", "kind: labtop", "got 'labtop'; did you mean 'laptop'?"),
+    ],
+)
+def test_a_typo_is_answered_with_the_nearest_name(right: str, typo: str, hint: str) -> None:
+    with pytest.raises(UserError) as error:
+        Site.parse(LAPTOP.replace(right, typo, 1), source="laptop.yaml")
+
+    assert hint in str(error.value)
+    assert "laptop.yaml" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "root",
+    [
+        "s3://falaj-runs/?region=eu-west-1",
+        "s3://falaj-runs/x?endpoint=evil.example",
+        "s3://falaj-runs/x#y",
+        "gs://falaj-runs/",
+        "s3://user@falaj-runs/",
+        "falaj-runs",
+    ],
+)
+def test_refuses_a_pipeline_root_that_kfp_would_follow_elsewhere(root: str) -> None:
+    with pytest.raises(UserError, match="pipeline_root"):
+        Site.parse(LAPTOP.replace("s3://falaj-runs/", f'"{root}"'))
+
+
+@pytest.mark.parametrize(
+    "endpoint", ["https://key:secret@s3.example", "s3.example", "https://s3.example?region=x"]
+)
+def test_refuses_an_endpoint_with_a_secret_or_without_a_scheme(endpoint: str) -> None:
+    with pytest.raises(UserError, match=r"object_store\.endpoint") as error:
+        Site.parse(LAPTOP.replace("endpoint: embedded", f"endpoint: {endpoint}"))
+
+    assert "key:secret" not in str(error.value)
+
+
+def test_refuses_a_cluster_with_embedded_parts() -> None:
+    with pytest.raises(UserError, match="'embedded' is for laptops"):
+        Site.parse(LAPTOP.replace("kind: laptop", "kind: cluster"))
+
+
+def test_refuses_a_laptop_that_does_not_say_where_it_stands() -> None:
+    with pytest.raises(UserError, match="a laptop's country is declared"):
+        Site.parse(LAPTOP.replace("  country: AE", ""))
+
+
+def test_refuses_a_field_given_twice() -> None:
+    with pytest.raises(UserError, match="given twice"):
+        Site.parse(LAPTOP + "\nname: other\n")
+
+
+@pytest.mark.parametrize("text", ["", "- a", "{", "just words"])
+def test_refuses_what_is_no_site(text: str) -> None:
+    with pytest.raises(UserError, match="site text"):
+        Site.parse(text)
+
+
+def test_a_file_that_is_not_there_is_the_users_error(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(UserError, match="no such file"):
+        Site.load(tmp_path / "none.yaml")
+
+
+def test_embedded_parts_leave_the_environment_to_the_run() -> None:
+    laptop = Site.parse(LAPTOP).environment()
+    cluster = Site.load(SITES / "cluster.yaml").environment()
+
+    assert "AWS_ENDPOINT_URL" not in laptop
+    assert cluster["AWS_ENDPOINT_URL"].startswith("https://")
+
+
+def test_three_profiles_keep_every_byte_in_the_uae() -> None:
+    assert [p.value for p in Profile if p.hard_local] == ["health", "cbuae", "gov"]
