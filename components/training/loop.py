@@ -1,0 +1,207 @@
+"""The training loop that both frameworks share: epochs, early stopping, checkpoints.
+
+The order of rows depends on seed and epoch only, and a checkpoint holds all that a learner
+is; so a run that was killed and resumed ends with the same weights as one that was not.
+"""
+
+import json
+import math
+import pathlib
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Protocol
+
+import numpy as np
+
+from components.foundation.errors import UserError
+from components.foundation.statistics import metrics
+from components.training.checkpoints import Checkpoints, Saved
+from components.training.data import Arrays, Batch, ClassWeight, Floats32, Rows
+
+_MIN_GAIN = 1e-5  # an epoch that lowers log loss by less counts as no better
+
+
+class Learner(Protocol):
+    """A model and its optimiser, in some framework."""
+
+    def begin(self, epoch: int) -> None:
+        """Seed whatever is random within an epoch, such as dropout."""
+
+    def learn(self, batch: Batch) -> float:
+        """Take one step; return the mean loss of the batch."""
+
+    def score(self, inputs: Arrays) -> Floats32:
+        """Return probabilities."""
+
+    def save(self) -> bytes:
+        """Return all state: weights, optimiser."""
+
+    def load(self, state: bytes) -> None:
+        """Take back what `save` returned."""
+
+    def weights(self) -> Arrays:
+        """Return what was learnt, by name."""
+
+    def export(self, folder: pathlib.Path) -> None:
+        """Write the model into a folder, in its framework's own format."""
+
+    @property
+    def framework(self) -> tuple[str, str]:
+        """Name and version of the framework."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How to train; see `train_torch` for what each means."""
+
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    patience: int
+    class_weight: ClassWeight
+    seed: int
+
+    @classmethod
+    def of(
+        cls,
+        epochs: int,
+        batch_size: int,
+        learning_rate: float,
+        patience: int,
+        class_weight: str,
+        seed: int,
+    ) -> "Plan":
+        """Read a plan from the words of a face, in their order."""
+        weight = ClassWeight.parse(class_weight)
+        return cls(epochs, batch_size, learning_rate, patience, weight, seed)
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "learning_rate", "patience"):
+            if not getattr(self, name) > 0:
+                raise UserError(f"{name} is {getattr(self, name)}; expected more than 0")
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """One pass over the training rows, and how good the model was after it."""
+
+    number: int
+    loss: float
+    log_loss: float
+    auc: float
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """Every epoch so far; `History.decode(h.encode()) == h`."""
+
+    epochs: tuple[Epoch, ...] = ()
+
+    @property
+    def best(self) -> Epoch:
+        """The first epoch that no later one beats by more than a hair."""
+        best = self.epochs[0]
+        for epoch in self.epochs[1:]:
+            if epoch.log_loss < best.log_loss - _MIN_GAIN:
+                best = epoch
+        return best
+
+    def plus(self, epoch: Epoch) -> "History":
+        return History((*self.epochs, epoch))
+
+    def done(self, plan: Plan) -> bool:
+        if not self.epochs:
+            return False
+        since_best = self.epochs[-1].number - self.best.number
+        return len(self.epochs) >= plan.epochs or since_best >= plan.patience
+
+    def throughput(self, rows: int) -> float:
+        """Rows a second, over all epochs; the validation is not counted."""
+        return rows * len(self.epochs) / sum(epoch.seconds for epoch in self.epochs)
+
+    def encode(self) -> str:
+        return json.dumps([asdict(epoch) for epoch in self.epochs])
+
+    @classmethod
+    def decode(cls, text: str) -> "History":
+        return cls(tuple(Epoch(**value) for value in json.loads(text)))
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """The rows to learn from and those to stop by."""
+
+    train: Rows
+    validation: Rows
+
+
+def fit(
+    learner: Learner,
+    fold: Fold,
+    plan: Plan,
+    *,
+    checkpoints: Checkpoints,
+    say: Callable[[str], object] = print,
+) -> History:
+    """Train until the validation log loss has not fallen for `patience` epochs.
+
+    The learner ends with the weights of the best epoch.
+
+    Raises:
+        UserError: the loss or a score became NaN.
+    """
+    history, best = _resume(learner, checkpoints, say)
+    while not history.done(plan):
+        epoch = _epoch(learner, fold, plan, len(history.epochs) + 1)
+        history = history.plus(epoch)
+        if history.best == epoch:
+            best = learner.save()
+        checkpoints.put(Saved(history.encode(), learner.save(), best))
+        say(
+            f"epoch {epoch.number}: loss {epoch.loss:.4f}, validation log loss "
+            f"{epoch.log_loss:.4f}, AUC {epoch.auc:.4f}, {epoch.seconds:.1f} s"
+        )
+    learner.load(best)
+    return history
+
+
+def _resume(
+    learner: Learner, checkpoints: Checkpoints, say: Callable[[str], object]
+) -> tuple[History, bytes]:
+    saved = checkpoints.get()
+    if saved is None:
+        return History(), b""
+    history = History.decode(saved.history)
+    learner.load(saved.state)
+    say(f"resumed after epoch {history.epochs[-1].number} from a checkpoint")
+    return history, saved.best
+
+
+def _epoch(learner: Learner, fold: Fold, plan: Plan, number: int) -> Epoch:
+    started = time.perf_counter()
+    learner.begin(number)
+    weights = fold.train.weights(plan.class_weight)
+    total = 0.0
+    for batch in fold.train.shuffled(weights, size=plan.batch_size, seed=plan.seed, epoch=number):
+        total += learner.learn(batch) * batch.labels.size
+    _refuse_nan(total, f"epoch {number}: the loss is {total}")
+    seconds = time.perf_counter() - started
+    scores = learner.score(fold.validation.inputs)
+    _refuse_nan(float(np.sum(scores)), f"epoch {number}: a validation score is not a number")
+    labels = fold.validation.labels
+    return Epoch(
+        number,
+        total / len(fold.train),
+        metrics.log_loss(labels, scores),
+        metrics.auc(labels, scores),
+        seconds,
+    )
+
+
+def _refuse_nan(value: float, what: str) -> None:
+    if not math.isfinite(value):
+        raise UserError(
+            f"{what}; lower the learning rate, and fill missing floats (NaN) inside the model"
+        )

@@ -1,0 +1,1 @@
+"""Train a Keras model from a user's function."""

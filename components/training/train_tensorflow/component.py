@@ -1,0 +1,87 @@
+"""Train a Keras model from a user's function.
+
+Reads: two tables whole, into memory (training and validation rows).
+Writes: a model folder (saved_model/, signature.json, model.json), a learning curve, metrics;
+    with `checkpoint`, one object an epoch, replaced.
+Needs: image tensorflow; the package that holds the entry point, in the image.
+Fails when: a feature or the label is missing or no number; labels are of one class; the
+    user's function raises or returns the wrong thing ("your code failed"); the loss becomes
+    NaN. Killed and run again it goes on after the last whole epoch.
+"""
+
+from typing import NamedTuple
+
+from kfp import dsl
+
+from components.face import component
+
+
+@component("tensorflow")
+def train_tensorflow(
+    train: str,
+    validation: str,
+    features: list,
+    label: str,
+    entry_point: str,
+    model: dsl.Output[dsl.Model],
+    curve: dsl.Output[dsl.HTML],
+    metrics: dsl.Output[dsl.Metrics],
+    parameters: dict = {},  # noqa: B006 - kfp wants the default in the signature
+    epochs: int = 8,
+    batch_size: int = 2048,
+    learning_rate: float = 0.003,
+    patience: int = 2,
+    class_weight: str = "none",
+    seed: int = 1,
+    checkpoint: str = "",
+) -> NamedTuple(
+    "Outputs", [("epochs_run", int), ("validation_auc", float), ("validation_log_loss", float)]
+):
+    """Train a Keras model from a user's function.
+
+    Args:
+        train: table of training rows, e.g. s3://falaj-features/flights-train@3.
+        validation: table of rows to stop by; later in time than the training rows.
+        features: columns the model takes, in order; integers become INT64, floats FP32.
+        label: column with 0 or 1; rows where it is null are left out, and counted.
+        entry_point: function that builds the model, package.module:function; it gets a Spec
+            and the parameters and returns a keras.Model that takes a dict of one tensor a feature
+            by name and returns one logit a row.
+        model: folder with saved_model/, signature.json and model.json.
+        curve: the learning curve.
+        metrics: rows, epochs, validation metrics, rows a second.
+        parameters: keyword arguments of the function.
+        epochs: at most this many passes over the rows.
+        batch_size: rows a step.
+        learning_rate: of Adam.
+        patience: stop after this many epochs without a lower validation log loss.
+        class_weight: none, or balanced (both classes weigh the same in the loss; scores are
+            then no longer calibrated).
+        seed: decides initial weights and the order of rows.
+        checkpoint: s3:// prefix for checkpoints, so that a killed step goes on; empty for none.
+
+    Returns:
+        How many epochs ran; AUC and log loss of the best on the validation rows.
+    """
+    from components.step import step
+    from components.training.job import Job, run
+    from components.training.loop import Plan
+    from components.training.spec import EntryPoint
+    from components.training.train_tensorflow.learner import start
+
+    with step("train_tensorflow") as here:
+        plan = Plan.of(epochs, batch_size, learning_rate, patience, class_weight, seed)
+        entry = EntryPoint.load(entry_point)
+        tables = (here.reads(train), here.reads(validation))
+        job = Job(*tables, features, label, entry, parameters, plan)
+        trained = run(
+            job, start, model.path, tables=here.tables, store=here.store, checkpoint=checkpoint
+        )
+        trained.draw(curve.path)
+        for name, value in trained.numbers().items():
+            metrics.log_metric(name, value)
+        here.describe(
+            model, framework="tensorflow", signature="signature.json", **trained.numbers()
+        )
+        here.describe(curve)
+        return trained.result

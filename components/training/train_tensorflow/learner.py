@@ -1,0 +1,138 @@
+"""A Keras model and its optimiser behind the shared loop."""
+
+import io
+import pathlib
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from components.foundation.errors import UserError
+from components.foundation.signature import Signature
+from components.training.artifact import SAVED_MODEL
+from components.training.data import OUTPUT, Arrays, Batch, Floats32
+from components.training.loop import Plan
+from components.training.spec import Spec
+
+_CHUNK = 65_536  # rows scored at once
+
+
+def start(build: Callable[[], Any], spec: Spec, plan: Plan) -> "KerasLearner":
+    """Seed everything, then build the model: initial weights depend on the seed only.
+
+    Raises:
+        UserError: the user's function did not return a keras.Model.
+    """
+    import keras
+    import tensorflow as tf
+
+    tf.config.experimental.enable_op_determinism()
+    keras.utils.set_random_seed(plan.seed)
+    model = build()
+    if not isinstance(model, keras.Model):
+        raise UserError(
+            f"the training function returned {type(model).__name__}; expected a keras.Model "
+            "that takes a dict of one tensor an input and returns a logit a row"
+        )
+    return KerasLearner(model, spec.signature, plan)
+
+
+class KerasLearner:
+    """Adam on binary cross entropy of logits."""
+
+    def __init__(self, model: Any, signature: Signature, plan: Plan) -> None:
+        import keras
+
+        self._model = model
+        self._signature = signature
+        self._seed = plan.seed
+        self._optimiser = keras.optimizers.Adam(plan.learning_rate)
+        self._optimiser.build(model.trainable_variables)
+
+    @property
+    def framework(self) -> tuple[str, str]:
+        import tensorflow as tf
+
+        return "tensorflow", str(tf.__version__)
+
+    def begin(self, epoch: int) -> None:
+        import tensorflow as tf
+
+        tf.random.set_seed(self._seed * 1_000_003 + epoch)
+
+    def learn(self, batch: Batch) -> float:
+        return float(self._step(dict(batch.inputs), batch.labels, batch.weights))
+
+    def score(self, inputs: Arrays) -> Floats32:
+        rows = len(next(iter(inputs.values())))
+        parts = [
+            self._probability({n: a[start : start + _CHUNK] for n, a in inputs.items()}).numpy()
+            for start in range(0, rows, _CHUNK)
+        ]
+        return np.concatenate(parts)
+
+    def save(self) -> bytes:
+        file = io.BytesIO()
+        np.savez(file, *[variable.numpy() for variable in self._variables])
+        return file.getvalue()
+
+    def load(self, state: bytes) -> None:
+        with np.load(io.BytesIO(state), allow_pickle=False) as arrays:
+            for variable, name in zip(self._variables, arrays.files, strict=True):
+                variable.assign(arrays[name])
+
+    def weights(self) -> Arrays:
+        return {v.path: v.numpy() for v in self._model.weights}
+
+    def export(self, folder: pathlib.Path) -> None:
+        """Write `saved_model/`: named tensors to a probability."""
+        import tensorflow as tf
+
+        module = tf.Module()
+        module.model = self._model
+        signatures = {"serving_default": self._served.get_concrete_function(**self._specs)}
+        tf.saved_model.save(module, str(folder / SAVED_MODEL), signatures=signatures)
+
+    @property
+    def _variables(self) -> list[Any]:
+        return [*self._model.variables, *self._optimiser.variables]
+
+    @property
+    def _specs(self) -> dict[str, Any]:
+        import tensorflow as tf
+
+        return {t.name: tf.TensorSpec([None], t.dtype, t.name) for t in self._signature.inputs}
+
+    @cached_property
+    def _probability(self) -> Any:
+        import tensorflow as tf
+
+        def probability(inputs: dict[str, Any]) -> Any:
+            return tf.sigmoid(self._model(inputs, training=False))
+
+        return tf.function(probability, input_signature=[self._specs])
+
+    @cached_property
+    def _served(self) -> Any:
+        import tensorflow as tf
+
+        return tf.function(lambda **inputs: {OUTPUT.name: self._probability(inputs)})
+
+    @cached_property
+    def _step(self) -> Any:
+        import tensorflow as tf
+
+        def step(inputs: dict[str, Any], labels: Any, weights: Any) -> Any:
+            with tf.GradientTape() as tape:
+                logits = self._model(inputs, training=True)
+                losses = tf.nn.sigmoid_cross_entropy_with_logits(labels, logits)
+                loss = tf.reduce_mean(weights * losses) + sum(self._model.losses)
+            trainable = self._model.trainable_variables
+            self._optimiser.apply_gradients(
+                zip(tape.gradient(loss, trainable), trainable, strict=True)
+            )
+            return loss
+
+        floats = tf.TensorSpec([None], tf.float32)
+        return tf.function(step, input_signature=[self._specs, floats, floats])

@@ -1,0 +1,1 @@
+"""Train a PyTorch model from a user's function."""

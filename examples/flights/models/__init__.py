@@ -1,0 +1,1 @@
+"""Models of the flights example: functions that the trainers call by entry point."""
