@@ -1,0 +1,199 @@
+"""Apply, get, list, replace and delete objects; every failure is one of our errors.
+
+Plain REST paths rather than the dynamic client: no discovery calls, so a Role that names
+only the objects it needs is enough, and kubernetes 30 to 36 behave alike.
+"""
+
+import contextlib
+import copy
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from components.foundation.errors import FalajError, InfrastructureError, Refused, UserError
+from components.foundation.kubernetes import resources
+from components.foundation.kubernetes.resources import Resource
+from components.foundation.storage import Conflict, NotFound
+
+if TYPE_CHECKING:
+    from kubernetes.client import ApiClient, ApiException
+
+MANAGER = "falaj"
+Manifest = dict[str, Any]
+Query = list[tuple[str, str]]
+
+_BY_US = [("fieldManager", MANAGER)]
+_APPLY = "application/apply-patch+yaml"
+_JSON = "application/json"
+_TIMEOUT_S = (5, 30)  # to connect, to answer
+_SERVER_OWNED = ("managedFields", "uid", "creationTimestamp", "generation", "resourceVersion")
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """One Kubernetes API and who we are there.
+
+    Attributes:
+        namespace: where the objects live that our steps write.
+    """
+
+    api: "ApiClient"
+    namespace: str = "default"
+
+    @classmethod
+    def connect(cls, environment: Mapping[str, str]) -> "Cluster":
+        """Connect by the file that KUBECONFIG names, else as the pod we run in.
+
+        Raises:
+            UserError: neither is there, or the file cannot be read.
+        """
+        from kubernetes import client, config
+
+        namespace = environment.get("FALAJ_NAMESPACE", "default")
+        path = environment.get("KUBECONFIG")
+        try:
+            if path:
+                return cls(config.new_client_from_config(config_file=path), namespace)
+            settings = client.Configuration()
+            config.load_incluster_config(settings)
+        except config.ConfigException as error:
+            raise UserError(
+                f"Kubernetes: {error}; set KUBECONFIG to a file, or run in a pod with a "
+                "service account"
+            ) from error
+        return cls(client.ApiClient(settings), namespace)
+
+    def apply(self, manifest: Manifest, *, force: bool = False) -> Manifest:
+        """Apply a whole object server-side; a field left out since the last time is removed.
+
+        Raises:
+            Conflict: another manager has changed a field of ours; it is named.
+        """
+        query = [("fieldManager", MANAGER), ("force", str(force).lower())]
+        resource = resources.of(manifest)
+        namespace, name = self._names(manifest)
+        return self._call("PATCH", resource, namespace, name, manifest, query, content=_APPLY)
+
+    def create(self, manifest: Manifest) -> Manifest:
+        """Create an object that must not exist yet, else raise Conflict."""
+        resource = resources.of(manifest)
+        namespace, _ = self._names(manifest)
+        return self._call("POST", resource, namespace, None, manifest, _BY_US)
+
+    def replace(self, manifest: Manifest) -> Manifest:
+        """Replace an object that still has the manifest's resourceVersion, else raise Conflict."""
+        namespace, name = self._names(manifest)
+        if not manifest["metadata"].get("resourceVersion"):
+            raise UserError(
+                f"replace {manifest['kind']} {name}: no resourceVersion; change what get returned"
+            )
+        return self._call("PUT", resources.of(manifest), namespace, name, manifest, _BY_US)
+
+    def get(self, resource: Resource, name: str) -> Manifest:
+        return self._call("GET", resource, self.namespace, name)
+
+    def find(self, resource: Resource, name: str) -> Manifest | None:
+        """Get an object, or None when there is none."""
+        try:
+            return self.get(resource, name)
+        except NotFound:
+            return None
+
+    def list(
+        self, resource: Resource, *, labels: Mapping[str, str] | None = None
+    ) -> "list[Manifest]":
+        selector = ",".join(f"{key}={value}" for key, value in (labels or {}).items())
+        query = [("labelSelector", selector)] if selector else []
+        found = self._call("GET", resource, self.namespace, None, query=query)
+        return list(found["items"])
+
+    def delete(self, resource: Resource, name: str) -> None:
+        """Delete an object; that it is gone already is no error."""
+        with contextlib.suppress(NotFound):
+            self._call("DELETE", resource, self.namespace, name)
+
+    def _names(self, manifest: Manifest) -> tuple[str, str]:
+        metadata = manifest["metadata"]
+        return metadata.get("namespace", self.namespace), metadata["name"]
+
+    def _call(
+        self,
+        verb: str,
+        resource: Resource,
+        namespace: str,
+        name: str | None,
+        body: Manifest | None = None,
+        query: Query | None = None,
+        content: str = _JSON,
+    ) -> Manifest:
+        what = f"{verb} {resource.kind} {namespace}/{name or ''}".rstrip("/")
+        with _translated(what, verb, resource):
+            answer: Manifest = self.api.call_api(
+                resource.path(namespace, name),
+                verb,
+                query_params=query or [],
+                header_params={"Accept": _JSON, "Content-Type": content},
+                body=body,
+                auth_settings=["BearerToken"],
+                response_type="object",
+                _return_http_data_only=True,
+                _request_timeout=_TIMEOUT_S,
+            )
+        return answer
+
+
+def plain(manifest: Manifest) -> Manifest:
+    """Return a copy without what the server keeps: status, managed fields, versions."""
+    wanted = copy.deepcopy({k: v for k, v in manifest.items() if k != "status"})
+    for name in _SERVER_OWNED:
+        wanted["metadata"].pop(name, None)
+    return wanted
+
+
+@contextlib.contextmanager
+def _translated(what: str, verb: str, resource: Resource) -> Iterator[None]:
+    """Turn what the client raises into our errors, with what to do."""
+    import urllib3.exceptions
+    from kubernetes.client import ApiException
+
+    try:
+        yield
+    except ApiException as error:
+        raise _from_status(what, verb, resource, error) from error
+    except urllib3.exceptions.HTTPError as error:
+        raise InfrastructureError(
+            f"{what}: the Kubernetes API did not answer ({type(error).__name__}); "
+            "check that it runs and that KUBECONFIG names it, then run again"
+        ) from error
+
+
+def _from_status(what: str, verb: str, resource: Resource, error: "ApiException") -> FalajError:
+    message = _message(error)
+    match error.status:
+        case 404:
+            return NotFound(f"{what}: {message}")
+        case 409:
+            return Conflict(f"{what}: {message}; read it again, or settle who owns the field")
+        case 401 | 403:
+            return Refused(
+                f"{what}: {message}; the identity needs a Role with {_rights(verb)} on "
+                f"{resource.plural}.{resource.group}".rstrip(".")
+            )
+        case 400 | 422:
+            return UserError(f"{what}: {message}")
+        case _:
+            return InfrastructureError(
+                f"{what}: the Kubernetes API failed ({error.status}): {message}"
+            )
+
+
+def _message(error: "ApiException") -> str:
+    try:
+        return str(json.loads(error.body)["message"])
+    except (KeyError, TypeError, ValueError):
+        return " ".join(str(error.body or error.reason).split())[:300]
+
+
+def _rights(verb: str) -> str:
+    return {"PATCH": "patch and create", "PUT": "update", "POST": "create"}.get(verb, verb.lower())

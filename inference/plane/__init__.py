@@ -1,0 +1,1 @@
+"""The plane: the part of Kubernetes and KServe that deployment uses, on one machine."""
