@@ -78,13 +78,16 @@ def test_ends_as_a_numbered_user_that_is_not_root(family: str) -> None:
 
 @pytest.mark.parametrize("family", LEAN)
 def test_a_serving_image_has_its_program_and_the_foundation_only(family: str) -> None:
-    program = {"serving": "inference/server", "initializer": "inference/initializer"}[family]
+    programs = {
+        "serving": {"inference/server", "inference/observer"},
+        "initializer": {"inference/initializer"},
+    }
 
     assert copied(family) == {
         "components/__init__.py",
         "components/foundation",
         "inference/__init__.py",
-        program,
+        *programs[family],
         "requirements/uv.lock",
         f"requirements/{family}.lock",
     }
@@ -94,7 +97,8 @@ def test_a_serving_image_has_its_program_and_the_foundation_only(family: str) ->
 def test_a_step_image_has_no_pipelines_and_no_plane(family: str) -> None:
     ours = {source for source in copied(family) if not source.startswith("requirements/")}
 
-    assert ours <= {"components", "${PROJECT}", "inference/__init__.py", "inference/server"}
+    server = {"inference/__init__.py", "inference/observer", "inference/server"}
+    assert ours <= {"components", "${PROJECT}", *server}
 
 
 @pytest.mark.parametrize("family", FAMILIES)
