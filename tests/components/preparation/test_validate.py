@@ -1,5 +1,6 @@
 import datetime
 import pathlib
+from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -202,9 +203,11 @@ def test_refuses_a_contract_that_cannot_be_checked(
 
 @pytest.mark.usefixtures("environment")
 class TestFace:
-    def run(self, ref: TableRef, tmp_path: pathlib.Path, text: str = CONTRACT) -> tuple[dict, str]:
+    def run(
+        self, ref: TableRef, tmp_path: pathlib.Path, text: str = CONTRACT
+    ) -> tuple[dict[str, Any], str]:
         self.report = dsl.HTML(uri=str(tmp_path / "deep" / "report.html"))
-        made: tuple[dict, str] = validate.python_func(str(ref), text, self.report)
+        made: tuple[dict[str, Any], str] = validate.python_func(str(ref), text, self.report)
         return made
 
     def test_a_refused_table_is_a_verdict_and_a_page(

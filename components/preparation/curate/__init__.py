@@ -1,0 +1,1 @@
+"""Make a curated table from raw ones with one SELECT; set bad rows aside."""

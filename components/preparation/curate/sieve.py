@@ -1,0 +1,115 @@
+"""Good rows and bad ones: views of a table by the error rules of its contract.
+
+A row is bad when it breaks a rule by itself, or when a row with the same key comes first
+among those that break none. Which one is first follows from the rows' content alone, so the
+same version of a table is always divided the same way.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from components.foundation.errors import UserError
+from components.foundation.tables import DataFiles
+from components.preparation import sql
+from components.preparation.validate import contract as c
+from components.preparation.validate import rules as r
+
+if TYPE_CHECKING:
+    import duckdb
+
+RULE, SOURCE = "rule", "source"
+_ROW = ("file_index", "file_row_number")  # where a row lies; DuckDB knows it of every file
+_RESERVED = (*_ROW, RULE, SOURCE)
+
+
+@dataclass(frozen=True, slots=True)
+class Sieve:
+    """The views of one table: `alias` holds the good rows, `bad` selects the others."""
+
+    alias: str
+    files: DataFiles
+    rules: r.Rules
+
+    @classmethod
+    def of(cls, alias: str, files: DataFiles, contract: c.Contract) -> "Sieve":
+        """Compile a contract; raises UserError when a column has a name that we need."""
+        for name in files.schema.names:
+            if name.lower() in _RESERVED:
+                raise UserError(
+                    f"table {files.ref}: column {name!r} cannot be quarantined, the name is ours; "
+                    f"rename it upstream (reserved: {', '.join(_RESERVED)})"
+                )
+        return cls(alias, files, r.of(contract, files.schema))
+
+    def attach(self, connection: "duckdb.DuckDBPyConnection") -> None:
+        """Create the views, and find the duplicates."""
+        connection.execute(f"CREATE TEMP VIEW {self._judged} AS {self._judge()}")
+        connection.execute(
+            f"CREATE TEMP TABLE {self._extra} "
+            f"(file_index UBIGINT, file_row_number BIGINT, {RULE} VARCHAR)"
+        )
+        for key in _strict(self.rules.keys):
+            connection.execute(f"INSERT INTO {self._extra} {self._duplicates(key)}")
+        connection.execute(f"CREATE TEMP VIEW {sql.name(self.alias)} AS {self._good()}")
+
+    @property
+    def bad(self) -> str:
+        """Select the bad rows with the rule that each broke first, and where it came from."""
+        return (
+            f"SELECT {self._columns('j')}, coalesce(j.{RULE}, e.{RULE}) AS {RULE}, "  # noqa: S608
+            f"{sql.literal(str(self.files.ref))} AS {SOURCE} FROM {self._judged} j "
+            f"LEFT JOIN {self._extra} e USING ({', '.join(_ROW)}) "
+            f"WHERE j.{RULE} IS NOT NULL OR e.{RULE} IS NOT NULL"
+        )
+
+    @property
+    def _judged(self) -> str:
+        return sql.name(f"{self.alias}: judged")
+
+    @property
+    def _extra(self) -> str:
+        return sql.name(f"{self.alias}: duplicates")
+
+    def _columns(self, of: str = "") -> str:
+        return sql.names(self.files.schema.names, of=of)
+
+    def _judge(self) -> str:
+        """Select every row with the name of the first rule it breaks, or NULL."""
+        cases = "".join(
+            f" WHEN {rule.broken} THEN {sql.literal(rule.name)}"
+            for rule in self.rules.rows
+            if rule.terms.severity is c.Severity.ERROR
+        )
+        first = f"CASE{cases} END" if cases else "CAST(NULL AS VARCHAR)"
+        source = located(self.files)
+        return f"SELECT {self._columns()}, {', '.join(_ROW)}, {first} AS {RULE} FROM {source}"  # noqa: S608
+
+    def _duplicates(self, key: r.KeyRule) -> str:
+        """Select the rows beyond the first of each key, among those that are good so far."""
+        columns = sql.names(key.columns)
+        known = " AND ".join(f"{sql.name(column)} IS NOT NULL" for column in key.columns)
+        so_far = f"(SELECT * FROM {self._judged} ANTI JOIN {self._extra} USING ({', '.join(_ROW)}) WHERE {RULE} IS NULL AND {known})"  # noqa: E501, S608
+        twice = f"(SELECT {columns} FROM {so_far} GROUP BY {columns} HAVING count(*) > 1)"  # noqa: S608
+        return (
+            f"SELECT {', '.join(_ROW)}, {sql.literal(key.name)} "  # noqa: S608
+            f"FROM {so_far} SEMI JOIN {twice} USING ({columns}) QUALIFY row_number() "
+            f"OVER (PARTITION BY {columns} ORDER BY {self._columns()}, {', '.join(_ROW)}) > 1"
+        )
+
+    def _good(self) -> str:
+        return (
+            f"SELECT {self._columns()} FROM {self._judged} "  # noqa: S608
+            f"ANTI JOIN {self._extra} USING ({', '.join(_ROW)}) WHERE {RULE} IS NULL"
+        )
+
+
+def located(files: DataFiles) -> str:
+    """Return the table expression of files, with the place of each row also when there is none."""
+    source = files.duckdb_source()
+    if files.paths:
+        return source
+    return f"(SELECT *, 0 AS file_index, 0 AS file_row_number FROM {source})"  # noqa: S608
+
+
+def _strict(keys: tuple[r.KeyRule, ...]) -> list[r.KeyRule]:
+    return [key for key in keys if key.terms.severity is c.Severity.ERROR]

@@ -1,0 +1,56 @@
+"""Tables that are a function of their inputs: written once, then recognised."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING
+
+from components.foundation.digests import Digest
+from components.foundation.errors import InfrastructureError, UserError
+from components.foundation.tables import TableRef, Tables
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_APP = "falaj:recipe"  # its transaction version is the recipe of the newest content
+
+
+def replace(
+    tables: Tables,
+    target: TableRef,
+    recipe: Digest,
+    rows: Callable[[], AbstractContextManager["pa.RecordBatchReader"]],
+) -> TableRef:
+    """Replace a table by what a recipe makes, unless it holds exactly that already.
+
+    Args:
+        tables: where tables are.
+        target: the table; its version is ignored.
+        recipe: a digest of everything that the rows are a function of.
+        rows: opens the stream of rows; not called when there is nothing to do.
+    """
+    if tables.transaction(target, _APP) == _number(recipe):
+        return tables.resolve(target.at(None))
+    try:
+        with rows() as stream:
+            return tables.replace(target, stream, transactions={_APP: _number(recipe)})
+    except InfrastructureError:
+        if tables.transaction(target, _APP) == _number(recipe):  # another run of the same step
+            return tables.resolve(target.at(None))
+        raise
+
+
+def unversioned(text: str) -> TableRef:
+    """Read a table to write: `s3://bucket/name`, with or without `@latest`.
+
+    Raises:
+        UserError: it names a version; versions are made by writing.
+    """
+    ref = TableRef.parse(text if "@" in text else f"{text}@latest")
+    if ref.version is not None:
+        raise UserError(f"target {text!r}: a version cannot be written to; leave @{ref.version}")
+    return ref
+
+
+def _number(recipe: Digest) -> int:
+    """Fold a digest into the 63 bits of a transaction version."""
+    return int(recipe.hex[:15], 16)

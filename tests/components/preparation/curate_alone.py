@@ -1,0 +1,31 @@
+"""Curate in a process of its own and print its peak memory: for `test_curate_memory`."""
+
+import json
+import pathlib
+import resource
+import sys
+
+from components.foundation.storage import Settings
+from components.foundation.tables import TableRef, Tables
+from components.preparation.curate import curation
+from components.preparation.engine import Limits
+
+
+def main(settings: str, source: str, cache: str, sql: str, contract: str, memory_mb: str) -> None:
+    ref = TableRef.parse(source)
+    done = curation.work(
+        curation.Order(
+            inputs={"events": ref},
+            sql=sql,
+            target=TableRef("falaj-curated", ref.name),
+            contracts={"events": contract},
+            limits=Limits(int(memory_mb)),
+        ),
+        Tables(Settings(**json.loads(settings))),
+        pathlib.Path(cache),
+    )
+    peak_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    print(json.dumps({"out": done.rows_out, "bad": done.quarantined, "peak_mb": peak_kb / 1024}))
+
+
+main(*sys.argv[1:])

@@ -1,0 +1,53 @@
+import pytest
+
+from components.foundation.errors import UserError
+from components.preparation import sql
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "SELECT * FROM a",
+        "SELECT * FROM a AS x JOIN b USING (k);",
+        "WITH c AS (SELECT * FROM a) SELECT * FROM c",
+        "SELECT * FROM a ASOF JOIN b ON a.k = b.k AND a.t >= b.t",
+        "SELECT * FROM a, unnest([1, 2]) AS u(n), range(3)",
+        "SELECT * FROM a UNION ALL SELECT * FROM b",
+        "FROM a",
+    ],
+)
+def test_takes_one_select_over_the_declared_tables(text: str) -> None:
+    assert sql.select(text, reads=["a", "b"]) == text.rstrip(";")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("SELECT * FROM c", "reads 'c'; it may read only a, b"),
+        ("SELECT (SELECT max(x) FROM c) FROM a", "reads 'c'"),
+        ("SELECT * FROM main.a", "reads 'main.a'"),
+        ("SELECT * FROM read_parquet('x.parquet')", "READ_PARQUET"),
+        ("SELECT * FROM 'x.parquet'", "x.parquet"),
+        ("SELECT * FROM duckdb_settings()", "(?i)duckdb_settings"),
+        ("DROP TABLE a", "the SQL is DROP"),
+        ("COPY a TO 'x.csv'", "the SQL is COPY"),
+        ("SELECT 1; SELECT 2", "2 statements"),
+        ("", "0 statements"),
+        ("SELEC * FROM a", "SQL"),
+        ("SELECT FROM WHERE (", "does not parse"),
+    ],
+)
+def test_refuses_other_statements_and_tables_by_name(text: str, says: str) -> None:
+    with pytest.raises(UserError, match=says):
+        sql.select(text, reads=["a", "b"])
+
+
+def test_a_condition_speaks_of_values_not_of_stored_text() -> None:
+    stored = {"n": 'TRY_CAST("n" AS BIGINT)', "m": '"m"'}
+
+    assert sql.condition("n > m", stored, where="check") == 'TRY_CAST("n" AS BIGINT) > "m"'
+
+
+def test_names_and_values_cannot_leave_their_quotes() -> None:
+    assert sql.name('a"b') == '"a""b"'
+    assert sql.literal("O'Hare") == "'O''Hare'"
