@@ -1,0 +1,1 @@
+"""Register the definitions of a Feast repository."""

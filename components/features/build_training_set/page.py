@@ -1,0 +1,42 @@
+"""The leakage report of a training set, for a person."""
+
+import pathlib
+
+from components.features.build_training_set.leakage import Facts
+from components.features.build_training_set.training_set import Set
+from components.foundation.page import Html, badge, number, page, table
+
+_HEADERS = ("view", "rows", "served", "expired", "newer than the row", "written later")
+
+
+def write(path: str, found: Set) -> None:
+    """Write where every feature comes from in time, and how much is missing."""
+    verdict = found.verdict
+    told = badge(str(verdict.decision), good=verdict.passes)
+    body = (
+        f"<p>{told} {number(verdict.reason)}</p>"
+        f"<p class='soft'>{number(found.rows)} entity rows went in and came out.</p>"
+        f"{table(_HEADERS, map(_row, found.facts), caption='Where features come from in time')}"
+        f"{table(('view', 'feature', 'null %'), _nulls(found), caption='What is missing')}"
+        f"{table(('table',), _tables(found), caption='Read')}"
+    )
+    file = pathlib.Path(path)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(page(f"Training set {found.request.target.name}", body))
+
+
+def _row(fact: Facts) -> tuple[object, ...]:
+    served = Html(f"{100 * fact.served:.1f} %")
+    return (fact.view, fact.rows, served, fact.expired, fact.newer, fact.written_later)
+
+
+def _nulls(found: Set) -> list[tuple[object, ...]]:
+    return [
+        (fact.view, feature, round(100 * share, 2))
+        for fact in found.facts
+        for feature, share in fact.nulls.items()
+    ]
+
+
+def _tables(found: Set) -> list[tuple[str]]:
+    return [(str(ref),) for ref in (found.request.entities, *found.sources)]

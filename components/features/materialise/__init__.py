@@ -1,0 +1,1 @@
+"""Load the newest features into the online store, and read them back."""

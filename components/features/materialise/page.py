@@ -1,0 +1,28 @@
+"""What the online store answers, for a person."""
+
+import pathlib
+
+from components.foundation.page import badge, number, page, table
+from components.foundation.verdict import Verdict
+
+_HEADERS = ("view", "rows", "read back", "missing", "different", "features that differ")
+
+
+def write(path: str, verdict: Verdict) -> None:
+    """Write how many rows were loaded and read back, view by view."""
+    rows = [
+        (
+            view["view"],
+            view["rows"],
+            view["compared"],
+            view["missing"],
+            view["different"],
+            ", ".join(view["features"]) or "none",
+        )
+        for view in verdict.evidence["views"]
+    ]
+    told = badge(str(verdict.decision), good=verdict.passes)
+    file = pathlib.Path(path)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    body = f"<p>{told} {number(verdict.reason)}</p>{table(_HEADERS, rows)}"
+    file.write_text(page(verdict.subject.capitalize(), body))

@@ -1,0 +1,118 @@
+"""What Feast gets back from the offline store: jobs that run when their rows are asked for."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+from feast import OnDemandFeatureView
+from feast.infra.offline_stores.offline_store import RetrievalJob, RetrievalMetadata
+
+from components.features.offline_store import asof
+from components.features.offline_store.sources import Sources
+from components.foundation.errors import UserError
+
+
+class _Job(RetrievalJob):
+    """A job whose rows are Arrow first and pandas only on demand."""
+
+    @property
+    def full_feature_names(self) -> bool:
+        return False
+
+    @property
+    def on_demand_feature_views(self) -> list[OnDemandFeatureView]:
+        return []
+
+    @property
+    def metadata(self) -> RetrievalMetadata | None:
+        return None
+
+    def _to_df_internal(self, timeout: int | None = None) -> pd.DataFrame:
+        return self._to_arrow_internal(timeout).to_pandas()
+
+
+class PullJob(_Job):
+    """The rows of one source between two times."""
+
+    def __init__(self, sources: Sources, query: str) -> None:
+        self._sources, self._query = sources, query
+
+    def _to_arrow_internal(self, timeout: int | None = None) -> pa.Table:
+        with _translated(), self._sources.connect() as connection:
+            rows: pa.Table = connection.sql(self._query).to_arrow_table()
+            return rows
+
+    def to_sql(self) -> str:
+        return self._query
+
+
+class HistoricalJob(_Job):
+    """Entity rows with the features known at each row's time."""
+
+    def __init__(
+        self,
+        *,
+        sources: Sources,
+        entities: pd.DataFrame | str,
+        views: Sequence[asof.View],
+        timestamp: str,
+        as_written: bool,
+        prefixed: bool,
+        on_demand: Sequence[OnDemandFeatureView],
+        about: RetrievalMetadata,
+    ) -> None:
+        self._sources, self._entities, self._views = sources, entities, views
+        self._timestamp, self._as_written = timestamp, as_written
+        self._prefixed, self._on_demand, self._about = prefixed, on_demand, about
+
+    @cached_property
+    def joined(self) -> asof.Joined:
+        """Run the join; the rows stay in DuckDB until they are read."""
+        with _translated():
+            connection = self._sources.connect()
+            query = self._sources.entities(connection, self._entities)
+            return asof.join(
+                connection,
+                query,
+                self._views,
+                timestamp=self._timestamp,
+                as_written=self._as_written,
+            )
+
+    def reader(self) -> pa.RecordBatchReader:
+        """Stream the rows; views computed on demand need the whole table first."""
+        return self.to_arrow().to_reader() if self._on_demand else self.joined.reader()
+
+    @property
+    def full_feature_names(self) -> bool:
+        return self._prefixed
+
+    @property
+    def on_demand_feature_views(self) -> list[OnDemandFeatureView]:
+        return list(self._on_demand)
+
+    @property
+    def metadata(self) -> RetrievalMetadata:
+        return self._about
+
+    def _to_arrow_internal(self, timeout: int | None = None) -> pa.Table:
+        return self.joined.table()
+
+
+@contextmanager
+def _translated() -> Iterator[Any]:
+    """Turn what DuckDB says about a query into our error."""
+    import duckdb
+
+    try:
+        yield
+    except (duckdb.BinderException, duckdb.ParserException, duckdb.CatalogException) as error:
+        raise UserError(
+            f"features: {' '.join(str(error).split())[:400]}; compare the definitions with the "
+            "columns of their tables"
+        ) from error
+    except duckdb.ConversionException as error:
+        raise UserError(f"features: {' '.join(str(error).split())[:400]}") from error

@@ -1,0 +1,1 @@
+"""A Feast registry store: one S3 object, moved by compare-and-swap."""
