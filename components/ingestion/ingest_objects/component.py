@@ -2,7 +2,7 @@
 
 Reads: the objects that are new or changed since the last run.
 Writes: one Delta table with a column `_object` that names each row's object, and torn lines to
-`s3://falaj-quarantine/<name>`; a batch of objects and what they held commit together.
+`s3://falaj-quarantine/torn/<name>`; a batch of objects and what they held commit together.
 Needs: nothing beyond the object store.
 Fails when: no object matches, one cannot be read as the format says, or a column changed its
 type. Lines with too few or too many fields do not fail it; they are counted.

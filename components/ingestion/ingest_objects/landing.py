@@ -110,7 +110,7 @@ def _quarantine(
     import pyarrow as pa
 
     torn = [(line, one.source, TORN) for one, p in parsed for line in p.torn]
-    ref = TableRef("falaj-quarantine", target.name.rpartition("/")[2])
+    ref = TableRef("falaj-quarantine", f"torn/{target.name.rpartition('/')[2]}")
     sources = [one.source for one, _ in parsed]
     if torn or tables.exists(ref):
         names = ("line", "object", "rule")
