@@ -43,6 +43,9 @@ class Pointer:
     channel: str
     history: tuple[Move, ...]
 
+    def __str__(self) -> str:
+        return f"{_address(self.model, self.channel)}@{self.serial}"
+
     @property
     def uri(self) -> str:
         return self.history[0].uri
@@ -64,6 +67,10 @@ class Pointer:
         """The release that the channel pointed at before, for a way back."""
         return self.history[1].uri if len(self.history) > 1 else None
 
+    def present(self) -> dict[str, Any]:
+        """Say where it points now, without the history."""
+        return {"model": self.model, "channel": self.channel, **asdict(self.history[0])}
+
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
 
@@ -84,6 +91,24 @@ def current(
     """
     found = _read(model, channel, store, keys)
     return found[0] if found else None
+
+
+def resolve(
+    model: str, uri: str, *, store: ObjectStore, keys: KeyRing, channel: str = CHAMPION
+) -> str:
+    """Return the release that is meant: the one given, else where the channel points.
+
+    Raises:
+        UserError: none was given and the channel was never set.
+    """
+    if uri:
+        return str(ReleaseUri.parse(uri))
+    pointer = current(model, store=store, keys=keys, channel=channel)
+    if pointer is None:
+        raise UserError(
+            f"channel {model}/{channel}: points nowhere yet; register a release there, or name one"
+        )
+    return pointer.uri
 
 
 def move(

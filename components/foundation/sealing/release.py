@@ -14,13 +14,13 @@ import hashlib
 import os
 import pathlib
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from components.foundation import digests
 from components.foundation.digests import Digest
-from components.foundation.errors import Refused, UserError
+from components.foundation.errors import Refused, UserError, nearest
 from components.foundation.sealing import envelope, stream, wrapped
 from components.foundation.sealing.keys import KeyRing
 from components.foundation.sealing.statement import (
@@ -57,6 +57,32 @@ class Release:
     @property
     def version(self) -> str:
         return self.location.version
+
+    def file(self, path: str) -> SealedFile:
+        """Return a file of the release; raises UserError naming those there are."""
+        files = {file.path: file for file in self.statement.files}
+        if path not in files:
+            raise UserError(f"release {self.uri}: no {path!r}; {nearest(path, list(files))}")
+        return files[path]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Say what the release is, for release.json and for the audit log."""
+        return {
+            "model": self.model,
+            "version": self.version,
+            "uri": self.uri,
+            "content": str(self.statement.content),
+            "files": {file.path: str(file.plain) for file in self.statement.files},
+            "facts": dict(self.statement.facts),
+        }
+
+
+def releases(*, store: ObjectStore, bucket: str = BUCKET) -> Iterator[str]:
+    """Yield the URI of every release in a bucket; whether it is sound, `verify` says."""
+    for item in store.list(Address(bucket, "")):
+        parts = item.address.key.split("/")
+        if len(parts) == 3 and parts[2] == _STATEMENT:
+            yield str(ReleaseUri(bucket, parts[0], parts[1]))
 
 
 def seal(
@@ -149,6 +175,14 @@ def unseal(uri: str, destination: pathlib.Path, *, store: ObjectStore, keys: Key
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return release
+
+
+def read_file(uri: str, path: str, *, store: ObjectStore, keys: KeyRing) -> bytes:
+    """Verify a release and decrypt one file of it into memory, e.g. its profile."""
+    release = read(ReleaseUri.parse(uri), store=store, keys=keys)
+    file, address = release.file(path), release.location.address
+    key = wrapped.get(address, release.statement.content, store=store, keys=keys)
+    return b"".join(bytes(piece) for piece in _pieces(file, key=key, address=address, store=store))
 
 
 def verify(uri: str, *, store: ObjectStore, keys: KeyRing) -> Release:
@@ -254,11 +288,20 @@ def _fetch(
     file: SealedFile, path: pathlib.Path, *, key: bytes, address: Address, store: ObjectStore
 ) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as plain:
+        for piece in _pieces(file, key=key, address=address, store=store):
+            plain.write(piece)
+
+
+def _pieces(
+    file: SealedFile, *, key: bytes, address: Address, store: ObjectStore
+) -> Iterator[memoryview]:
+    """Yield a file's plaintext, authenticated; at its end the digest has to be the signed one."""
     digest = hashlib.sha256()
-    with store.reading(_file(address, file.path)) as source, path.open("wb") as plain:
+    with store.reading(_file(address, file.path)) as source:
         for piece in stream.decrypt(source, header=file.header, key=key, path=file.path):
             digest.update(piece)
-            plain.write(piece)
+            yield piece
     if digest.hexdigest() != file.plain.hex:
         raise Refused(
             f"{file.path}: digest is sha256:{digest.hexdigest()}, the statement covers "
@@ -267,22 +310,8 @@ def _fetch(
 
 
 def _put_in_place(release: Release, partial: pathlib.Path, destination: pathlib.Path) -> None:
-    (partial / OPENED).write_bytes(_opened(release))
+    (partial / OPENED).write_bytes(digests.canonical_json(release.to_dict()))
     for name in [*(file.path for file in release.statement.files), OPENED]:
         (partial / name).chmod(0o444)
         (destination / name).parent.mkdir(parents=True, exist_ok=True)
         os.replace(partial / name, destination / name)
-
-
-def _opened(release: Release) -> bytes:
-    """Say what the folder holds, for whoever serves it."""
-    return digests.canonical_json(
-        {
-            "model": release.model,
-            "version": release.version,
-            "uri": release.uri,
-            "content": str(release.statement.content),
-            "files": {file.path: str(file.plain) for file in release.statement.files},
-            "facts": dict(release.statement.facts),
-        }
-    )

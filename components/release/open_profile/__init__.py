@@ -1,0 +1,1 @@
+"""Take the profile out of a release."""

@@ -1,0 +1,1 @@
+"""Point a channel at a release."""

@@ -1,0 +1,1 @@
+"""Seal a blessed model into a release."""

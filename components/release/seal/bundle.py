@@ -1,0 +1,55 @@
+"""What a release is made of: the model, and what speaks for it."""
+
+import contextlib
+import json
+import pathlib
+import shutil
+import tempfile
+from collections.abc import Iterator
+from typing import Any
+
+from components.foundation.errors import UserError
+
+_MODEL = ("model.onnx", "signature.json", "model.json")
+
+
+@contextlib.contextmanager
+def assembled(
+    model: pathlib.Path, *, profile: pathlib.Path, metrics: pathlib.Path, contract: str
+) -> Iterator[pathlib.Path]:
+    """Lay out a release's plaintext for as long as the block lasts.
+
+    Raises:
+        UserError: a file is missing, profile or metrics are no JSON objects, no contract.
+    """
+    with tempfile.TemporaryDirectory(prefix="falaj-release-") as name:
+        folder = pathlib.Path(name)
+        shutil.copytree(_checked(model), folder, dirs_exist_ok=True)
+        (folder / "profile.json").write_bytes(_json(profile, "profile"))
+        (folder / "metrics.json").write_bytes(_json(metrics, "evaluation"))
+        (folder / "contract.yaml").write_text(_contract(contract))
+        yield folder
+
+
+def _checked(model: pathlib.Path) -> pathlib.Path:
+    for name in _MODEL:
+        if not (model / name).is_file():
+            raise UserError(f"{model / name}: missing; expected a folder made by export_onnx")
+    return model
+
+
+def _json(path: pathlib.Path, what: str) -> bytes:
+    try:
+        data = path.read_bytes()
+        value: Any = json.loads(data)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{what} {path}: {error}; expected a JSON object") from error
+    if not isinstance(value, dict):
+        raise UserError(f"{what} {path}: expected a JSON object")
+    return data
+
+
+def _contract(text: str) -> str:
+    if not text.strip():
+        raise UserError("contract: is empty; a release says by which contract its data were judged")
+    return text

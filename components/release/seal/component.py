@@ -1,0 +1,55 @@
+"""Seal a model into a signed, encrypted release (protocol 4.5).
+
+Reads: the ONNX model, its profile and its evaluation.
+Writes: s3://falaj-models/MODEL/VERSION, once; an audit entry of kind release.
+Needs: the object store (AWS_*); FALAJ_KEYS with a signing key.
+Fails when: a part is missing or no JSON, or the ring cannot sign (2); the version exists and
+is not ours (3); the store did not answer (75).
+"""
+
+from kfp import dsl
+
+from components.face import component
+
+
+@component("release")
+def seal(
+    model: dsl.Input[dsl.Model],
+    profile: dsl.Input[dsl.Artifact],
+    evaluation: dsl.Input[dsl.Artifact],
+    contract: str,
+    model_name: str,
+    facts: dict = {},  # noqa: B006 - kfp wants a literal default, and never changes it
+) -> str:
+    """Seal a model with its profile, metrics and contract; the same input seals once.
+
+    Args:
+        model: folder with model.onnx, signature.json and model.json, from export_onnx.
+        profile: JSON profile of what the model saw and scored.
+        evaluation: JSON of the evaluation; sealed as metrics.json.
+        contract: the YAML text of the contract that its data were judged by.
+        model_name: name of the model, fit for Kubernetes, e.g. delays.
+        facts: what the signed statement binds besides the files, plain JSON without times:
+            versions of training tables, code revision.
+
+    Returns:
+        The release, sealed+s3://falaj-models/MODEL/VERSION.
+    """
+    import pathlib
+
+    from components.face import images
+    from components.foundation.audit import AuditLog
+    from components.foundation.sealing import release as releases
+    from components.release.seal import bundle
+    from components.step import step
+
+    with step("seal") as here:
+        parts = {"profile": pathlib.Path(profile.path), "metrics": pathlib.Path(evaluation.path)}
+        bound = {"images": images(), **facts}
+        with bundle.assembled(pathlib.Path(model.path), contract=contract, **parts) as folder:
+            release = releases.seal(
+                folder, model=model_name, facts=bound, store=here.store, keys=here.keys
+            )
+        AuditLog(here.store).append("release", release.uri, release.to_dict())
+        print(f"sealed {release.uri}")
+        return here.writes(release.uri)

@@ -1,0 +1,1 @@
+"""Try a candidate in the real server."""

@@ -1,0 +1,103 @@
+"""What the candidate should answer: the same rows through ONNX Runtime in this process."""
+
+import json
+import pathlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from components.foundation.errors import UserError
+from components.foundation.signature import Signature
+from components.foundation.tables import DataFiles
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Rows as tensors, and the outputs that they should give."""
+
+    signature: Signature
+    inputs: Mapping[str, Array]
+    outputs: Mapping[str, Array]
+
+    @classmethod
+    def of(cls, folder: pathlib.Path, rows: "pa.Table") -> Self:
+        """Predict rows with the model of a folder.
+
+        Raises:
+            UserError: there are no rows, or they lack what the model wants.
+        """
+        if rows.num_rows == 0:
+            raise UserError("smoke test: the table has no rows; give it some to try")
+        signature = Signature.from_dict(json.loads((folder / "signature.json").read_bytes()))
+        inputs = signature.feed(rows)
+        names = [tensor.name for tensor in signature.outputs]
+        predicted = _session(folder).run(names, inputs)
+        return cls(signature, inputs, dict(zip(names, predicted, strict=True)))
+
+    @property
+    def rows(self) -> int:
+        return len(next(iter(self.inputs.values())))
+
+    def request(self, rows: slice = slice(None)) -> bytes:
+        """Write an Open Inference request for some of the rows; a NaN becomes null."""
+        inputs = [
+            {
+                "name": tensor.name,
+                "datatype": tensor.datatype,
+                "shape": list(self.inputs[tensor.name][rows].shape),
+                "data": _plain(self.inputs[tensor.name][rows]),
+            }
+            for tensor in self.signature.inputs
+        ]
+        return json.dumps({"inputs": inputs}).encode()
+
+    def difference(self, answer: Mapping[str, Any], rows: slice = slice(None)) -> float:
+        """Return how far an answer is from what it should be, at most over all outputs."""
+        given = {output["name"]: output["data"] for output in answer["outputs"]}
+        return max(_apart(given[name], want[rows]) for name, want in self.outputs.items())
+
+    def each(self) -> Iterator[slice]:
+        return (slice(row, row + 1) for row in range(self.rows))
+
+
+def first_rows(files: DataFiles, count: int) -> "pa.Table":
+    """Read the first rows of a table's data files, and no more than that."""
+    import pyarrow.dataset as ds
+
+    if not files.paths:
+        return files.schema.empty_table()
+    paths = [str(path) for path in files.paths]
+    return ds.dataset(paths, schema=files.schema, format="parquet").head(count)
+
+
+def _session(folder: pathlib.Path) -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    return onnxruntime.InferenceSession(folder / "model.onnx", sess_options=options)
+
+
+def _plain(values: Array) -> list[Any]:
+    plain = values.reshape(-1).astype(object)
+    if values.dtype.kind == "f":
+        plain[~np.isfinite(values.reshape(-1))] = None
+    listed: list[Any] = plain.tolist()
+    return listed
+
+
+def _apart(given: list[Any], want: Array) -> float:
+    """Return the largest difference; infinite when counts or missing values differ."""
+    got = np.array(given, dtype=np.float64)
+    wanted = want.reshape(-1).astype(np.float64)
+    if got.shape != wanted.shape or not np.array_equal(np.isnan(got), np.isnan(wanted)):
+        return float("inf")
+    present = ~np.isnan(wanted)
+    return float(np.abs(got[present] - wanted[present]).max(initial=0.0))

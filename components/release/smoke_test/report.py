@@ -1,0 +1,33 @@
+"""The page of a smoke test."""
+
+import pathlib
+from html import escape
+
+from components.foundation.page import Html, badge, page, table
+from components.foundation.verdict import Verdict
+
+
+def write(path: pathlib.Path, verdict: Verdict) -> None:
+    """Write the page, and the folders it lies in."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(html(verdict))
+
+
+def html(verdict: Verdict) -> str:
+    """Make the page; it holds counts and times, never values of rows."""
+    evidence = dict(verdict.evidence)
+    malformed = evidence.pop("malformed", [])
+    body = (
+        f"<p>{badge(str(verdict.decision), good=verdict.passes)} {escape(verdict.reason)}</p>"
+        f"<p class=soft>{escape(verdict.judged)}, {escape(verdict.time)}</p>"
+        + table(["seen", "value"], evidence.items())
+        + table(
+            ["malformed request", "expected", "answered", ""],
+            [[c["name"], c["wanted"], c["got"], _word(c["good"])] for c in malformed],
+        )
+    )
+    return page(verdict.subject, body)
+
+
+def _word(good: bool) -> Html:
+    return Html(badge("refused well" if good else "not so", good=good))
