@@ -78,13 +78,18 @@ def write(folder: pathlib.Path, signature: Signature, card: Card) -> None:
 
 def read(folder: pathlib.Path) -> Model:
     """Open a model folder; raises UserError saying which file is missing or wrong."""
-    signature = Signature.from_dict(_load(folder / "signature.json"))
+    signature = read_signature(folder)
     try:
         return Model(folder, signature, Card(**_load(folder / "model.json")))
     except TypeError as error:
         raise UserError(
             f"{folder / 'model.json'}: {error}; was it written by a trainer?"
         ) from error
+
+
+def read_signature(folder: pathlib.Path) -> Signature:
+    """Read what a model folder says it takes and gives."""
+    return Signature.from_dict(_load(folder / "signature.json"))
 
 
 def weights_digest(weights: Mapping[str, NDArray[Any]]) -> str:

@@ -86,13 +86,17 @@ class KerasLearner:
         return {v.path: v.numpy() for v in self._model.weights}
 
     def export(self, folder: pathlib.Path) -> None:
-        """Write `saved_model/`: named tensors to a probability."""
+        """Write `saved_model/`: named tensors to a probability.
+
+        The fingerprint goes: it holds a random id, and the same model should be the same bytes.
+        """
         import tensorflow as tf
 
         module = tf.Module()
         module.model = self._model
         signatures = {"serving_default": self._served.get_concrete_function(**self._specs)}
         tf.saved_model.save(module, str(folder / SAVED_MODEL), signatures=signatures)
+        (folder / SAVED_MODEL / "fingerprint.pb").unlink(missing_ok=True)
 
     @property
     def _variables(self) -> list[Any]:

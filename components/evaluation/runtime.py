@@ -1,0 +1,83 @@
+"""A model as it is served: ONNX Runtime over rows."""
+
+import pathlib
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from components.foundation import digests
+from components.foundation.errors import UserError
+from components.foundation.signature import Signature
+from components.foundation.statistics.metrics import Floats
+from components.training import artifact
+
+if TYPE_CHECKING:
+    import onnxruntime
+    import pyarrow as pa
+
+_CHUNK = 8192  # rows a call; more do not go faster, and take memory
+
+
+@dataclass(frozen=True)
+class OnnxModel:
+    """A folder with model.onnx and signature.json, opened."""
+
+    folder: pathlib.Path
+    signature: Signature
+
+    @classmethod
+    def open(cls, folder: pathlib.Path) -> Self:
+        """Read the signature; raises UserError if the folder is no ONNX model."""
+        if not (folder / artifact.ONNX).exists():
+            raise UserError(f"{folder}: has no {artifact.ONNX}; export_onnx makes one")
+        return cls(folder, artifact.read_signature(folder))
+
+    @property
+    def digest(self) -> str:
+        """Digest of what is run: the graph and its weights, not where they come from."""
+        return str(digests.of_file(self.folder / artifact.ONNX))
+
+    def score(self, rows: "pa.Table") -> Floats:
+        """Return a probability a row.
+
+        Raises:
+            UserError: the rows lack a column, or the runtime refuses some of them.
+        """
+        return self.run(self.signature.feed(rows))
+
+    def run(self, inputs: dict[str, np.ndarray[Any, np.dtype[Any]]]) -> Floats:
+        """Return a probability for each element of the inputs."""
+        rows = len(next(iter(inputs.values())))
+        parts = [
+            self._call({name: array[start : start + _CHUNK] for name, array in inputs.items()})
+            for start in range(0, rows, _CHUNK)
+        ]
+        return np.concatenate(parts) if parts else np.empty(0)
+
+    def _call(self, inputs: dict[str, np.ndarray[Any, np.dtype[Any]]]) -> Floats:
+        from onnxruntime.capi import onnxruntime_pybind11_state as errors
+
+        try:
+            answers = self._session.run([self.signature.outputs[0].name], inputs)
+        except (errors.InvalidArgument, errors.Fail, errors.RuntimeException) as error:
+            raise UserError(
+                f"{self.folder / artifact.ONNX}: fails on some rows: {error}"
+            ) from error
+        scores: Floats = answers[0].astype(np.float64)
+        return scores
+
+    @cached_property
+    def _session(self) -> "onnxruntime.InferenceSession":
+        import onnxruntime
+        from onnxruntime.capi import onnxruntime_pybind11_state as errors
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1  # small models: threads cost more than they save
+        options.log_severity_level = 3
+        path = str(self.folder / artifact.ONNX)
+        try:
+            return onnxruntime.InferenceSession(path, options, ["CPUExecutionProvider"])
+        except (errors.Fail, errors.InvalidGraph, errors.InvalidProtobuf) as error:
+            raise UserError(f"{path}: ONNX Runtime cannot load it: {error}") from error

@@ -1,0 +1,1 @@
+"""Turn a trained model into ONNX and compare the two on real rows."""
