@@ -32,12 +32,13 @@ class Family:
 # Serving pods must stay lean and hold no client of Kubernetes: they name what they import.
 FAMILIES = {
     "data": Family(runs_steps=True, extras=("features",)),
-    "torch": Family(runs_steps=True, extras=("torch",)),
-    "tensorflow": Family(runs_steps=True, extras=("tensorflow",)),
+    "torch": Family(runs_steps=True, extras=("torch",), only=("onnxruntime",)),
+    "tensorflow": Family(runs_steps=True, extras=("tensorflow",), only=("onnxruntime",)),
     "release": Family(runs_steps=True, extras=("data", "serving")),
     "serving": Family(extras=("serving",), only=("cryptography", "numpy")),
     "initializer": Family(only=("cryptography", "minio", "numpy", "obstore")),
 }
+BUILDERS = ("setuptools", "wheel")  # what builds the few packages that come as source only
 
 
 def name_of(requirement: str) -> str:

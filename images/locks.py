@@ -1,4 +1,4 @@
-"""Write a lock of exact versions and hashes for every image family.
+"""Write a lock of exact versions and hashes for every image family, and for what builds source.
 
 Usage: python -m images.locks [FAMILY ...]
 The versions are those of requirements.lock, so that what was tested is what runs.
@@ -10,7 +10,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
-from images.families import FAMILIES, LOCKS, ROOT, Declared
+from images.families import BUILDERS, FAMILIES, LOCKS, ROOT, Declared
 
 _COMPILE = (
     "uv", "pip", "compile", "-", "--quiet", "--python-version", "3.11", "--generate-hashes",
@@ -27,6 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if name not in FAMILIES:
             parser.error(f"{name}: no such family; known: {', '.join(FAMILIES)}")
         write(LOCKS / f"{name}.lock", declared.of(FAMILIES[name]))
+    write(LOCKS / "build.lock", BUILDERS)
     return 0
 
 

@@ -68,6 +68,17 @@ def test_installs_only_what_its_lock_has_by_hash(family: str) -> None:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
+def test_builds_from_source_with_locked_tools_or_not_at_all(family: str) -> None:
+    [sync] = [json.loads(a) for n, a in instructions(family) if n == "RUN" and "sync" in a]
+
+    if family in LEAN:
+        assert "--no-build" in sync
+    else:
+        assert "--require-build-hashes" in sync
+        assert sync[sync.index("--build-constraints") + 1] == "/locks/build.lock"
+
+
+@pytest.mark.parametrize("family", FAMILIES)
 def test_ends_as_a_numbered_user_that_is_not_root(family: str) -> None:
     users = [argument for name, argument in instructions(family) if name == "USER"]
 

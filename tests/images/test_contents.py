@@ -1,0 +1,74 @@
+"""Images without docker: the lock in an environment of its own, the copied folders, the program.
+
+Proves what reading imports cannot: that the locked packages install, load, and suffice.
+"""
+
+import pathlib
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from images.families import FAMILIES, LOCKS, ROOT
+from tests.images.test_dockerfiles import copied
+from tests.images.test_imports import programs
+
+BIN = pathlib.Path(sys.executable).parent
+LEAN = {"serving": "inference.server", "initializer": "inference.initializer"}
+
+
+def build(family: str, folder: pathlib.Path) -> pathlib.Path:
+    """Do what the Dockerfile does; return the environment's python."""
+    python = folder / "opt" / "bin" / "python"
+    lock = str(LOCKS / f"{family}.lock")
+    _run(str(BIN / "uv"), "venv", "--quiet", "--python", sys.executable, str(python.parents[1]))
+    sync = ["pip", "sync", "--quiet", "--require-hashes", "--python", str(python)]
+    _run(str(BIN / "uv"), *sync, *_building(family), lock)
+    for source in copied(family):
+        _copy(source.replace("${PROJECT}", "examples"), folder / "app")
+    return python
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", LEAN)
+def test_a_serving_image_starts_its_program(family: str, tmp_path: pathlib.Path) -> None:
+    python = build(family, tmp_path)
+
+    shown = _run(str(python), "-m", LEAN[family], "--help", cwd=tmp_path / "app")
+
+    assert "usage: python -m" in shown
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", sorted(set(FAMILIES) - set(LEAN)))
+def test_a_step_image_loads_every_component_of_its_family(
+    family: str, tmp_path: pathlib.Path
+) -> None:
+    python = build(family, tmp_path)
+    loader = "import importlib, sys; [importlib.import_module(name) for name in sys.argv[1:]]"
+
+    _run(
+        str(python), "-c", loader, "kfp.dsl.executor_main", *programs(family), cwd=tmp_path / "app"
+    )
+
+
+def _building(family: str) -> list[str]:
+    if family in LEAN:
+        return ["--no-build"]
+    return ["--require-build-hashes", "--build-constraints", str(LOCKS / "build.lock")]
+
+
+def _copy(source: str, app: pathlib.Path) -> None:
+    target = app / source
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if (ROOT / source).is_dir():
+        shutil.copytree(ROOT / source, target)
+    else:
+        shutil.copy(ROOT / source, target)
+
+
+def _run(*command: str, cwd: pathlib.Path | None = None) -> str:
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout
