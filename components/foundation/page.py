@@ -10,6 +10,7 @@ from html import escape
 
 _UNKNOWN = "\N{EN DASH}"
 _RIGHT = ' class="n"'
+_STACKED = ' class="stacked"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,19 +20,46 @@ class Html:
     text: str
 
 
-def table(headers: Sequence[str], rows: Iterable[Sequence[object]], *, caption: str = "") -> str:
-    """Make a table that scrolls by itself; numbers get separators and stand to the right."""
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A cell that is a number with a fixed count of decimals, so that a column lines up."""
+
+    value: float | None
+    digits: int
+
+    def __str__(self) -> str:
+        return _UNKNOWN if self.value is None else f"{self.value:,.{self.digits}f}"
+
+
+def table(
+    headers: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    caption: str = "",
+    stacked: bool = False,
+) -> str:
+    """Make a table; numbers get separators, and columns of numbers stand to the right.
+
+    Args:
+        headers: one a column.
+        rows: cells are texts (escaped), numbers, `Figure` or `Html`.
+        caption: shown above.
+        stacked: on a phone show each row as a card, for tables with sentences in them;
+            other tables scroll by themselves.
+    """
     rows = list(rows)
-    counts = [any(_counts(row[i]) for row in rows) for i in range(len(headers))]
+    right = [any(_counts(row[i]) for row in rows) for i in range(len(headers))]
     head = "".join(
-        f'<th scope="col"{_RIGHT if right else ""}>{escape(name)}</th>'
-        for name, right in zip(headers, counts, strict=True)
+        f'<th scope="col"{_RIGHT if is_right else ""}>{escape(name)}</th>'
+        for name, is_right in zip(headers, right, strict=True)
     )
-    body = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in rows)
+    body = "".join(f"<tr>{_cells(row, headers, right)}</tr>" for row in rows)
     title = f"<caption>{escape(caption)}</caption>" if caption else ""
+    name = escape(caption or ", ".join(headers))
     return (
-        f'<div class="wide" tabindex="0" role="region" aria-label="{escape(caption or "table")}">'
-        f"<table>{title}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+        f'<div class="wide" tabindex="0" role="region" aria-label="{name}">'
+        f"<table{_STACKED if stacked else ''}>{title}<thead><tr>{head}</tr></thead>"
+        f"<tbody>{body}</tbody></table></div>"
     )
 
 
@@ -74,15 +102,19 @@ def page(title: str, body: str) -> str:
 
 
 def _counts(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, int | float | Figure) and not isinstance(value, bool)
 
 
-def _cell(value: object) -> str:
-    if _counts(value):
-        return f'<td class="n">{number(value)}</td>'
-    if isinstance(value, Html):
-        return f"<td>{value.text}</td>"
-    return f"<td>{escape(number(value))}</td>"
+def _cells(row: Sequence[object], headers: Sequence[str], right: Sequence[bool]) -> str:
+    """A card on a phone has no header row, so each cell carries its header's name."""
+    return "".join(
+        f'<td data-name="{escape(name)}"{_RIGHT if is_right else ""}>{_content(value)}</td>'
+        for value, name, is_right in zip(row, headers, right, strict=True)
+    )
+
+
+def _content(value: object) -> str:
+    return value.text if isinstance(value, Html) else escape(number(value))
 
 
 _CSS = """
@@ -114,6 +146,7 @@ h3 { font-size: 1.05rem; margin: 1.2rem 0 .4rem }
 p { margin: .4rem 0; max-width: 46rem; overflow-wrap: anywhere }
 a { color: var(--link) }
 code { font: .88em ui-monospace, monospace; overflow-wrap: anywhere }
+code.id { white-space: nowrap }
 .soft { color: var(--soft) }
 .facts {
   display: grid; grid-template-columns: repeat(auto-fit, minmax(9.5rem, 1fr));
@@ -127,10 +160,10 @@ code { font: .88em ui-monospace, monospace; overflow-wrap: anywhere }
   display: block; font-size: 1.45rem; line-height: 1.25; font-variant-numeric: tabular-nums;
 }
 .charts {
-  display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 22rem), 1fr));
+  display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 20rem), 1fr));
   gap: 1rem 1.5rem;
 }
-.chart { margin: .6rem 0; max-width: 36rem; min-width: 0 }
+.chart { margin: .6rem 0; max-width: 28rem; min-width: 0 }
 .chart > svg { display: block; width: 100%; height: auto }
 figcaption { font-weight: 600; margin-bottom: .2rem }
 .legend {
@@ -147,11 +180,20 @@ th, td {
 }
 th { font-weight: 600; color: var(--soft); white-space: nowrap }
 .n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap }
+details { margin: .6rem 0 }
+summary { cursor: pointer; color: var(--link) }
 .badge {
   display: inline-block; border: 1px solid; border-radius: 1rem; padding: 0 .6rem;
   font-size: .85rem; font-weight: 600; white-space: nowrap;
 }
 .good { color: var(--good) } .bad { color: var(--bad) } .plain { color: var(--soft) }
+@media (max-width: 40rem) {
+  .stacked thead { display: none }
+  .stacked tr { display: block; padding: .5rem 0; border-bottom: 1px solid var(--edge) }
+  .stacked td { display: block; padding: .1rem 0; border: 0; text-align: left; white-space: normal }
+  .stacked td:empty { display: none }
+  .stacked td::before { content: attr(data-name) ": "; color: var(--soft) }
+}
 @media print {
   body { font-size: 11px }
   .chart, tr { break-inside: avoid }

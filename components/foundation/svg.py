@@ -12,10 +12,22 @@ from html import escape
 
 from components.foundation.page import number, page, table
 
-__all__ = ["Bar", "Mark", "Series", "bar_chart", "line_chart", "number", "page", "table"]
+__all__ = [
+    "Bar",
+    "Level",
+    "Mark",
+    "Series",
+    "bar_chart",
+    "dot_chart",
+    "line_chart",
+    "number",
+    "page",
+    "table",
+]
 
-_WIDTH, _HEIGHT = 480, 260  # user units; a phone shows them at about three quarters
-_LEFT, _RIGHT, _TOP, _BOTTOM = 58, 14, 22, 30
+_WIDTH, _HEIGHT = 400, 250  # user units, about pixels on a phone
+_LEFT, _RIGHT, _TOP, _BOTTOM = 54, 12, 22, 30
+_BAR = 40  # height of a bar with its words
 _CHARACTER = 7.2  # width of a character at the font size of the axes
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#b4508a", "#a66f00", "#4a90c2")
 _DASHES = ("", "7 4", "2 3", "9 3 2 3", "4 4", "12 3")
@@ -41,8 +53,16 @@ class Mark:
 
 
 @dataclass(frozen=True, slots=True)
+class Level:
+    """A horizontal line with a few words, e.g. a limit."""
+
+    y: float
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
 class Bar:
-    """One horizontal bar, with an interval if low and high are given."""
+    """One bar or dot, with an interval if low and high are given."""
 
     label: str
     value: float
@@ -73,6 +93,7 @@ def line_chart(
     y_label: str = "",
     y_range: tuple[float, float] | None = None,
     marks: Sequence[Mark] = (),
+    levels: Sequence[Level] = (),
 ) -> str:
     """Draw lines over numbers or names, with interval bands and marked moments.
 
@@ -84,8 +105,10 @@ def line_chart(
         y_label: what y counts, e.g. "errors, %".
         y_range: fixed lower and upper end; by default the data decide.
         marks: vertical lines.
+        levels: horizontal lines.
     """
-    ticks = _ticks(*(y_range or _extent(_every_value(series))))
+    known = [*_every_value(series), *(level.y for level in levels)]
+    ticks = _ticks(*(y_range or _extent(known)))
     across, down = _x_scale(x), _Scale(ticks[0], ticks[-1], _HEIGHT - _BOTTOM, _TOP)
     places = [across(place) for place in _places(x)]
     drawn = "".join(_line(one, i, places, down, x) for i, one in enumerate(series))
@@ -93,6 +116,7 @@ def line_chart(
         _y_axis(ticks, down),
         _x_axis(x, places, across),
         _marks(marks, x, across),
+        "".join(_level(level, down) for level in levels),
         drawn,
         _axis_names(x_label, y_label),
     )
@@ -111,16 +135,34 @@ def bar_chart(
         unit: written after every value, e.g. "rows".
         marks: vertical lines at a value, e.g. a threshold.
     """
-    step = 40
     ends = [v for bar in bars for v in (bar.value, bar.low, bar.high) if _finite(v)]
     at = [float(mark.x) for mark in marks]
     low, high = _extent([0.0, *(e for e in ends if e is not None), *at])
     across = _Scale(min(low, 0), high, 2, _WIDTH - 4)
-    height = step * len(bars) + (20 if marks else 4)
+    height = _BAR * len(bars) + (20 if marks else 4)
     lines = "".join(_vertical(across(float(m.x)), m.label, 14, height) for m in marks)
     top = 18 if marks else 2
-    drawn = "".join(_bar(bar, across, top + step * i, unit) for i, bar in enumerate(bars))
-    return _figure(title, lines + drawn, max(height, step), "")
+    drawn = "".join(_bar(bar, across, top + _BAR * i, unit) for i, bar in enumerate(bars))
+    return _figure(title, lines + drawn, max(height, _BAR), "")
+
+
+def dot_chart(dots: Sequence[Bar], *, title: str, x_label: str = "") -> str:
+    """Draw values with their intervals on an axis that need not begin at zero.
+
+    Use it where differences matter more than sizes, e.g. a metric of several models.
+    """
+    ends = [v for dot in dots for v in (dot.value, dot.low, dot.high) if v is not None]
+    ticks = _ticks(*_extent([v for v in ends if math.isfinite(v)]))
+    across = _Scale(ticks[0], ticks[-1], 16, _WIDTH - 16)
+    height = _BAR * len(dots) + 26
+    axis = "".join(
+        f'<path d="M{across(tick):g},18 V{height - 20}" stroke="currentColor" opacity="0.18"/>'
+        f'<text x="{across(tick):g}" y="{height - 4}" text-anchor="middle">'
+        f"{_tick(tick, ticks)}</text>"
+        for tick in ticks[:: 1 if len(ticks) < 7 else 2]
+    )
+    drawn = "".join(_dot(dot, across, _BAR * i) for i, dot in enumerate(dots))
+    return _figure(f"{title}{f', {x_label}' if x_label else ''}", axis + drawn, height, "")
 
 
 def _figure(title: str, drawing: str, height: float, legend: str) -> str:
@@ -206,23 +248,47 @@ def _dots(
 
 def _bar(bar: Bar, across: _Scale, top: float, unit: str) -> str:
     start, end = sorted((across(0), across(bar.value)))
-    text = f"{number(bar.value)} {unit}".strip()
-    interval = ""
-    if bar.low is not None and bar.high is not None:
-        text += f" [{number(bar.low)}, {number(bar.high)}]"
-        middle, low, high = top + 25, across(bar.low), across(bar.high)
-        interval = (
-            f'<path d="M{low:g},{middle:g} L{high:g},{middle:g} M{low:g},{middle - 5:g} v10 '
-            f'M{high:g},{middle - 5:g} v10" stroke="currentColor" stroke-width="1.5"/>'
-        )
     block = (
         f'<rect x="{start:g}" y="{top + 18:g}" width="{max(end - start, 1):g}" height="14" '
         'fill="currentColor" rx="2"/>'
     )
+    return _bar_words(bar, top, unit) + _paint(0, block) + _whisker(bar, across, top)
+
+
+def _dot(dot: Bar, across: _Scale, top: float) -> str:
+    circle = f'<circle cx="{across(dot.value):g}" cy="{top + 25:g}" r="5" fill="currentColor"/>'
+    return _bar_words(dot, top, "") + _whisker(dot, across, top) + _paint(0, circle)
+
+
+def _bar_words(bar: Bar, top: float, unit: str) -> str:
+    text = f"{number(bar.value)} {unit}".strip()
+    if bar.low is not None and bar.high is not None:
+        text += f" [{number(bar.low)}, {number(bar.high)}]"
+    room = int(_WIDTH / _CHARACTER) - len(text) - 1
+    label = (
+        bar.label if len(bar.label) <= room else f"{bar.label[: room - 1]}\N{HORIZONTAL ELLIPSIS}"
+    )
     return (
-        f'<text x="2" y="{top + 12:g}">{escape(bar.label)}</text>'
-        f"{_paint(0, block)}{interval}"
+        f'<text x="2" y="{top + 12:g}">{escape(label)}<title>{escape(bar.label)}</title></text>'
         f'<text x="{_WIDTH - 2}" y="{top + 12:g}" text-anchor="end">{escape(text)}</text>'
+    )
+
+
+def _whisker(bar: Bar, across: _Scale, top: float) -> str:
+    if bar.low is None or bar.high is None:
+        return ""
+    middle, low, high = top + 25, across(bar.low), across(bar.high)
+    return (
+        f'<path d="M{low:g},{middle:g} L{high:g},{middle:g} M{low:g},{middle - 5:g} v10 '
+        f'M{high:g},{middle - 5:g} v10" stroke="currentColor" stroke-width="1.5"/>'
+    )
+
+
+def _level(level: Level, down: _Scale) -> str:
+    return (
+        f'<path d="M{_LEFT},{down(level.y):g} H{_WIDTH - _RIGHT}" stroke="currentColor" '
+        f'stroke-dasharray="6 4"/><text x="{_LEFT + 4}" y="{down(level.y) - 4:g}" '
+        f'font-size="12">{escape(level.label)}</text>'
     )
 
 

@@ -136,7 +136,7 @@ def test_a_table_escapes_text_and_sets_numbers_to_the_right() -> None:
 
     assert "&lt;name&gt;" in made
     assert "&lt;i&gt;" in made
-    assert '<td class="n">1,000</td>' in made
+    assert '<td data-name="rows" class="n">1,000</td>' in made
     assert '<th scope="col" class="n">rows</th>' in made
     assert 'class="badge good">ok</span>' in made
 

@@ -1,0 +1,1 @@
+"""Tell what a run did, on one page that loads nothing."""
