@@ -46,10 +46,11 @@ _LANDING = Address("falaj-raw", "landing")
 _PLANES_AN_OBJECT, _AIRPORTS_AN_OBJECT = 1000, 800
 
 
-def advance(database: pathlib.Path, upto_month: int) -> None:
+def advance(database: pathlib.Path, upto_month: int) -> dict[str, int]:
     """Let time pass: flights of months 1 to `upto_month` and the arrivals of those before it.
 
-    A database that does not exist is made; what is already there stays as it is.
+    A database that does not exist is made; what is already there stays as it is. So on the
+    first of July, June's arrivals being known, the month is 7. Returns the rows added by table.
 
     Raises:
         UserError: the month is not one of 2013.
@@ -59,6 +60,7 @@ def advance(database: pathlib.Path, upto_month: int) -> None:
     if not 1 <= upto_month <= 12:
         raise UserError(f"month {upto_month}: expected 1 to 12, the data is of one year")
     database.parent.mkdir(parents=True, exist_ok=True)
+    added = {}
     with contextlib.closing(sqlite3.connect(database)) as connection, connection:
         connection.executescript(_SCHEMA)
         for table, insert, frame, month in (
@@ -68,6 +70,8 @@ def advance(database: pathlib.Path, upto_month: int) -> None:
             (last,) = connection.execute(f"SELECT coalesce(max(seq), 0) FROM {table}").fetchone()  # noqa: S608 - one of two names above
             rows = frame.filter((pl.col("month") <= month) & (pl.col("seq") > last))
             connection.executemany(insert, rows.drop("month").iter_rows())
+            added[table] = rows.height
+    return added
 
 
 @functools.cache
@@ -112,14 +116,14 @@ def arrivals() -> "pl.DataFrame":
     )
 
 
-def upload_landing(store: ObjectStore) -> list[Address]:
+def upload_landing(store: ObjectStore) -> list[str]:
     """Put planes and airports as several CSV objects each; return where all of them are."""
     planes = _parts(published.planes(), "planes", _PLANES_AN_OBJECT)
     airports = _parts(published.airports(), "airports", _AIRPORTS_AN_OBJECT)
     texts = {**planes, **airports}
     for address, text in texts.items():
         _put_if_new(store, address, text.encode())
-    return list(texts)
+    return [str(address) for address in texts]
 
 
 def _parts(frame: "pl.DataFrame", name: str, rows: int) -> dict[Address, str]:

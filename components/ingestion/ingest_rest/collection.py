@@ -3,6 +3,7 @@
 Pages may come in any order of the cursor, so the position moves only when all were read.
 """
 
+import urllib.parse
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -32,6 +33,11 @@ class Collection:
     cursor: str
     since: str
 
+    @property
+    def source(self) -> str:
+        """Name the collection without its host, so a service that moves is not read again."""
+        return f"rest:{urllib.parse.urlsplit(self.url).path}:{self.cursor}"
+
     def pages(self, client: Client, *, after: int | None) -> Iterator[Page]:
         """Yield the pages behind a cursor; raises UserError if they go in a circle."""
         request: Request | None = Request(self.url)
@@ -57,13 +63,12 @@ class Collection:
 
 def ingest(landing: Landing, collection: Collection, client: Client) -> Landed:
     """Append every row behind the landing's position, in one commit."""
-    source = f"rest:{collection.url}:{collection.cursor}"
-    after = landing.position(source)
+    after = landing.position(collection.source)
     read = [row for page in collection.pages(client, after=after) for row in page.rows]
     fresh = [row for row in read if after is None or collection.position(row) > after]
     if fresh:
         position = max(collection.position(row) for row in fresh)
-        landing.append(_table(fresh, collection.url), positions={source: position})
+        landing.append(_table(fresh, collection.url), positions={collection.source: position})
     return landing.landed(collection.url)
 
 
