@@ -31,15 +31,14 @@ def part(number: int) -> pa.Table:
     size = ROWS // PARTS
     ids = np.arange(size) + number * size
     ids[:100] = ids[100:200]
-    return pa.table(
-        {
-            "id": ids,
-            "key": random.integers(0, KEYS, size),
-            "time": random.integers(0, 10**12, size),
-            **{name: random.normal(size=size) for name in "abcd"},
-            "word": random.choice(["falaj", "aflaj", "qanat"], size),
-        }
-    )
+    columns = {
+        "id": ids,
+        "key": random.integers(0, KEYS, size),
+        "time": random.integers(0, 10**12, size),
+        **{name: random.normal(size=size) for name in "abcd"},
+        "word": random.choice(["falaj", "aflaj", "qanat"], size),
+    }
+    return pa.table({name: pa.array(values) for name, values in columns.items()})
 
 
 @pytest.mark.slow

@@ -1,0 +1,1 @@
+"""Divide a table into training, validation and test rows."""
