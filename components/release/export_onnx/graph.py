@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from components.foundation.errors import UserError
 from components.foundation.signature import Signature
+from components.release.export_onnx import names
 
 if TYPE_CHECKING:
     import onnx
@@ -25,6 +26,7 @@ def finish(proto: "onnx.ModelProto", signature: Signature) -> bytes:
     for value in (*proto.graph.input, *proto.graph.output):
         value.type.tensor_type.shape.dim[0].dim_param = _BATCH
     _forget_sources(proto)
+    names.renumber(proto.graph)
     try:
         onnx.checker.check_model(proto)
     except onnx.checker.ValidationError as error:
@@ -56,10 +58,10 @@ def _refuse_others(graph: "onnx.GraphProto", signature: Signature) -> None:
         ("inputs", graph.input, signature.inputs),
         ("outputs", graph.output, signature.outputs),
     ):
-        names, expected = [value.name for value in got], [tensor.name for tensor in wanted]
-        if names != expected:
+        given, expected = [value.name for value in got], [tensor.name for tensor in wanted]
+        if given != expected:
             raise UserError(
-                f"the exported graph has {kind} {names}, the signature {expected}; "
+                f"the exported graph has {kind} {given}, the signature {expected}; "
                 "does the model use every feature?"
             )
 
