@@ -31,6 +31,7 @@ def connect(scratch: pathlib.Path, *, memory_limit: str = "") -> "duckdb.DuckDBP
     config: dict[str, str | bool | int | float | list[str]] = {
         "temp_directory": str(scratch),
         "autoinstall_known_extensions": False,
+        "python_enable_replacements": False,
         **({"memory_limit": memory_limit} if memory_limit else {}),
     }
     connection = duckdb.connect(config=config)
