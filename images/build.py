@@ -20,6 +20,7 @@ KUSTOMIZE = ROOT / "kustomize" / "components" / "images" / "kustomization.yaml"
 PLACEHOLDER = "registry.falaj.example/falaj"  # the registry that manifests/ names
 SERVED = ("initializer", "serving")  # the families that manifests/ runs
 
+_MIRRORS = ("PIP_INDEX_URL", "UV_DEFAULT_INDEX")  # without a value: taken from our environment
 _PINNED = re.compile(r"[^@\s]+@sha256:[0-9a-f]{64}")
 _LOCK_HEAD = """\
 # Image family -> the exact image that runs. `make images` builds them and writes digests here.
@@ -94,6 +95,7 @@ class Builder:
     def _arguments(self, family: str, revision: str) -> list[str]:
         values = {"BASE": self.base, "REVISION": revision, "PROJECT": self.project}
         pairs = [part for pair in values.items() for part in ("--build-arg", "=".join(pair))]
+        pairs += [part for name in _MIRRORS for part in ("--build-arg", name)]
         return [*pairs, "--file", f"images/{family}/Dockerfile"]
 
     def _run(self, *arguments: str) -> str:

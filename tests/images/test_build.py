@@ -52,6 +52,7 @@ def test_gives_the_build_its_base_and_revision(docker: pathlib.Path) -> None:
 
     assert {f"BASE={BASE}", f"REVISION={REVISION}", "PROJECT=examples"} <= set(asked)
     assert "images/data/Dockerfile" in asked
+    assert {"PIP_INDEX_URL", "UV_DEFAULT_INDEX"} <= set(asked)
 
 
 @pytest.mark.parametrize(
