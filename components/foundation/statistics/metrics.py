@@ -130,6 +130,14 @@ class Confusion:
         )
 
     @property
+    def matrix(self) -> list[list[int]]:
+        """Rows are what happened, columns what was called: negative first."""
+        return [
+            [self.true_negative, self.false_positive],
+            [self.false_negative, self.true_positive],
+        ]
+
+    @property
     def precision(self) -> float:
         return _ratio(self.true_positive, self.true_positive + self.false_positive)
 

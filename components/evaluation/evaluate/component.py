@@ -1,0 +1,73 @@
+"""Measure a model, as it will be served, on rows it never saw.
+
+Reads: an ONNX folder of export_onnx (what is served is what is judged: decision record
+    0003); the features, label and slices of a table.
+Writes: an evaluation (JSON), a report, metrics for the dashboard.
+Needs: image release (ONNX Runtime).
+Fails when: the table lacks a column that the model takes; no row has a label; the runtime
+    refuses some rows. A poor model does not fail the step: `bless` and a gate judge it.
+"""
+
+from kfp import dsl
+
+from components.face import component
+
+
+@component("release")
+def evaluate(
+    model: dsl.Input[dsl.Model],
+    test: str,
+    label: str,
+    report: dsl.Output[dsl.HTML],
+    evaluation: dsl.Output[dsl.Artifact],
+    metrics: dsl.Output[dsl.Metrics],
+    classification: dsl.Output[dsl.ClassificationMetrics],
+    slices: list = [],  # noqa: B006 - kfp wants the default in the signature
+    threshold: float = 0.5,
+    bootstrap: int = 200,
+    groups: str = "",
+    seed: int = 1,
+) -> dict:
+    """Measure a model, as it will be served, on rows it never saw.
+
+    Args:
+        model: ONNX folder (model.onnx, signature.json).
+        test: table of rows later than any the model was trained on.
+        label: column with 0 or 1; rows where it is null are left out, and counted.
+        report: metrics, calibration, confusion and slices as a page.
+        evaluation: the same as JSON.
+        metrics: the numbers for the dashboard.
+        classification: the confusion matrix for the dashboard.
+        slices: columns by whose values the rows are also measured apart.
+        threshold: score from which a row is called positive.
+        bootstrap: how many resamples the intervals come from.
+        groups: column whose values are resampled whole, such as the day, because rows of a
+            day share its weather; empty: every row by itself.
+        seed: of the resamples.
+
+    Returns:
+        The metrics by name.
+    """
+    import pathlib
+
+    from components.evaluation import labels
+    from components.evaluation.evaluate import measure
+    from components.evaluation.evaluate.report import save
+    from components.evaluation.runtime import OnnxModel
+    from components.step import step
+
+    with step("evaluate") as here:
+        settings = measure.Settings(threshold, bootstrap, seed, slices, groups)
+        served = OnnxModel.open(pathlib.Path(model.path))
+        rows = labels.read(
+            here.tables, here.reads(test), served.signature, label=label, others=[*slices, groups]
+        )
+        found = measure.evaluate(rows, served.score(rows.table), settings, model=served.digest)
+        found.save(evaluation.path)
+        save(found, report.path)
+        for name, value in found.metrics().items():
+            metrics.log_metric(name, value)
+        classification.log_confusion_matrix(["negative", "positive"], found.confusion.matrix)
+        here.describe(report)
+        here.describe(evaluation, rows=found.scores.rows, model=served.digest)
+        return found.metrics()
