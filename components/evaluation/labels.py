@@ -47,13 +47,14 @@ def read(
             label is neither 0 nor 1; no row has one.
     """
     schema = tables.schema(ref)
-    wanted = [*(tensor.name for tensor in signature.inputs), label, *filter(None, others)]
+    inputs = [tensor.name for tensor in signature.inputs]
+    wanted = [*inputs, label, *filter(None, others)]
     for name in wanted:
         if name not in schema.names:
-            why = "the label" if name == label else "a slice" if name in others else "an input"
+            what = "an input of the model" if name in inputs else "asked for"
             raise UserError(
-                f"{ref}: has no column {name!r}, {why} of this model; "
-                f"{nearest(name, schema.names)}; was the model trained on other features?"
+                f"{ref}: has no column {name!r}, {what}; {nearest(name, schema.names)}; "
+                "was the model trained on other features?"
             )
     return labelled(tables.read(ref, list(dict.fromkeys(wanted))), label=label, source=str(ref))
 
@@ -67,6 +68,16 @@ def labelled(table: "pa.Table", *, label: str, source: str) -> Labelled:
     if not np.isin(labels, (0.0, 1.0)).all():
         raise UserError(f"{source}: label {label!r} is {np.unique(labels)[:5]}; expected 0 and 1")
     return Labelled(source, known, labels, table.num_rows - known.num_rows)
+
+
+def write_scored(tables: Tables, target: str, rows: Labelled, scores: Floats) -> str:
+    """Write the rows with a column `score` to a table, if one is named; return it pinned."""
+    if not target:
+        return ""
+    import pyarrow as pa
+
+    table = rows.table.append_column("score", pa.array(scores))
+    return str(tables.replace(TableRef.parse(f"{target}@latest"), table))
 
 
 def _text(value: Any) -> str:

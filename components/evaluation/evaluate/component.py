@@ -2,11 +2,14 @@
 
 Reads: an ONNX folder of export_onnx (what is served is what is judged: decision record
     0003); the features, label and slices of a table.
-Writes: an evaluation (JSON), a report, metrics for the dashboard.
+Writes: an evaluation (JSON), a report, metrics for the dashboard; if asked, the rows with
+    their scores as a table.
 Needs: image release (ONNX Runtime).
 Fails when: the table lacks a column that the model takes; no row has a label; the runtime
     refuses some rows. A poor model does not fail the step: `bless` and a gate judge it.
 """
+
+from typing import NamedTuple
 
 from kfp import dsl
 
@@ -27,7 +30,8 @@ def evaluate(
     bootstrap: int = 200,
     groups: str = "",
     seed: int = 1,
-) -> dict:
+    scored: str = "",
+) -> NamedTuple("Outputs", [("summary", dict), ("scored", str)]):
     """Measure a model, as it will be served, on rows it never saw.
 
     Args:
@@ -44,9 +48,11 @@ def evaluate(
         groups: column whose values are resampled whole, such as the day, because rows of a
             day share its weather; empty: every row by itself.
         seed: of the resamples.
+        scored: table to write the rows with their scores to, e.g. s3://falaj-features/delays/scored;
+            empty for none.
 
     Returns:
-        The metrics by name.
+        The metrics by name; the table of scored rows, if one was asked for.
     """
     import pathlib
 
@@ -62,7 +68,8 @@ def evaluate(
         rows = labels.read(
             here.tables, here.reads(test), served.signature, label=label, others=[*slices, groups]
         )
-        found = measure.evaluate(rows, served.score(rows.table), settings, model=served.digest)
+        scores = served.score(rows.table)
+        found = measure.evaluate(rows, scores, settings, model=served.digest)
         found.save(evaluation.path)
         save(found, report.path)
         for name, value in found.metrics().items():
@@ -70,4 +77,5 @@ def evaluate(
         classification.log_confusion_matrix(["negative", "positive"], found.confusion.matrix)
         here.describe(report)
         here.describe(evaluation, rows=found.scores.rows, model=served.digest)
-        return found.metrics()
+        written = labels.write_scored(here.tables, scored, rows, scores)
+        return (found.metrics(), here.writes(written) if written else "")

@@ -1,0 +1,1 @@
+"""Judge a challenger against the champion on the same rows."""

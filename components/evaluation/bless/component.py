@@ -1,0 +1,69 @@
+"""Judge a challenger against the champion on the same rows.
+
+Reads: an ONNX folder; a table of test rows; the model's champion channel and the sealed
+    release it names (verified and opened); without a champion, the base rate stands in.
+Writes: a verdict, a report.
+Needs: image release; the key ring.
+Fails when: the table lacks a column of either model; the expectations have an unknown name;
+    the champion's seal does not hold. A challenger that is not better does not fail the
+    step: the verdict says so, and a gate stops the run.
+"""
+
+from typing import NamedTuple
+
+from kfp import dsl
+
+from components.face import component
+
+
+@component("release")
+def bless(
+    challenger: dsl.Input[dsl.Model],
+    test: str,
+    label: str,
+    model_name: str,
+    expectations: str,
+    report: dsl.Output[dsl.HTML],
+    seed: int = 1,
+) -> NamedTuple("Outputs", [("verdict", dict), ("decision", str)]):
+    """Judge a challenger against the champion on the same rows.
+
+    Args:
+        challenger: ONNX folder (model.onnx, signature.json).
+        test: table of rows that neither model was trained on.
+        label: column with 0 or 1; rows where it is null are left out.
+        model_name: whose champion channel to look in, e.g. delays.
+        expectations: YAML with minimum and maximum metrics, slice floors and the margin
+            against the champion.
+        report: both models, their differences with intervals, slices.
+        seed: of the resamples.
+
+    Returns:
+        The verdict and its decision: accept, refuse or inconclusive.
+    """
+    import pathlib
+
+    from components.evaluation.bless import judge
+    from components.evaluation.bless.champion import meet
+    from components.evaluation.bless.expectations import Expectations
+    from components.evaluation.bless.report import save
+    from components.evaluation.runtime import OnnxModel
+    from components.step import step
+
+    with step("bless") as here:
+        asked = Expectations.parse(expectations)
+        rows, ours, theirs = meet(
+            OnnxModel.open(pathlib.Path(challenger.path)),
+            here.reads(test),
+            label=label,
+            others=[*asked.slice_columns, asked.groups],
+            model=model_name,
+            tables=here.tables,
+            store=here.store,
+            keys=here.keys,
+        )
+        found = judge.judge(rows, ours, theirs, model=model_name, asked=asked, seed=seed)
+        verdict = here.record(found.verdict)
+        save(found, report.path)
+        here.describe(report, decision=str(verdict.decision))
+        return (verdict.to_dict(), str(verdict.decision))

@@ -1,0 +1,69 @@
+"""A blessing as a page."""
+
+import pathlib
+from html import escape
+
+from components.evaluation.bless.judge import Blessing
+from components.foundation import svg
+from components.foundation.page import badge, page
+from components.foundation.statistics.metrics import finite
+
+_NAMES = {"log_loss": "log loss", "auc": "AUC", "brier": "Brier score"}
+
+
+def render(blessing: Blessing) -> str:
+    """Show the decision, both models' metrics, their differences and the slices."""
+    verdict = blessing.verdict
+    body = (
+        f"<p>{badge(str(verdict.decision), good=verdict.passes)}</p>"
+        f"<p>{escape(verdict.reason)}</p>" + _metrics(blessing) + _slices(blessing)
+    )
+    return page(verdict.subject, body)
+
+
+def save(blessing: Blessing, path: str) -> None:
+    """Write the page."""
+    target = pathlib.Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(render(blessing))
+
+
+def _metrics(blessing: Blessing) -> str:
+    duel = blessing.duel
+    rows = [
+        [
+            _NAMES[name],
+            getattr(duel.challenger_scores, name),
+            getattr(duel.champion_scores, name),
+            interval.estimate,
+            interval.low,
+            interval.high,
+        ]
+        for name, interval in (
+            ("log_loss", duel.log_loss),
+            ("auc", duel.auc),
+            ("brier", duel.brier),
+        )
+    ]
+    return svg.table(
+        ["metric", "challenger", duel.champion.name, "difference", "from", "to"],
+        rows,
+        caption="On the same rows, with the 95 % interval of the difference",
+    )
+
+
+def _slices(blessing: Blessing) -> str:
+    return svg.table(
+        ["slice", "rows", "base rate", "AUC", "log loss"],
+        [
+            [
+                part.name,
+                part.scores.rows,
+                part.scores.base_rate,
+                finite(part.scores.auc),
+                part.scores.log_loss,
+            ]
+            for part in blessing.slices
+        ],
+        caption="The challenger by slice",
+    )

@@ -1,0 +1,1 @@
+"""Stop a run unless a verdict passes."""
