@@ -20,15 +20,14 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Rows as tensors, and the outputs that they should give."""
+    """Rows as the tensors that a candidate takes."""
 
     signature: Signature
     inputs: Mapping[str, Array]
-    outputs: Mapping[str, Array]
 
     @classmethod
     def of(cls, folder: pathlib.Path, rows: "pa.Table") -> Self:
-        """Predict rows with the model of a folder.
+        """Take rows for the model of a folder.
 
         Raises:
             UserError: there are no rows, or they lack what the model wants.
@@ -36,10 +35,7 @@ class Sample:
         if rows.num_rows == 0:
             raise UserError("smoke test: the table has no rows; give it some to try")
         signature = Signature.from_dict(json.loads((folder / "signature.json").read_bytes()))
-        inputs = signature.feed(rows)
-        names = [tensor.name for tensor in signature.outputs]
-        predicted = _session(folder).run(names, inputs)
-        return cls(signature, inputs, dict(zip(names, predicted, strict=True)))
+        return cls(signature, signature.feed(rows))
 
     @property
     def rows(self) -> int:
@@ -58,13 +54,19 @@ class Sample:
         ]
         return json.dumps({"inputs": inputs}).encode()
 
-    def difference(self, answer: Mapping[str, Any], rows: slice = slice(None)) -> float:
-        """Return how far an answer is from what it should be, at most over all outputs."""
-        given = {output["name"]: output["data"] for output in answer["outputs"]}
-        return max(_apart(given[name], want[rows]) for name, want in self.outputs.items())
+    def predicted(self, folder: pathlib.Path) -> dict[str, Array]:
+        """Predict the rows here, with a model that has answered them all in the server."""
+        names = [tensor.name for tensor in self.signature.outputs]
+        return dict(zip(names, _session(folder).run(names, dict(self.inputs)), strict=True))
 
     def each(self) -> Iterator[slice]:
         return (slice(row, row + 1) for row in range(self.rows))
+
+
+def difference(answer: Mapping[str, Any], want: Mapping[str, Array], rows: slice) -> float:
+    """Return how far an answer is from what it should be, at most over all outputs."""
+    given = {output["name"]: output["data"] for output in answer["outputs"]}
+    return max(_apart(given[name], values[rows]) for name, values in want.items())
 
 
 def first_rows(files: DataFiles, count: int) -> "pa.Table":

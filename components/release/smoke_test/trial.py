@@ -1,6 +1,5 @@
 """Try a candidate in the real server: same answers, in time, and no word too many."""
 
-import json
 import pathlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -9,8 +8,8 @@ from typing import Any
 from components.foundation import digests
 from components.foundation.verdict import Decision, Verdict
 from components.release.smoke_test.malformed import Outcome, outcomes
-from components.release.smoke_test.process import Client, DidNotStart, serving
-from components.release.smoke_test.reference import Sample
+from components.release.smoke_test.process import Answer, Client, DidNotStart, serving
+from components.release.smoke_test.reference import Array, Sample, difference
 
 _MODEL = "candidate"
 _INFER = f"/v2/models/{_MODEL}/infer"
@@ -27,11 +26,11 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What was seen."""
+    """What was seen; no difference is known when a row was not answered."""
 
     rows: int
     errors: int
-    difference: float
+    difference: float | None
     milliseconds: tuple[float, ...] = ()
     malformed: list[Outcome] = field(default_factory=list)
 
@@ -48,7 +47,7 @@ class Trial:
                 return f"{case.name}: the server answered {case.got}, expected {case.wanted}{said}"
         if self.errors:
             return f"{self.errors} of {self.rows} rows were answered with an error"
-        if self.difference > limits.difference:
+        if self.difference is not None and self.difference > limits.difference:
             return f"answers differ by {self.difference:.3g} from ONNX Runtime's in this process"
         if p99 > limits.p99_ms:
             return f"p99 is {p99:.1f} ms, the limit {limits.p99_ms:g} ms"
@@ -61,7 +60,7 @@ def judge(folder: pathlib.Path, sample: Sample, limits: Limits, env: Mapping[str
     subject = "smoke test"
     try:
         with serving(folder, model=_MODEL, environment=env) as client:
-            trial = _try(client, sample)
+            trial = _try(client, folder, sample)
     except DidNotStart as refusal:
         return Verdict(subject, Decision.REFUSE, f"does not start: {refusal}", judged=judged)
     complaint = trial.complaint(limits)
@@ -70,35 +69,40 @@ def judge(folder: pathlib.Path, sample: Sample, limits: Limits, env: Mapping[str
     return Verdict(subject, decision, complaint or fine, _evidence(trial, limits), judged)
 
 
-def _try(client: Client, sample: Sample) -> Trial:
+def _try(client: Client, folder: pathlib.Path, sample: Sample) -> Trial:
     first = sample.request(slice(0, 1))
     for _ in range(_WARM_UP):
         client.send("POST", _INFER, first)
-    whole = client.send("POST", _INFER, sample.request())
+    whole = (slice(None), client.send("POST", _INFER, sample.request()))
     singles = [(rows, client.send("POST", _INFER, sample.request(rows))) for rows in sample.each()]
-    answered = [(rows, answer) for rows, answer in singles if answer.status == 200]
-    differences = [sample.difference(answer.json(), rows) for rows, answer in answered]
-    if whole.status == 200:
-        differences.append(sample.difference(whole.json()))
+    errors = sum(answer.status != 200 for _, answer in singles)
+    answered = errors == 0 and whole[1].status == 200
     return Trial(
         rows=sample.rows,
-        errors=len(singles) - len(answered) or int(whole.status != 200),
-        difference=max(differences, default=0.0),
+        errors=errors or int(not answered),
+        difference=_difference([whole, *singles], sample.predicted(folder)) if answered else None,
         milliseconds=tuple(answer.seconds * 1e3 for _, answer in singles),
-        malformed=outcomes(client, first, _INFER),
+        malformed=outcomes(client, first, _INFER, hidden=str(folder)),
     )
 
 
+def _difference(answers: list[tuple[slice, Answer]], want: Mapping[str, Array]) -> float:
+    return max(difference(answer.json(), want, rows) for rows, answer in answers)
+
+
 def _evidence(trial: Trial, limits: Limits) -> dict[str, Any]:
-    evidence = {
+    return {
         "rows": trial.rows,
         "errors": trial.errors,
-        "difference": min(trial.difference, 1e300),  # JSON has no infinity
+        "difference": _finite(trial.difference),
         "difference_limit": limits.difference,
         "p50_ms": round(trial.percentile(0.5), 3),
         "p99_ms": round(trial.percentile(0.99), 3),
         "p99_limit_ms": limits.p99_ms,
         "malformed": [{**asdict(case), "good": case.good} for case in trial.malformed],
     }
-    checked: dict[str, Any] = json.loads(json.dumps(evidence, allow_nan=False))
-    return checked
+
+
+def _finite(value: float | None) -> float | None:
+    """Return what JSON can say; an infinite difference is one too large."""
+    return None if value is None else min(value, 1e300)

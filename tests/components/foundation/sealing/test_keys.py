@@ -1,0 +1,106 @@
+import pathlib
+import stat
+
+import pytest
+
+from components.foundation.errors import Refused, UserError
+from components.foundation.sealing.keys import KeyRing
+
+
+def test_a_ring_is_read_as_it_was_made(tmp_path: pathlib.Path) -> None:
+    made = KeyRing.create(tmp_path / "keys")
+
+    read = KeyRing.load(tmp_path / "keys")
+
+    assert (read.signer_id, read.recipient_id) == (made.signer_id, made.recipient_id)
+    assert read.verifies(b"message", made.sign(b"message"))
+    assert not read.verifies(b"another", made.sign(b"message"))
+
+
+def test_only_the_owner_can_read_its_files(tmp_path: pathlib.Path) -> None:
+    KeyRing.create(tmp_path / "keys")
+
+    modes = {stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "keys").iterdir()}
+
+    assert modes == {0o600}
+
+
+def test_keys_are_never_overwritten(tmp_path: pathlib.Path) -> None:
+    KeyRing.create(tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    with pytest.raises(UserError, match="already holds a key ring"):
+        KeyRing.create(tmp_path)
+
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize("name", ["wrapping.key", "signing.pem"])
+def test_refuses_a_secret_that_everybody_may_read(tmp_path: pathlib.Path, name: str) -> None:
+    KeyRing.create(tmp_path)
+    (tmp_path / name).chmod(0o644)
+
+    with pytest.raises(UserError, match="everybody"):
+        KeyRing.load(tmp_path)
+
+
+def test_a_shared_ring_opens_but_does_not_sign(tmp_path: pathlib.Path) -> None:
+    made = KeyRing.create(tmp_path / "site")
+    made.share(tmp_path / "pod")
+
+    opener = KeyRing.load(tmp_path / "pod")
+
+    wrapped = made.wrap(b"k" * 32, context=b"c")
+    assert opener.unwrap(wrapped, context=b"c", where="here") == b"k" * 32
+    assert opener.verifies(b"m", made.sign(b"m"))
+    with pytest.raises(UserError, match=r"no signing\.pem"):
+        opener.sign(b"m")
+
+
+def test_a_wrapped_key_opens_for_its_use_and_its_ring_only(tmp_path: pathlib.Path) -> None:
+    ring, other = KeyRing.create(tmp_path / "a"), KeyRing.create(tmp_path / "b")
+    wrapped = ring.wrap(b"k" * 32, context=b"this release")
+
+    with pytest.raises(Refused, match="not wrapped for this release"):
+        ring.unwrap(wrapped, context=b"another release", where="here")
+    with pytest.raises(Refused, match="not wrapped for this release"):
+        other.unwrap(wrapped, context=b"this release", where="here")
+
+
+@pytest.mark.parametrize("name", ["wrapping.key", "verify.pem", "signing.pem"])
+def test_says_which_file_is_no_key(tmp_path: pathlib.Path, name: str) -> None:
+    KeyRing.create(tmp_path)
+    (tmp_path / name).write_text("secret-but-broken")
+
+    with pytest.raises(UserError, match=name) as raised:
+        KeyRing.load(tmp_path)
+
+    assert "secret-but-broken" not in str(raised.value)
+
+
+@pytest.mark.parametrize("name", ["wrapping.key", "verify.pem"])
+def test_says_which_file_is_missing(tmp_path: pathlib.Path, name: str) -> None:
+    KeyRing.create(tmp_path)
+    (tmp_path / name).unlink()
+
+    with pytest.raises(UserError, match=f"{name}: No such file"):
+        KeyRing.load(tmp_path)
+
+
+def test_refuses_halves_of_different_keys(tmp_path: pathlib.Path) -> None:
+    KeyRing.create(tmp_path / "a")
+    KeyRing.create(tmp_path / "b")
+    (tmp_path / "a/verify.pem").write_bytes((tmp_path / "b/verify.pem").read_bytes())
+
+    with pytest.raises(UserError, match="not halves of one key"):
+        KeyRing.load(tmp_path / "a")
+
+
+def test_a_ring_shows_nothing_secret(tmp_path: pathlib.Path) -> None:
+    ring = KeyRing.create(tmp_path)
+
+    shown = repr(ring)
+
+    assert ring.wrapping.hex() not in shown
+    assert repr(ring.wrapping) not in shown
+    assert "PrivateKey" not in shown

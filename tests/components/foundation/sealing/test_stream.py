@@ -1,0 +1,135 @@
+import hashlib
+import io
+import tracemalloc
+from collections.abc import Callable
+
+import pytest
+
+from components.foundation.errors import Refused, UserError
+from components.foundation.sealing import stream
+from components.foundation.sealing.stream import CHUNK, TAG, Header
+
+KEY = bytes(range(32))
+HEAD = 52
+PIECE = CHUNK + TAG
+
+
+def header(data: bytes) -> Header:
+    return Header(len(data), hashlib.sha256(data).digest())
+
+
+def seal(data: bytes, *, path: str = "a", key: bytes = KEY) -> bytes:
+    pieces = stream.encrypt(io.BytesIO(data), header=header(data), key=key, path=path)
+    return b"".join(bytes(piece) for piece in pieces)
+
+
+def unseal(sealed: bytes, of: bytes, *, path: str = "a", key: bytes = KEY) -> bytes:
+    pieces = stream.decrypt(io.BytesIO(sealed), header=header(of), key=key, path=path)
+    return b"".join(bytes(piece) for piece in pieces)
+
+
+@pytest.mark.parametrize("size", [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK, 2 * CHUNK + 5])
+def test_what_is_sealed_opens_and_has_the_size_that_was_said(size: int) -> None:
+    data = bytes(i % 251 for i in range(1000)) * (size // 1000 + 1)
+    data = data[:size]
+
+    sealed = seal(data)
+
+    assert len(sealed) == header(data).sealed_size
+    assert unseal(sealed, data) == data
+
+
+def test_the_format_is_the_one_that_older_releases_have() -> None:
+    sealed = seal(b"falaj" * 300_000, path="model.onnx")
+
+    assert hashlib.sha256(sealed).hexdigest() == (
+        "742c5fa17127c54676027a6a3b49dadf10dfa3918d1cd209e9e37374866c3462"
+    )
+
+
+def swap_chunks(s: bytes) -> bytes:
+    first, second = s[HEAD : HEAD + PIECE], s[HEAD + PIECE : HEAD + 2 * PIECE]
+    return s[:HEAD] + second + first + s[HEAD + 2 * PIECE :]
+
+
+def flip(at: int) -> Callable[[bytes], bytes]:
+    def change(s: bytes) -> bytes:
+        i = at % len(s)
+        return s[:i] + bytes([s[i] ^ 1]) + s[i + 1 :]
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        pytest.param(flip(0), "header", id="magic"),
+        pytest.param(flip(11), "header", id="chunk size"),
+        pytest.param(flip(19), "header", id="size"),
+        pytest.param(flip(HEAD - 1), "header", id="digest"),
+        pytest.param(flip(HEAD), "chunk 1 of 3", id="first byte"),
+        pytest.param(flip(HEAD + PIECE - 1), "chunk 1 of 3", id="first tag"),
+        pytest.param(flip(HEAD + PIECE), "chunk 2 of 3", id="second chunk"),
+        pytest.param(flip(-1), "chunk 3 of 3", id="last byte"),
+        pytest.param(swap_chunks, "chunk 1 of 3", id="chunks swapped"),
+        pytest.param(lambda s: s[:-1], "chunk 3 of 3", id="last byte cut"),
+        pytest.param(lambda s: s[: HEAD + 2 * PIECE], "chunk 3 of 3", id="last chunk cut"),
+        pytest.param(lambda s: s[: HEAD + PIECE], "chunk 2 of 3", id="two chunks cut"),
+        pytest.param(lambda s: s[:HEAD] + s[HEAD + PIECE :], "chunk 1 of 3", id="first cut"),
+        pytest.param(lambda s: s + s[-1:], "goes on", id="extended"),
+        pytest.param(lambda s: s[:10], "header", id="header cut"),
+        pytest.param(lambda s: b"", "header", id="empty"),
+    ],
+)
+def test_refuses_what_was_changed(change: Callable[[bytes], bytes], says: str) -> None:
+    data = b"x" * (2 * CHUNK + 100)
+
+    with pytest.raises(Refused, match=says):
+        unseal(change(seal(data)), data)
+
+
+def test_refuses_another_key_and_another_path() -> None:
+    with pytest.raises(Refused, match="chunk 1 of 1"):
+        unseal(seal(b"data"), b"data", key=bytes(32))
+    with pytest.raises(Refused, match="chunk 1 of 1"):
+        unseal(seal(b"data", path="b"), b"data", path="a")
+
+
+def test_the_last_chunk_of_a_whole_file_does_not_end_a_longer_one() -> None:
+    data = b"x" * (CHUNK + 1)
+    short = seal(data[:CHUNK])
+
+    with pytest.raises(Refused, match="header"):
+        unseal(short, data)
+
+
+def test_a_key_never_meets_two_plaintexts() -> None:
+    zeros, ones = bytes(100), b"\x01" * 100
+
+    keystreams = {
+        bytes(a ^ b for a, b in zip(seal(data)[HEAD:], data, strict=False))
+        for data in (zeros, ones)
+    }
+
+    assert len(keystreams) == 2
+
+
+def test_refuses_a_file_that_became_shorter() -> None:
+    pieces = stream.encrypt(io.BytesIO(b"ab"), header=header(b"abc"), key=KEY, path="a")
+
+    with pytest.raises(UserError, match="became shorter"):
+        list(pieces)
+
+
+def test_memory_is_bounded_however_large_the_file() -> None:
+    class Zeros:
+        def read(self, size: int, /) -> bytes:
+            return bytes(size)
+
+    tracemalloc.start()
+    for _ in stream.encrypt(Zeros(), header=Header(64 * CHUNK, bytes(32)), key=KEY, path="a"):
+        pass
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert peak < 6 * CHUNK

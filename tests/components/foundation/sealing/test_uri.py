@@ -1,0 +1,36 @@
+import pytest
+
+from components.foundation.errors import UserError
+from components.foundation.sealing.uri import ReleaseUri
+
+GOOD = "sealed+s3://falaj-models/delays/0123456789ab"
+
+
+def test_a_uri_round_trips() -> None:
+    assert str(ReleaseUri.parse(GOOD)) == GOOD
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "s3://falaj-models/delays/0123456789ab",
+        "SEALED+S3://falaj-models/delays/0123456789ab",
+        "sealed+S3://falaj-models/delays/0123456789ab",
+        f"{GOOD}?endpoint=elsewhere",
+        f"{GOOD}#a",
+        f"{GOOD}/",
+        f"{GOOD}\n",
+        f" {GOOD}",
+        "sealed+s3://falaj-models/delays/0123456789AB",
+        "sealed+s3://falaj-models/delays/0123456789",
+        "sealed+s3://falaj-models/../0123456789ab",
+        "sealed+s3://falaj-models/a/b/0123456789ab",
+        "sealed+s3://user@falaj-models/delays/0123456789ab",
+        "sealed+s3://falaj-models/Delays/0123456789ab",
+        "sealed+file:///delays/0123456789ab",
+        "",
+    ],
+)
+def test_refuses_what_is_no_release(text: str) -> None:
+    with pytest.raises(UserError, match=r"expected sealed\+s3://"):
+        ReleaseUri.parse(text)

@@ -1,0 +1,129 @@
+import json
+import pathlib
+
+import pytest
+from kfp import dsl
+
+from components.foundation.audit import AuditLog
+from components.foundation.sealing import release
+from components.foundation.sealing.keys import KeyRing
+from components.foundation.storage import ObjectStore
+from components.release.seal.component import seal
+
+
+def sealed(
+    model: dsl.Model, profile: dsl.Artifact, evaluation: dsl.Artifact, name: str, **facts: str
+) -> str:
+    uri: str = seal.python_func(
+        model=model,
+        profile=profile,
+        evaluation=evaluation,
+        contract="table: flights\n",
+        model_name=name,
+        facts=facts,
+    )
+    return uri
+
+
+def test_a_release_holds_the_model_and_what_speaks_for_it(
+    model: dsl.Model,
+    profile: dsl.Artifact,
+    evaluation: dsl.Artifact,
+    store: ObjectStore,
+    keys: KeyRing,
+    tmp_path: pathlib.Path,
+    unique: str,
+) -> None:
+    uri = sealed(model, profile, evaluation, unique, training="s3://falaj-features/t@3")
+
+    opened = release.unseal(uri, tmp_path / "out", store=store, keys=keys)
+
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "contract.yaml",
+        "metrics.json",
+        "model.json",
+        "model.onnx",
+        "profile.json",
+        "release.json",
+        "signature.json",
+    }
+    assert json.loads((tmp_path / "out/metrics.json").read_text()) == {"auc": 0.7}
+    assert opened.statement.facts["training"] == "s3://falaj-features/t@3"
+    assert "@sha256:" in opened.statement.facts["images"]["serving"]
+
+
+def test_sealing_is_in_the_audit_log(
+    model: dsl.Model,
+    profile: dsl.Artifact,
+    evaluation: dsl.Artifact,
+    store: ObjectStore,
+    keys: KeyRing,
+    unique: str,
+) -> None:
+    uri = sealed(model, profile, evaluation, unique)
+
+    [entry] = [e for e in AuditLog(store).entries() if (e.kind, e.subject) == ("release", uri)]
+    assert entry.body["files"].keys() >= {"model.onnx", "profile.json"}
+
+
+def test_the_same_input_gives_the_same_release(
+    model: dsl.Model, profile: dsl.Artifact, evaluation: dsl.Artifact, keys: KeyRing, unique: str
+) -> None:
+    first = sealed(model, profile, evaluation, unique, code="a")
+
+    assert sealed(model, profile, evaluation, unique, code="a") == first
+    assert sealed(model, profile, evaluation, unique, code="b") != first
+
+
+def test_refuses_a_model_without_its_signature(
+    model: dsl.Model,
+    profile: dsl.Artifact,
+    evaluation: dsl.Artifact,
+    keys: KeyRing,
+    unique: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (pathlib.Path(model.path) / "signature.json").unlink()
+
+    with pytest.raises(SystemExit) as ended:
+        sealed(model, profile, evaluation, unique)
+
+    assert ended.value.code == 2
+    assert (
+        "signature.json: missing; expected a folder made by export_onnx" in capsys.readouterr().err
+    )
+
+
+def test_refuses_a_profile_that_is_no_json(
+    model: dsl.Model,
+    profile: dsl.Artifact,
+    evaluation: dsl.Artifact,
+    keys: KeyRing,
+    unique: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    pathlib.Path(profile.path).write_text("columns: none")
+
+    with pytest.raises(SystemExit) as ended:
+        sealed(model, profile, evaluation, unique)
+
+    assert ended.value.code == 2
+    assert "expected a JSON object" in capsys.readouterr().err
+
+
+def test_says_that_there_is_no_key_ring(
+    model: dsl.Model,
+    profile: dsl.Artifact,
+    evaluation: dsl.Artifact,
+    environment: None,
+    monkeypatch: pytest.MonkeyPatch,
+    unique: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.delenv("FALAJ_KEYS", raising=False)
+
+    with pytest.raises(SystemExit) as ended:
+        sealed(model, profile, evaluation, unique)
+
+    assert ended.value.code == 2
+    assert "FALAJ_KEYS is not set" in capsys.readouterr().err

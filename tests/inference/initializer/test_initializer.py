@@ -1,0 +1,114 @@
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from components.foundation.sealing import release
+from components.foundation.sealing.keys import KeyRing
+from components.foundation.sealing.uri import ReleaseUri
+from components.foundation.storage import ObjectStore, Settings
+from inference.initializer.__main__ import main
+
+
+@pytest.fixture
+def keys(environment: None, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> KeyRing:
+    ring = KeyRing.create(tmp_path / "site")
+    ring.share(tmp_path / "keys")
+    monkeypatch.setenv("FALAJ_KEYS", str(tmp_path / "keys"))
+    return ring
+
+
+@pytest.fixture
+def uri(store: ObjectStore, keys: KeyRing, tmp_path: pathlib.Path, unique: str) -> str:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "model.onnx").write_bytes(b"model")
+    return release.seal(folder, model=unique, facts={}, store=store, keys=keys).uri
+
+
+def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "inference.initializer", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_opens_every_pair(uri: str, tmp_path: pathlib.Path) -> None:
+    done = run(uri, str(tmp_path / "a"), uri, str(tmp_path / "b"))
+
+    assert done.returncode == 0, done.stderr
+    for name in "ab":
+        assert (tmp_path / name / "model.onnx").read_bytes() == b"model"
+        assert (tmp_path / name / "release.json").exists()
+
+
+def test_the_reason_of_a_refusal_is_the_last_line(
+    uri: str, store: ObjectStore, tmp_path: pathlib.Path
+) -> None:
+    address = ReleaseUri.parse(uri).address / "files/model.onnx"
+    store.put(address, store.get(address)[:-1] + b"x")
+
+    done = run(uri, str(tmp_path / "out"))
+
+    assert done.returncode == 3
+    assert done.stderr.splitlines()[-1].startswith("model.onnx: chunk 1 of 1 is not what was seal")
+    assert not list((tmp_path / "out").iterdir())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda uri: uri.removeprefix("sealed+"),
+        lambda uri: uri.upper(),
+        lambda uri: f"{uri}?versionId=1",
+        lambda uri: uri.replace("sealed+s3", "https"),
+        lambda uri: "/etc",
+    ],
+    ids=["plain", "upper case", "query", "another scheme", "a path"],
+)
+def test_refuses_every_other_source(
+    uri: str,
+    tmp_path: pathlib.Path,
+    caplog: pytest.LogCaptureFixture,
+    change: "type[str]",
+) -> None:
+    assert main([change(uri), str(tmp_path / "out")]) == 2
+    assert "expected sealed+s3://" in caplog.messages[-1]
+
+
+def test_refuses_arguments_that_are_no_pairs(uri: str, caplog: pytest.LogCaptureFixture) -> None:
+    assert main([uri]) == 2
+    assert "pairs of SRC and DST" in caplog.messages[-1]
+
+
+def test_says_that_the_keys_are_not_mounted(
+    uri: str,
+    tmp_path: pathlib.Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.delenv("FALAJ_KEYS")
+
+    assert main([uri, str(tmp_path / "out")]) == 2
+    assert "FALAJ_KEYS is not set" in caplog.messages[-1]
+
+
+def test_a_store_that_does_not_answer_may_be_tried_again(
+    uri: str, tmp_path: pathlib.Path, s3: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+
+    done = run(uri, str(tmp_path / "out"))
+
+    assert done.returncode == 75
+    assert "did not answer" in done.stderr.splitlines()[-1]
+    assert s3.secret_key not in done.stderr
+
+
+def test_starts_light() -> None:
+    command = [sys.executable, "-X", "importtime", "-m", "inference.initializer", "--help"]
+
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "components.foundation.errors" in imported
+    assert not imported & {"numpy", "onnxruntime", "pyarrow", "pandas", "kfp", "deltalake"}
