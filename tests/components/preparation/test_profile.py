@@ -104,7 +104,7 @@ def test_tells_of_nobody() -> None:
     """No extreme value, no value of a single row, no rare text is in the file."""
     values = np.append(RANDOM.normal(size=999), [12345.678])
     people = pa.table(
-        {"pay": values, "name": ["common"] * 990 + [f"person {i}" for i in range(10)]}
+        {"pay": pa.array(values), "name": ["common"] * 990 + [f"person {i}" for i in range(10)]}
     )
 
     text = json.dumps(Profile.shaped(people, people.column_names).update(people).to_dict())

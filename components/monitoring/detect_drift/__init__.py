@@ -1,0 +1,1 @@
+"""Tell whether a window looks like the reference, by their profiles."""

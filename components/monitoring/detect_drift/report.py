@@ -1,0 +1,57 @@
+"""The page of a drift verdict: what moved, by how much, against which floor."""
+
+import pathlib
+from collections.abc import Mapping
+from html import escape
+from typing import Any
+
+from components.foundation.page import Html, badge, page, table
+from components.foundation.svg import Bar, Mark, bar_chart
+from components.foundation.verdict import Verdict
+
+_SHOWN = 12
+
+
+def write(path: pathlib.Path, verdict: Verdict) -> None:
+    """Write the page, and the folders it lies in."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(html(verdict))
+
+
+def html(verdict: Verdict) -> str:
+    """Make the page; it holds shares and statistics, never values of rows."""
+    findings = verdict.evidence.get("findings", [])
+    body = (
+        f"<p>{badge(str(verdict.decision), good=verdict.passes)} {escape(verdict.reason)}</p>"
+        f"<p class=soft>{verdict.evidence['rows']:,} rows against "
+        f"{verdict.evidence['reference_rows']:,}; {escape(verdict.time)}</p>"
+        + (_chart(findings, verdict.evidence["effect_floor"]) if findings else "")
+        + (_table(findings) if findings else "")
+        + "<p class=soft>Without labels nobody can see that the same features came to mean "
+        "something else; performance with labels shows that.</p>"
+    )
+    return page(verdict.subject, body)
+
+
+def _chart(findings: list[Mapping[str, Any]], floor: float) -> str:
+    moved = [f for f in findings if f["question"] == "distribution"][:_SHOWN]
+    bars = [Bar(f["column"], f["effect"]) for f in moved]
+    title = "How far distributions moved (PSI)"
+    return bar_chart(bars, title=title, marks=[Mark(floor, "floor")])
+
+
+def _table(findings: list[Mapping[str, Any]]) -> str:
+    headers = ["column", "what", "effect", "floor", "chance", "p, adjusted", ""]
+    rows = [
+        [
+            f["column"],
+            f["question"],
+            f["effect"],
+            f["floor"],
+            f["noise"],
+            f["p_adjusted"],
+            Html(badge("drifted" if f["drifted"] else "stable", good=not f["drifted"])),
+        ]
+        for f in findings
+    ]
+    return table(headers, rows)
