@@ -110,6 +110,7 @@ def _publish(options: argparse.Namespace, ports: dict[str, int]) -> None:
         "users": [{"name": "anyone", "user": {}}],
         "contexts": [{"name": "plane", "context": {"cluster": "plane", "user": "anyone"}}],
         "current-context": "plane",
+        "preferences": {"gateway": f"http://127.0.0.1:{ports['gateway']}"},
     }
     _write(options.kubeconfig, yaml.safe_dump(config))
     _write(options.state / "ports.json", json.dumps(ports))

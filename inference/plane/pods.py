@@ -17,10 +17,11 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from components.foundation import verdict
 from inference.plane.wire import Broken, Request, Upstream
 
 _PAUSES_S = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
-_GRACE_S = 5.0  # for a server to finish its requests after SIGTERM
+_GRACE_S = 15.0  # for a server to finish its requests and observations after SIGTERM
 _DRAIN_S = 0.3  # between leaving the gateway and SIGTERM
 _PROBE_S = 2.0
 _STARTING_PROBE_S = 0.05
@@ -60,6 +61,7 @@ class Template:
 class Failure:
     exit_code: int
     message: str
+    time: str
 
 
 @dataclass(eq=False)
@@ -118,7 +120,7 @@ class Pod:
                 self.failure = None
                 self._become(State.STARTING)
                 return
-            self.failure = Failure(code, _last_line(self._log("initializer")))
+            self.failure = Failure(code, _last_line(self._log("initializer")), verdict.now())
             self._become(State.FAILED)
             await asyncio.sleep(_pause(attempt + 2))
             attempt += 1

@@ -133,6 +133,7 @@ def _model(view: View) -> dict[str, Any]:
                 "exitCode": view.failure.exit_code,
                 "message": view.failure.message,
                 "reason": "ModelLoadFailed",
+                "time": view.failure.time,
             },
         }
     pending = {"activeModelState": "", "targetModelState": "Pending"}

@@ -5,7 +5,6 @@ only the objects it needs is enough, and kubernetes 30 to 36 behave alike.
 """
 
 import contextlib
-import copy
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -27,7 +26,6 @@ _BY_US = [("fieldManager", MANAGER)]
 _APPLY = "application/apply-patch+yaml"
 _JSON = "application/json"
 _TIMEOUT_S = (5, 30)  # to connect, to answer
-_SERVER_OWNED = ("managedFields", "uid", "creationTimestamp", "generation", "resourceVersion")
 
 
 @dataclass(frozen=True)
@@ -42,15 +40,19 @@ class Cluster:
     namespace: str = "default"
 
     @classmethod
-    def connect(cls, environment: Mapping[str, str]) -> "Cluster":
+    def connect(cls, environment: Mapping[str, str], *, namespace: str = "") -> "Cluster":
         """Connect by the file that KUBECONFIG names, else as the pod we run in.
+
+        Args:
+            environment: KUBECONFIG, and FALAJ_NAMESPACE for when no namespace is given.
+            namespace: where our objects live.
 
         Raises:
             UserError: neither is there, or the file cannot be read.
         """
         from kubernetes import client, config
 
-        namespace = environment.get("FALAJ_NAMESPACE", "default")
+        namespace = namespace or environment.get("FALAJ_NAMESPACE", "default")
         path = environment.get("KUBECONFIG")
         try:
             if path:
@@ -82,13 +84,20 @@ class Cluster:
         return self._call("POST", resource, namespace, None, manifest, _BY_US)
 
     def replace(self, manifest: Manifest) -> Manifest:
-        """Replace an object that still has the manifest's resourceVersion, else raise Conflict."""
-        namespace, name = self._names(manifest)
+        """Apply an object only if it still has the manifest's resourceVersion.
+
+        What stands between two readings of an object: of several writers one wins. Fields
+        are taken from other managers, since none has written in between.
+
+        Raises:
+            Conflict: somebody has changed it meanwhile; get it again and decide again.
+        """
         if not manifest["metadata"].get("resourceVersion"):
             raise UserError(
-                f"replace {manifest['kind']} {name}: no resourceVersion; change what get returned"
+                f"replace {manifest['kind']} {manifest['metadata']['name']}: no resourceVersion; "
+                "take the one that get returned"
             )
-        return self._call("PUT", resources.of(manifest), namespace, name, manifest, _BY_US)
+        return self.apply(manifest, force=True)
 
     def get(self, resource: Resource, name: str) -> Manifest:
         return self._call("GET", resource, self.namespace, name)
@@ -143,14 +152,6 @@ class Cluster:
         return answer
 
 
-def plain(manifest: Manifest) -> Manifest:
-    """Return a copy without what the server keeps: status, managed fields, versions."""
-    wanted = copy.deepcopy({k: v for k, v in manifest.items() if k != "status"})
-    for name in _SERVER_OWNED:
-        wanted["metadata"].pop(name, None)
-    return wanted
-
-
 @contextlib.contextmanager
 def _translated(what: str, verb: str, resource: Resource) -> Iterator[None]:
     """Turn what the client raises into our errors, with what to do."""
@@ -196,4 +197,4 @@ def _message(error: "ApiException") -> str:
 
 
 def _rights(verb: str) -> str:
-    return {"PATCH": "patch and create", "PUT": "update", "POST": "create"}.get(verb, verb.lower())
+    return {"PATCH": "patch and create", "POST": "create"}.get(verb, verb.lower())
