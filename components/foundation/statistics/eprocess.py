@@ -83,14 +83,9 @@ class Comparison:
     def log_e_value(self) -> float:
         return float(mixed(np.asarray(self.log_ratios)))
 
-    def harmful(self, *, alpha: float, margin: float) -> bool:
-        """Say whether the candidate errs more often, by more than a margin that matters.
-
-        The margin is asked of the observed difference; it can only lower the false alarms
-        that alpha bounds.
-        """
-        observed = self.candidate.rate - self.champion.rate
-        return self.log_e_value >= -math.log(alpha) and observed > margin
+    def harmful(self, *, alpha: float) -> bool:
+        """Say whether the candidate errs more often; wrongly so with probability <= alpha."""
+        return self.log_e_value >= -math.log(alpha)
 
     def difference(self, *, alpha: float) -> tuple[float, float]:
         """Bound candidate rate - champion rate, with confidence 1 - alpha at any time."""

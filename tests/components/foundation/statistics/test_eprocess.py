@@ -93,11 +93,17 @@ def test_an_interval_without_one_arm_says_nothing() -> None:
     assert seen.e_value == pytest.approx(1)
 
 
-def test_a_difference_below_the_margin_is_no_harm() -> None:
-    seen = Comparison().after(Arm(100_000, 100), Arm(100_000, 300))
+def test_harm_is_what_crosses_one_over_alpha() -> None:
+    seen = Comparison().after(Arm(900, 1), Arm(100, 10))
 
-    assert seen.harmful(alpha=ALPHA, margin=0.001)
-    assert not seen.harmful(alpha=ALPHA, margin=0.01)
+    assert seen.harmful(alpha=0.05)
+    assert not seen.harmful(alpha=0.5 / seen.e_value)
+
+
+def test_the_difference_is_bounded_from_both_sides() -> None:
+    low, high = Comparison().after(Arm(5000, 50), Arm(5000, 200)).difference(alpha=ALPHA)
+
+    assert 0 < low < 0.03 < high < 0.06
 
 
 def test_comparisons_survive_json() -> None:

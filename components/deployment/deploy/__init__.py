@@ -1,0 +1,1 @@
+"""Deploy a sealed release into the free slot of a model."""

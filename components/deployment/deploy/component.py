@@ -1,0 +1,68 @@
+"""Deploy a sealed release into the free slot of a model.
+
+Reads: the model's InferenceServices `<model>-a` and `<model>-b`, their Deployments, its
+    HTTPRoute `<model>` and ConfigMap `<model>-rollout`; the candidate channel when no
+    release is named.
+Writes: those objects, by server-side apply. The first release of a model gets all traffic,
+    a later one runs dark beside the champion.
+Needs: KUBECONFIG or a pod's service account; FALAJ_KEYS to read a channel; FALAJ_DOMAIN for
+    the host's default.
+Fails when: a rollout of another release is in progress, another manager has changed our
+    objects, or the Kubernetes API is down. A release that never becomes ready is a verdict,
+    not a failure.
+"""
+
+from typing import NamedTuple
+
+from components.face import component
+
+
+@component("release")
+def deploy(
+    model_name: str,
+    release: str = "",
+    namespace: str = "",
+    min_replicas: int = 1,
+    max_replicas: int = 2,
+    timeout_s: float = 300.0,
+    host: str = "",
+    gateway: str = "falaj",
+    observations: str = "",
+) -> NamedTuple("Outputs", [("slot", str), ("release", str), ("verdict", dict), ("decision", str)]):
+    """Bring a sealed release into the free slot, dark, and wait until it really serves.
+
+    Args:
+        model_name: name of the model, e.g. "delays".
+        release: sealed+s3://falaj-models/MODEL/VERSION; empty: the candidate channel's.
+        namespace: where the objects live; empty: the site's.
+        min_replicas: pods the slot has at least; all must be available.
+        max_replicas: pods the autoscaler may go to.
+        timeout_s: seconds to wait for readiness before the release is refused.
+        host: host name the model answers under; empty: MODEL.NAMESPACE.DOMAIN.
+        gateway: Gateway that carries the route, NAME or NAMESPACE/NAME.
+        observations: s3://bucket/prefix for what the server observes; empty: nothing is kept.
+
+    Returns:
+        The slot, the release, the verdict (accept or refuse) and its decision as text.
+    """
+    from components.deployment import releases
+    from components.deployment.deploy.launch import Launch, launch
+    from components.deployment.route import Route
+    from components.deployment.slots import Capacity
+    from components.foundation.kubernetes.client import Cluster
+    from components.step import step
+
+    with step("deploy") as here:
+        cluster = Cluster.connect(here.environment, namespace=namespace)
+        domain = here.environment.get("FALAJ_DOMAIN", "localhost")
+        route = Route(model_name, host or f"{model_name}.{cluster.namespace}.{domain}", gateway)
+        wanted = (
+            releases.named(release, model=model_name)
+            if release
+            else releases.pointed(model_name, channel="candidate", store=here.store, keys=here.keys)
+        )
+        how = Launch(route, Capacity(min_replicas, max_replicas), observations, timeout_s)
+        version, verdict = launch(cluster, wanted, how)
+        here.record(verdict)
+        chosen = here.writes(str(version.release))
+        return (version.slot, chosen, verdict.to_dict(), str(verdict.decision))

@@ -1,0 +1,147 @@
+"""Whether a slot really serves the release it should.
+
+`Ready` alone lies through failed updates, and `observedGeneration` of an InferenceService is
+its Deployment's. What counts: the Deployment's pods carry the wanted release, all of them
+are updated and available, the conditions agree, and the server itself answers for it.
+"""
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from components.deployment import slots
+from components.deployment.slots import Version
+from components.foundation.errors import Refused, UserError
+from components.foundation.kubernetes import resources
+from components.foundation.kubernetes.client import Cluster, Manifest
+
+_SOURCE = "internal.serving.kserve.io/storage-initializer-sourceuri"
+_BLOCKED = ("BlockedByFailedLoad", "InvalidSpec")
+_FINAL_CODES = (UserError.exit_code, Refused.exit_code)  # trying again cannot help
+_INTERVAL_S = 0.2
+_PROBE_S = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What one look showed.
+
+    Attributes:
+        failed: why it can never become ready; empty while it may.
+        waiting: what is missing; empty when ready.
+    """
+
+    failed: str = ""
+    waiting: str = ""
+
+    @property
+    def ready(self) -> bool:
+        return not self.failed and not self.waiting
+
+
+def look(cluster: Cluster, version: Version, *, replicas: int, stale: Any = None) -> Look:
+    """Look once at conditions, pods and the server itself.
+
+    Args:
+        cluster: where.
+        version: the release and its slot.
+        replicas: how many at least must be available.
+        stale: a failure that was there before this release was applied, to be ignored.
+    """
+    service = cluster.find(resources.INFERENCE_SERVICE, version.service)
+    if service is None:
+        return Look(waiting="the slot is not there")
+    failure = last_failure(service)
+    if failure and failure != stale and _final(service, failure):
+        return Look(failed=_told(failure))
+    waiting = _pods_missing(cluster, version, replicas) or _not_ready(service)
+    if not waiting and not _answers(service, version):
+        waiting = "the server does not answer for this release"
+    if waiting and failure and failure != stale:
+        waiting = f"{waiting}; last failure: {_told(failure)}"
+    return Look(waiting=waiting)
+
+
+def wait(
+    cluster: Cluster, version: Version, *, replicas: int, timeout_s: float, stale: Any = None
+) -> Look:
+    """Look until the slot is ready, can never be, or time is up."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        seen = look(cluster, version, replicas=replicas, stale=stale)
+        if seen.ready or seen.failed:
+            return seen
+        if time.monotonic() > deadline:
+            why = f"not ready after {timeout_s:g} s: {seen.waiting}{_event(cluster, version)}"
+            return Look(failed=why)
+        time.sleep(_INTERVAL_S)
+
+
+def last_failure(service: Manifest | None) -> dict[str, Any] | None:
+    """Return what modelStatus says of the last failure to load, if anything."""
+    model = (service or {}).get("status", {}).get("modelStatus", {})
+    found: dict[str, Any] | None = model.get("lastFailureInfo")
+    return found
+
+
+def _final(service: Manifest, failure: dict[str, Any]) -> bool:
+    """Say whether a failure is one that trying again cannot mend, by its exit code."""
+    if service["status"]["modelStatus"].get("transitionStatus") not in _BLOCKED:
+        return False
+    return failure.get("exitCode", _FINAL_CODES[0]) in _FINAL_CODES
+
+
+def _told(failure: dict[str, Any]) -> str:
+    return str(failure.get("message") or failure.get("reason") or failure)
+
+
+def _not_ready(service: Manifest) -> str:
+    condition = slots.condition(service, "Ready")
+    if condition.get("status") == "True":
+        return ""
+    return str(condition.get("message") or condition.get("reason") or "no Ready condition yet")
+
+
+def _pods_missing(cluster: Cluster, version: Version, replicas: int) -> str:
+    deployment = cluster.find(resources.DEPLOYMENT, f"{version.service}-predictor")
+    if deployment is None:
+        return "no Deployment yet"
+    template = deployment["spec"]["template"].get("metadata", {})
+    if template.get("annotations", {}).get(_SOURCE) != str(version.release):
+        return "the pods still have another release"
+    status = deployment.get("status", {})
+    if status.get("observedGeneration") != deployment["metadata"].get("generation"):
+        return "the Deployment has not been looked at yet"
+    names = ("replicas", "updatedReplicas", "availableReplicas")
+    counts = {name: status.get(name, 0) for name in names}
+    if len(set(counts.values())) > 1 or counts["replicas"] < replicas:
+        return f"replicas {counts}, wanted {replicas} at least"
+    return ""
+
+
+def _answers(service: Manifest, version: Version) -> bool:
+    """Ask the server whether it is ready with exactly this version of this model."""
+    import urllib3
+
+    url = service["status"].get("address", {}).get("url", "")
+    path = f"/v2/models/{version.model}/versions/{version.release.version}/ready"
+    try:
+        answer = urllib3.request("GET", f"{url}{path}", timeout=_PROBE_S, retries=False)
+    except urllib3.exceptions.HTTPError:
+        return False
+    return answer.status == 200
+
+
+def _event(cluster: Cluster, version: Version) -> str:
+    """Return the last warning about a slot: some refusals are told only as events."""
+    try:
+        events = cluster.list(resources.EVENT)
+    except Refused:
+        return ""
+    told = [
+        event.get("message", "")
+        for event in events
+        if event.get("type") == "Warning"
+        and event.get("involvedObject", {}).get("name") == version.service
+    ]
+    return f"; {told[-1]}" if told else ""

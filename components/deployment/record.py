@@ -1,0 +1,162 @@
+"""The state of a model's rollout, in a ConfigMap that moves by resourceVersion.
+
+Never in annotations of the InferenceService: they are copied to its pods and restart them.
+State is written before the cluster is changed, so whoever comes after a kill does again
+what may be half done; every action can be done twice.
+"""
+
+import contextlib
+import dataclasses
+import enum
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from components.deployment.slots import Version
+from components.foundation.errors import Refused, UserError
+from components.foundation.kubernetes import resources
+from components.foundation.kubernetes.client import Cluster, Manifest
+from components.foundation.storage import Conflict
+
+_KEPT = 5
+
+
+class Phase(enum.StrEnum):
+    STABLE = "stable"  # the champion, if any, has all traffic; no candidate
+    STARTING = "starting"  # the candidate's pods are on their way
+    DARK = "dark"  # the candidate is ready and has no traffic
+    CANARY = "canary"  # the candidate has a share of the traffic
+    BAKING = "baking"  # the candidate has all traffic, the champion still stands by
+    CLEARING = "clearing"  # decided; the candidate field names the slot to put away
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """`State.from_dict(s.to_dict()) == s`.
+
+    Attributes:
+        trial: progress of the rollout, as `roll_out` writes it.
+        verdict: the last verdict of a rollout.
+        good: releases that were champions, newest first.
+    """
+
+    phase: Phase = Phase.STABLE
+    champion: Version | None = None
+    candidate: Version | None = None
+    trial: dict[str, Any] = field(default_factory=dict)
+    verdict: dict[str, Any] = field(default_factory=dict)
+    good: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "phase": str(self.phase),
+            "champion": self.champion.to_dict() if self.champion else None,
+            "candidate": self.candidate.to_dict() if self.candidate else None,
+            "trial": self.trial,
+            "verdict": self.verdict,
+            "good": list(self.good),
+        }
+
+    @classmethod
+    def from_dict(cls, value: dict[str, Any]) -> "State":
+        champion, candidate = value["champion"], value["candidate"]
+        return cls(
+            Phase(value["phase"]),
+            Version.from_dict(champion) if champion else None,
+            Version.from_dict(candidate) if candidate else None,
+            value["trial"],
+            value["verdict"],
+            tuple(value["good"]),
+        )
+
+    def crowned(self, version: Version) -> "State":
+        """Return the state with a new champion, remembered among the good ones."""
+        kept = [str(version.release), *(uri for uri in self.good if uri != str(version.release))]
+        return dataclasses.replace(self, champion=version, good=tuple(kept[:_KEPT]))
+
+
+@dataclass
+class Record:
+    """The state as we last saw it, and the way to move it."""
+
+    cluster: Cluster
+    model: str
+    state: State = field(default_factory=State)
+    _stored: Manifest = field(default_factory=dict)
+
+    @classmethod
+    def open(cls, cluster: Cluster, model: str) -> "Record":
+        """Read a model's state; raises UserError when it was never deployed."""
+        found = cls.find(cluster, model)
+        if found is None:
+            raise UserError(
+                f"model {model}: was never deployed in {cluster.namespace}; deploy a release first"
+            )
+        return found
+
+    @classmethod
+    def find(cls, cluster: Cluster, model: str) -> "Record | None":
+        """Read a model's state, or None when it was never deployed."""
+        found = cluster.find(resources.CONFIG_MAP, _name(model))
+        if found is None:
+            return None
+        return cls(cluster, model, _state(found), found)
+
+    @classmethod
+    def create(cls, cluster: Cluster, model: str, *, owner: Manifest) -> "Record":
+        """Make a model's state beside its route; if another just did, read that."""
+        record = cls(cluster, model)
+        with contextlib.suppress(Conflict):
+            cluster.create(record._manifest(record.state, owner))
+        record._stored = cluster.get(resources.CONFIG_MAP, _name(model))
+        record.state = _state(record._stored)
+        return record
+
+    def move(self, state: State) -> None:
+        """Write a new state; raises Refused when another run has moved it meanwhile."""
+        wanted = self._manifest(state, None)
+        wanted["metadata"] |= {
+            "ownerReferences": self._stored["metadata"]["ownerReferences"],
+            "resourceVersion": self._stored["metadata"]["resourceVersion"],
+        }
+        try:
+            self._stored = self.cluster.replace(wanted)
+        except Conflict as error:
+            raise Refused(
+                f"rollout of {self.model}: another run has moved it on from {self.state.phase}; "
+                "let it finish, then run again"
+            ) from error
+        self.state = state
+
+    def change(self, **changes: Any) -> None:
+        """Move to the present state with some fields changed."""
+        self.move(dataclasses.replace(self.state, **changes))
+
+    def _manifest(self, state: State, owner: Manifest | None) -> Manifest:
+        metadata: dict[str, Any] = {"name": _name(self.model)}
+        if owner is not None:
+            metadata["ownerReferences"] = [_reference(owner)]
+        return {
+            "apiVersion": resources.CONFIG_MAP.api_version,
+            "kind": resources.CONFIG_MAP.kind,
+            "metadata": metadata,
+            "data": {"state": json.dumps(state.to_dict(), allow_nan=False)},
+        }
+
+
+def _state(stored: Manifest) -> State:
+    return State.from_dict(json.loads(stored["data"]["state"]))
+
+
+def _name(model: str) -> str:
+    return f"{model}-rollout"
+
+
+def _reference(owner: Manifest) -> dict[str, str]:
+    metadata = owner["metadata"]
+    return {
+        "apiVersion": owner["apiVersion"],
+        "kind": owner["kind"],
+        "name": metadata["name"],
+        "uid": metadata["uid"],
+    }

@@ -1,0 +1,80 @@
+"""Give a candidate traffic step by step, judged on live counters.
+
+Reads: `inference_requests_total` by version from PROMETHEUS_URL/federate; the model's
+    InferenceServices, HTTPRoute and ConfigMap `<model>-rollout`.
+Writes: weights in the HTTPRoute, state in the ConfigMap, a stop on the slot that lost.
+Needs: KUBECONFIG or a pod's service account; PROMETHEUS_URL; a candidate that `deploy` left.
+Fails when: another run moves the same rollout, or the Kubernetes API is down; metrics that
+    are missing hold the rollout. Killed and run again, it goes on where it was.
+"""
+
+from typing import NamedTuple
+
+from kfp import dsl
+
+from components.face import component
+
+
+@component("release")
+def roll_out(
+    model_name: str,
+    report: dsl.Output[dsl.HTML],
+    history: dsl.Output[dsl.Artifact],
+    steps: list = [10, 50],  # noqa: B006 - kfp takes defaults from the signature
+    alpha: float = 0.05,
+    error_margin: float = 0.05,
+    min_requests: int = 200,
+    interval_s: float = 1.0,
+    max_seconds: float = 600.0,
+    bake_s: float = 10.0,
+    namespace: str = "",
+) -> NamedTuple("Outputs", [("verdict", dict), ("decision", str)]):
+    """Raise a candidate's share of traffic step by step; promote it or roll it back.
+
+    Args:
+        model_name: name of the model, e.g. "delays".
+        report: share, errors and evidence over the requests, as a page.
+        history: JSON list of one point an interval: seconds, requests, weight, requests and
+            errors of both versions, e_value.
+        steps: percent of traffic for the candidate, step by step, before all of it.
+        alpha: bound on rolling back a healthy candidate, over all looks together.
+        error_margin: promotion needs confidence 1 - alpha that the candidate's error rate is
+            at most this much above the champion's, e.g. 0.05.
+        min_requests: requests that the candidate must answer in each step.
+        interval_s: seconds between looks; not below the scrape interval of Prometheus.
+        max_seconds: after this the rollout is inconclusive and rolled back.
+        bake_s: seconds with all traffic before the old slot is stopped.
+        namespace: where the objects live; empty: the site's.
+
+    Returns:
+        The verdict (promote, roll back, inconclusive; stable when no candidate waits) and
+        its decision as text.
+    """
+    from components.deployment import route
+    from components.deployment.record import Record
+    from components.deployment.roll_out import report as pages
+    from components.deployment.roll_out.counters import Metrics
+    from components.deployment.roll_out.rollout import Rollout
+    from components.deployment.roll_out.trial import Rules
+    from components.foundation.kubernetes.client import Cluster
+    from components.step import step
+
+    with step("roll_out") as here:
+        rules = Rules(
+            tuple(map(int, steps)),
+            alpha,
+            error_margin,
+            min_requests,
+            interval_s,
+            max_seconds,
+            bake_s,
+        )
+        cluster = Cluster.connect(here.environment, namespace=namespace)
+        metrics = Metrics.from_environment(here.environment)
+        record, way = Record.open(cluster, model_name), route.of(cluster, model_name)
+        rollout = Rollout(record, way, metrics, rules, tell=here.record)
+        verdict = rollout.run()
+        pages.write(verdict, rollout.history, page=report.path, points=history.path)
+        here.describe(report, decision=str(verdict.decision))
+        here.describe(history, points=len(rollout.history))
+        return (verdict.to_dict(), str(verdict.decision))

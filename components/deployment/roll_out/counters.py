@@ -1,0 +1,100 @@
+"""Requests and errors of each version, from live counters in Prometheus' text format.
+
+Read from a Prometheus server's /federate, or from anything that speaks it.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from components.foundation.errors import InfrastructureError, UserError
+from components.foundation.statistics.eprocess import Arm
+
+NAME = "inference_requests_total"
+_TIMEOUT_S = 10.0
+
+Sample = dict[str, float]  # series, as JSON of its labels -> value
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """Where counters come from; `url` is that of a Prometheus server."""
+
+    url: str
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> "Metrics":
+        try:
+            return cls(environment["PROMETHEUS_URL"].rstrip("/"))
+        except KeyError:
+            raise UserError(
+                "PROMETHEUS_URL is not set; the site names the Prometheus that scrapes the servers"
+            ) from None
+
+    def sample(self, model: str) -> Sample:
+        """Read the counters of a model now.
+
+        Raises:
+            InfrastructureError: the source did not answer, or not with metrics.
+        """
+        import urllib3
+
+        try:
+            answer = urllib3.request(
+                "GET",
+                f"{self.url}/federate",
+                fields={"match[]": f'{NAME}{{model="{model}"}}'},
+                timeout=_TIMEOUT_S,
+                retries=False,
+            )
+        except urllib3.exceptions.HTTPError as error:
+            raise InfrastructureError(
+                f"metrics {self.url}: did not answer ({type(error).__name__})"
+            ) from error
+        if answer.status != 200:
+            raise InfrastructureError(f"metrics {self.url}/federate: status {answer.status}")
+        return parse(answer.data.decode())
+
+
+def parse(text: str) -> Sample:
+    """Read a page of metrics; raises InfrastructureError if it is none."""
+    from prometheus_client.parser import text_string_to_metric_families
+
+    try:
+        return {
+            json.dumps(sample.labels, sort_keys=True): sample.value
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+            if sample.name == NAME
+        }
+    except ValueError as error:
+        raise InfrastructureError(f"metrics: {error}") from error
+
+
+def gained(before: Sample, now: Sample, *, version: str) -> Arm:
+    """Return what a version has answered between two samples.
+
+    A counter that fell was reset, and what it shows is new. A new series of a known server is
+    its first answer with some code; those of a server not seen before count from now on.
+    """
+    known = {_server(series) for series in before}
+    requests = errors = 0
+    for series, value in now.items():
+        labels = json.loads(series)
+        if labels.get("version") != version or _server(series) not in known:
+            continue
+        earlier = before.get(series, 0.0)
+        added = round(value - earlier if value >= earlier else value)
+        requests += added
+        errors += added if int(labels.get("code", "0")) >= 500 else 0
+    return Arm(requests, errors)
+
+
+def merged(before: Sample, now: Sample) -> Sample:
+    """Return the last known value of every series, those that are missing now included."""
+    return {**before, **now}
+
+
+def _server(series: str) -> str:
+    labels = json.loads(series)
+    return json.dumps({k: v for k, v in labels.items() if k != "code"}, sort_keys=True)

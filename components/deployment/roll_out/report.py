@@ -1,0 +1,66 @@
+"""What a rollout looked like, as one page."""
+
+import json
+import math
+import pathlib
+from collections.abc import Sequence
+
+from components.deployment.roll_out.rollout import Point
+from components.foundation.page import badge
+from components.foundation.svg import Mark, Series, line_chart, page, table
+from components.foundation.verdict import Verdict
+
+
+def render(verdict: Verdict, history: Sequence[Point]) -> str:
+    """Draw the candidate's share, the errors and the evidence over the requests."""
+    facts = [(name, value) for name, value in verdict.evidence.items() if _plain(value)]
+    parts = [
+        f"<p>{badge(str(verdict.decision), good=verdict.passes)}</p>",
+        *(_charts(verdict, history) if history else ()),
+        table(("what", "value"), [("reason", verdict.reason), *facts]),
+    ]
+    return page(verdict.subject, "\n".join(parts))
+
+
+def write(verdict: Verdict, history: Sequence[Point], *, page: str, points: str) -> None:
+    """Write the page, and the points as JSON."""
+    for path, text in ((page, render(verdict, history)), (points, json.dumps(list(history)))):
+        target = pathlib.Path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text)
+
+
+def _charts(verdict: Verdict, history: Sequence[Point]) -> tuple[str, ...]:
+    x = [float(point["requests"]) for point in history]
+    end = [Mark(x[-1], str(verdict.decision))]
+    alpha = verdict.evidence.get("alpha", 0.05)
+    bound = [math.log10(1 / alpha)] * len(x)
+    share = Series("candidate", [float(point["weight"]) for point in history])
+    errors = [
+        Series(name, [_percent(point, name) for point in history])
+        for name in ("champion", "candidate")
+    ]
+    evidence = [
+        Series("evidence", [math.log10(max(point["e_value"], 1e-3)) for point in history]),
+        Series("bound", bound),
+    ]
+    return (
+        line_chart([share], title="Share of traffic, %", x=x, x_label="requests", marks=end),
+        line_chart(errors, title="Errors so far, %", x=x, x_label="requests", marks=end),
+        line_chart(
+            evidence,
+            title="Evidence that the candidate errs more often, log10 of the e-value",
+            x=x,
+            x_label="requests",
+            marks=end,
+        ),
+    )
+
+
+def _percent(point: Point, arm: str) -> float | None:
+    requests = point[f"{arm}_requests"]
+    return 100 * point[f"{arm}_errors"] / requests if requests else None
+
+
+def _plain(value: object) -> bool:
+    return isinstance(value, int | float | str)

@@ -1,0 +1,212 @@
+"""Move a candidate through its steps, one look an interval, until it is decided.
+
+A state machine over the record: each turn reads the phase, makes the route what the phase
+says, looks, judges, and writes the next phase before acting on it. So a killed rollout goes
+on where it was when it is started again.
+"""
+
+import dataclasses
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from components.deployment import readiness
+from components.deployment.clearing import clear
+from components.deployment.record import Phase, Record
+from components.deployment.roll_out import counters
+from components.deployment.roll_out.counters import Metrics, Sample
+from components.deployment.roll_out.trial import Action, Rules, Trial, judge, judge_bake
+from components.deployment.route import Route, Weights
+from components.deployment.slots import Version
+from components.foundation.errors import InfrastructureError, UserError
+from components.foundation.statistics.eprocess import Arm
+from components.foundation.verdict import Decision, Verdict
+
+Point = dict[str, Any]
+
+_DECISIONS = {
+    Action.FINISH: Decision.PROMOTE,
+    Action.ROLL_BACK: Decision.ROLL_BACK,
+    Action.GIVE_UP: Decision.INCONCLUSIVE,
+}
+
+
+@dataclass
+class Rollout:
+    """One candidate against one champion.
+
+    Attributes:
+        history: one point an interval, for the report.
+        tell: is given every verdict that moves the rollout on.
+    """
+
+    record: Record
+    route: Route
+    metrics: Metrics
+    rules: Rules
+    tell: Callable[[Verdict], Any]
+    sleep: Callable[[float], None] = time.sleep
+    history: list[Point] = field(default_factory=list)
+
+    def run(self) -> Verdict:
+        """Take turns until it is decided; return the verdict."""
+        while True:
+            match self.record.state.phase:
+                case Phase.DARK:
+                    self._begin()
+                case Phase.CANARY | Phase.BAKING:
+                    self._turn()
+                case Phase.CLEARING:
+                    clear(self.record, self.route)
+                case _:
+                    return self._outcome()
+
+    @property
+    def _trial(self) -> Trial:
+        return Trial.from_dict(self.record.state.trial)
+
+    @property
+    def _versions(self) -> tuple[Version, Version]:
+        state = self.record.state
+        if state.champion is None or state.candidate is None:
+            raise UserError(
+                f"rollout of {self.record.model}: its record says {state.phase} without two "
+                "versions; somebody has edited it, deploy the release again"
+            )
+        return state.champion, state.candidate
+
+    def _begin(self) -> None:
+        trial = Trial(counters=self._sample() or {})
+        self.record.change(phase=Phase.CANARY, trial=trial.to_dict(), verdict={})
+
+    def _turn(self) -> None:
+        """Split as the phase says, wait an interval, look, judge, move on."""
+        self.route.split(self.record.cluster, self._weights())
+        started = time.monotonic()
+        self.sleep(self.rules.interval_s)
+        trial = self._looked(self._trial, seconds=time.monotonic() - started)
+        baking = self.record.state.phase is Phase.BAKING
+        action, reason = (judge_bake if baking else judge)(trial, self.rules)
+        self.history.append(self._point(trial))
+        self._act(action, reason, trial)
+
+    def _weights(self) -> Weights:
+        champion, candidate = self._versions
+        if self.record.state.phase is Phase.BAKING:
+            return {champion: 0, candidate: 100}
+        share = self.rules.steps[min(self._trial.step, len(self.rules.steps) - 1)]
+        return {champion: 100 - share, candidate: share}
+
+    def _looked(self, trial: Trial, *, seconds: float) -> Trial:
+        """Add what one interval showed; an interval without metrics adds only time."""
+        champion, candidate = self._versions
+        seen = readiness.look(self.record.cluster, candidate, replicas=1)
+        trial = dataclasses.replace(
+            trial,
+            seconds=trial.seconds + seconds,
+            unready=0 if seen.ready else trial.unready + 1,
+        )
+        now = self._sample()
+        if now is None:
+            return trial
+        arms = [
+            counters.gained(trial.counters, now, version=version.release.version)
+            for version in (champion, candidate)
+        ]
+        trial = dataclasses.replace(trial, counters=counters.merged(trial.counters, now))
+        return self._counted(trial, *arms, seconds=seconds)
+
+    def _counted(self, trial: Trial, champion: Arm, candidate: Arm, *, seconds: float) -> Trial:
+        if self.record.state.phase is not Phase.BAKING:
+            return trial.after(champion, candidate)
+        return dataclasses.replace(
+            trial, baking=trial.baking + candidate, baked_s=trial.baked_s + seconds
+        )
+
+    def _sample(self) -> Sample | None:
+        """Read the counters, or None: missing data hold a rollout, they never pass it."""
+        try:
+            return self.metrics.sample(self.record.model)
+        except InfrastructureError as error:
+            print(f"roll_out: {error}; holding")
+            return None
+
+    def _act(self, action: Action, reason: str, trial: Trial) -> None:
+        match action:
+            case Action.HOLD:
+                self.record.change(trial=trial.to_dict())
+            case Action.RAISE:
+                self.record.change(trial=trial.raised().to_dict())
+                self.tell(self._verdict(Decision.CONTINUE, reason, trial))
+            case Action.PROMOTE:
+                self.record.change(phase=Phase.BAKING, trial=trial.to_dict())
+                self.tell(self._verdict(Decision.CONTINUE, f"all traffic, {reason}", trial))
+            case Action.ROLL_BACK | Action.GIVE_UP | Action.FINISH:
+                self._decide(self._verdict(_DECISIONS[action], reason, trial))
+
+    def _decide(self, verdict: Verdict) -> None:
+        """Write the decision first; clearing then makes it so."""
+        champion, candidate = self._versions
+        state = dataclasses.replace(
+            self.record.state, phase=Phase.CLEARING, verdict=verdict.to_dict()
+        )
+        if verdict.decision is Decision.PROMOTE:
+            state = dataclasses.replace(state.crowned(candidate), candidate=champion)
+        self.record.move(state)
+        clear(self.record, self.route)
+        self.tell(verdict)
+
+    def _outcome(self) -> Verdict:
+        """Return the verdict of the rollout that ended last, else say that there was none."""
+        state = self.record.state
+        if state.verdict:
+            return Verdict.from_dict(state.verdict)
+        subject = f"rollout of {self.record.model}"
+        if state.champion is None or state.phase is not Phase.STABLE:
+            reason = f"nothing is ready to be rolled out ({state.phase}); deploy a release first"
+            return Verdict(subject, Decision.REFUSE, reason)
+        reason = f"no candidate waits; {state.champion} serves everything"
+        return Verdict(subject, Decision.STABLE, reason)
+
+    def _verdict(self, decision: Decision, reason: str, trial: Trial) -> Verdict:
+        champion, candidate = self._versions
+        seen = trial.comparison
+        low, high = seen.difference(alpha=self.rules.alpha)
+        return Verdict(
+            subject=f"rollout {champion.release} -> {candidate.release}",
+            decision=decision,
+            reason=reason,
+            evidence={
+                "champion": champion.to_dict(),
+                "candidate": candidate.to_dict(),
+                "champion_requests": seen.champion.requests,
+                "champion_errors": seen.champion.errors,
+                "candidate_requests": seen.candidate.requests,
+                "candidate_errors": seen.candidate.errors,
+                "bake_requests": trial.baking.requests,
+                "bake_errors": trial.baking.errors,
+                "e_value": seen.e_value,
+                "alpha": self.rules.alpha,
+                "difference_low": low,
+                "difference_high": high,
+                "margin": self.rules.margin,
+                "steps": list(self.rules.steps),
+                "step": trial.step,
+                "seconds": round(trial.seconds, 3),
+            },
+        )
+
+    def _point(self, trial: Trial) -> Point:
+        seen = trial.comparison
+        _, candidate = self._versions
+        return {
+            "seconds": round(trial.seconds, 3),
+            "requests": seen.champion.requests + seen.candidate.requests + trial.baking.requests,
+            "weight": self._weights()[candidate],
+            "champion_requests": seen.champion.requests,
+            "champion_errors": seen.champion.errors,
+            "candidate_requests": seen.candidate.requests + trial.baking.requests,
+            "candidate_errors": seen.candidate.errors + trial.baking.errors,
+            "e_value": seen.e_value,
+        }

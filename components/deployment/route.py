@@ -1,0 +1,58 @@
+"""A model's HTTPRoute: its host, and the weights that split traffic between the slots."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from components.deployment.slots import Version
+from components.foundation.kubernetes import resources
+from components.foundation.kubernetes.client import Cluster, Manifest
+
+Weights = Mapping[Version, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where a model is reached.
+
+    Attributes:
+        gateway: name of the Gateway, or namespace/name.
+    """
+
+    model: str
+    host: str
+    gateway: str
+
+    def manifest(self, weights: Weights) -> Manifest:
+        namespace, _, name = self.gateway.rpartition("/")
+        parent = {"name": name, **({"namespace": namespace} if namespace else {})}
+        return {
+            "apiVersion": resources.HTTP_ROUTE.api_version,
+            "kind": resources.HTTP_ROUTE.kind,
+            "metadata": {"name": self.model, "labels": {"app.kubernetes.io/part-of": "falaj"}},
+            "spec": {
+                "parentRefs": [parent],
+                "hostnames": [self.host],
+                "rules": [
+                    {
+                        "matches": [{"path": {"type": "PathPrefix", "value": "/"}}],
+                        "backendRefs": [_backend(v, weight) for v, weight in weights.items()],
+                    }
+                ],
+            },
+        }
+
+    def split(self, cluster: Cluster, weights: Weights) -> Manifest:
+        """Send traffic to versions by weight; a version left out gets none."""
+        return cluster.apply(self.manifest(weights))
+
+
+def of(cluster: Cluster, model: str) -> Route:
+    """Read where a model is reached from its route; raises NotFound when it has none."""
+    spec = cluster.get(resources.HTTP_ROUTE, model)["spec"]
+    parent = spec["parentRefs"][0]
+    gateway = "/".join(filter(None, (parent.get("namespace"), parent["name"])))
+    return Route(model, spec["hostnames"][0], gateway)
+
+
+def _backend(version: Version, weight: int) -> dict[str, object]:
+    return {"name": f"{version.service}-predictor", "port": 80, "weight": weight}

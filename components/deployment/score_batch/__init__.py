@@ -1,0 +1,1 @@
+"""Score a table of rows with a verified release, as the endpoint would."""
