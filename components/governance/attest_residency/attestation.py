@@ -1,4 +1,4 @@
-"""Judge whether a site keeps its bytes where its profile demands (protocol 4.6).
+"""Judge whether a site keeps its bytes where its profile demands.
 
 What can be looked up is looked up in the registry; what only a person can know, such as
 where a laptop stands, is declared and marked as declared; the rest is named as unattested.

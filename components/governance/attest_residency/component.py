@@ -25,7 +25,8 @@ def attest_residency(
         report: what was looked up, what was declared, and what nobody attests.
 
     Returns:
-        The verdict, and its decision: "accept" or "refuse".
+        verdict: the judgement; its evidence says what was looked up and what declared.
+        decision: "accept" or "refuse".
     """
     from components.foundation.site import Site
     from components.governance.attest_residency import attestation, page
