@@ -1,10 +1,10 @@
-"""A stand-in for the initializer: the URI says what happens."""
+"""A stand-in for the initializer: it refuses releases called tampered or ffffffffffff."""
 
 import pathlib
 import sys
 
 uri, folder = sys.argv[1:]
-if "tampered" in uri:
+if "tampered" in uri or uri.endswith("ffffffffffff"):
     print(f"initializer: {uri}: model.onnx does not match its statement; seal it again")
     raise SystemExit(3)
 pathlib.Path(folder).mkdir(parents=True)

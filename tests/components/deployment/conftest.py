@@ -1,0 +1,21 @@
+"""A plane with stand-in pods."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from components.foundation.kubernetes.client import Cluster
+from inference.plane import launch
+from inference.plane.launch import Plane
+from tests.inference.plane.kube import STUBS
+
+
+@pytest.fixture(scope="module")
+def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plane]:
+    with launch.running(tmp_path_factory.mktemp("plane"), {}, options=STUBS) as running:
+        yield running
+
+
+@pytest.fixture
+def cluster(plane: Plane) -> Cluster:
+    return Cluster.connect(plane.environment())
