@@ -75,7 +75,7 @@ class OnnxModel:
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1  # small models: threads cost more than they save
-        options.log_severity_level = 3
+        options.log_severity_level = 4  # its errors are raised, with the reason
         path = str(self.folder / artifact.ONNX)
         try:
             return onnxruntime.InferenceSession(path, options, ["CPUExecutionProvider"])

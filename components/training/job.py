@@ -33,13 +33,10 @@ class Job:
     plan: Plan
 
     def digest(self) -> Digest:
-        return digests.of_json(
-            {
-                **self.facts(),
-                "features": list(self.features),
-                "epochs": None,  # more epochs of the same go on where fewer ended
-            }
-        )
+        """Name the run by its inputs, but for its length: more epochs go on where fewer ended."""
+        facts = self.facts()
+        plan = {k: v for k, v in facts["plan"].items() if k not in ("epochs", "patience")}
+        return digests.of_json({**facts, "plan": plan, "features": list(self.features)})
 
     def facts(self) -> dict[str, Any]:
         return {
