@@ -1,0 +1,1 @@
+"""Measure how right predictions were, once labels have come."""
