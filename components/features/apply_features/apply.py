@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from components.features.registry_store.reference import RegistryRef
-from components.features.repository import Repository, path_of, quickly_import_feast
+from components.features.repository import Repository, path_of
 
 if TYPE_CHECKING:
     from feast import FeatureStore, FeatureView
@@ -41,7 +41,6 @@ def apply(repository: Repository) -> Applied:
         UserError: the package or a definition is wrong.
         InfrastructureError: somebody else applied at the same time.
     """
-    quickly_import_feast(checking=True)
     store = repository.store()
     wanted = repository.objects()
     store.apply(wanted, objects_to_delete=_gone(store, wanted), partial=False)

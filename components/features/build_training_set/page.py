@@ -1,6 +1,7 @@
 """The leakage report of a training set, for a person."""
 
 import pathlib
+from html import escape
 
 from components.features.build_training_set.leakage import Facts
 from components.features.build_training_set.training_set import Set
@@ -14,7 +15,7 @@ def write(path: str, found: Set) -> None:
     verdict = found.verdict
     told = badge(str(verdict.decision), good=verdict.passes)
     body = (
-        f"<p>{told} {number(verdict.reason)}</p>"
+        f"<p>{told} {escape(verdict.reason)}</p>"
         f"<p class='soft'>{number(found.rows)} entity rows went in and came out.</p>"
         f"{table(_HEADERS, map(_row, found.facts), caption='Where features come from in time')}"
         f"{table(('view', 'feature', 'null %'), _nulls(found), caption='What is missing')}"

@@ -1,8 +1,9 @@
 """What the online store answers, for a person."""
 
 import pathlib
+from html import escape
 
-from components.foundation.page import badge, number, page, table
+from components.foundation.page import badge, page, table
 from components.foundation.verdict import Verdict
 
 _HEADERS = ("view", "rows", "read back", "missing", "different", "features that differ")
@@ -24,5 +25,5 @@ def write(path: str, verdict: Verdict) -> None:
     told = badge(str(verdict.decision), good=verdict.passes)
     file = pathlib.Path(path)
     file.parent.mkdir(parents=True, exist_ok=True)
-    body = f"<p>{told} {number(verdict.reason)}</p>{table(_HEADERS, rows)}"
+    body = f"<p>{told} {escape(verdict.reason)}</p>{table(_HEADERS, rows)}"
     file.write_text(page(verdict.subject.capitalize(), body))

@@ -36,4 +36,5 @@ def connect(scratch: pathlib.Path, *, memory_limit: str = "") -> "duckdb.DuckDBP
     }
     connection = duckdb.connect(config=config)
     connection.execute("SET TimeZone = 'UTC'")
+    connection.execute("SET enable_progress_bar = false")
     return connection

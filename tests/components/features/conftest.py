@@ -2,8 +2,10 @@
 
 import datetime
 import pathlib
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -100,6 +102,18 @@ class Small:
         file = self.folder / "definitions.py"
         assert old in file.read_text()
         file.write_text(file.read_text().replace(old, new))
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let nothing leave this machine: Feast must not call home, now or after an upgrade."""
+    connect = socket.socket.connect
+
+    def only_here(self: socket.socket, address: Any) -> None:
+        assert not isinstance(address, tuple) or address[0] == "127.0.0.1", address
+        connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", only_here)
 
 
 @pytest.fixture

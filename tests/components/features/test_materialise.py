@@ -58,6 +58,20 @@ def test_running_again_says_the_same(small: Any, run: Callable[..., Any]) -> Non
     assert run()[1:] == run()[1:]
 
 
+def test_a_load_that_was_killed_is_done_again(
+    small: Any, run: Callable[..., Any], repository: Repository
+) -> None:
+    from feast.feature_view import FeatureViewState
+
+    small.observe(("EWR", 0, 0, 1.0))
+    store = repository.store()
+    view = store.get_feature_view("weather")
+    view.state = FeatureViewState.MATERIALIZING
+    store.registry.apply_feature_view(view, store.project)
+
+    assert run()[1] == Decision.ACCEPT
+
+
 def test_a_value_past_its_time_to_live_is_not_loaded(small: Any, run: Callable[..., Any]) -> None:
     small.observe(("EWR", 3, 3, 1.0), ("JFK", -3, -3, 1.0))
 

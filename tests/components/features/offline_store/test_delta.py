@@ -40,10 +40,47 @@ def test_a_frame_keeps_every_row_that_stock_feast_loses(feast_store: Any) -> Non
 
     joined = feast_store.get_historical_features(rows, FEATURES).to_df()
 
-    # twice the same, the future, an expired value, an unknown key: the stock file store
-    # returns two of these six rows.
+    # twice the same, the future, an expired value, an unknown key
     assert joined["temp"].fillna(-1).tolist() == [3.0, 3.0, -1, -1, -1, 1.0]
     assert joined["gusts"].fillna(-1).tolist() == [2, 2, -1, -1, -1, 0]
+
+
+def test_stock_feast_still_loses_rows_and_agrees_on_the_others(
+    small: Any, feast_store: Any, tmp_path: Any
+) -> None:
+    """When this fails because nothing is lost, our store has lost one of its reasons."""
+    rows = _frame(("EWR", 3), ("EWR", 3), ("EWR", -1), ("JFK", 0), ("LGA", 0), ("EWR", 1))
+
+    stock = _stock(small, feast_store, tmp_path).get_historical_features(rows, FEATURES).to_df()
+
+    ours = feast_store.get_historical_features(rows, FEATURES).to_df()
+    keys = ["origin", "event_timestamp"]
+    both = stock.merge(ours.drop_duplicates(keys), on=keys, suffixes=("", "_ours"))
+    assert (len(stock), len(both)) == (3, 3)
+    assert both["temp"].equals(both["temp_ours"])
+
+
+def _stock(small: Any, feast_store: Any, tmp_path: Any) -> Any:
+    """Open the same definitions over the same rows in a Parquet file, with Feast's default."""
+    import pyarrow.parquet as pq
+    from feast import FeatureStore, FileSource, RepoConfig
+
+    file = tmp_path / "weather.parquet"
+    pq.write_table(small.tables.read(small.weather), file)
+    view = feast_store.get_feature_view("weather")
+    view.batch_source = FileSource(
+        name="weather",
+        path=str(file),
+        timestamp_field="seen",
+        created_timestamp_column="written",
+        field_mapping={"gust_count": "gusts"},
+    )
+    online = {"type": "sqlite", "path": str(tmp_path / "stock-online.db")}
+    registry = str(tmp_path / "stock-registry.db")
+    config = RepoConfig(project="stock", provider="local", registry=registry, online_store=online)
+    store = FeatureStore(config=config)
+    store.apply([feast_store.get_entity("origin"), view])
+    return store
 
 
 def test_the_created_timestamp_cut_is_feasts_own_option(feast_store: Any) -> None:
