@@ -96,8 +96,8 @@ class Comparison:
         """Say in one sentence what is known of the difference."""
         low, high = self.difference(alpha=alpha)
         return (
-            f"with {1 - alpha:.0%} confidence the candidate's error rate is between "
-            f"{low:+.2%} and {high:+.2%} of the champion's "
+            f"with {1 - alpha:.0%} confidence the candidate's error rate differs from the "
+            f"champion's by {low:+.2%} to {high:+.2%} "
             f"({self.candidate.errors} of {self.candidate.requests} against "
             f"{self.champion.errors} of {self.champion.requests} requests)"
         )
