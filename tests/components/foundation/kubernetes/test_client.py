@@ -1,0 +1,141 @@
+"""What the client says when an API is missing, refuses, or fails; stand-in answers."""
+
+import http.server
+import json
+import pathlib
+import threading
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+import pytest
+import yaml
+
+from components.foundation.errors import FalajError, InfrastructureError, Refused, UserError
+from components.foundation.kubernetes import resources
+from components.foundation.kubernetes.client import Cluster
+from components.foundation.storage import Conflict, NotFound
+
+MAP: dict[str, Any] = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "m"}}
+
+
+class Answers(http.server.BaseHTTPRequestHandler):
+    """Answers every request with the status in its `code`, and remembers what was asked."""
+
+    code = 200
+    asked: ClassVar[list[tuple[str, str, str, Any]]]
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+    def answer(self) -> None:
+        length = int(self.headers.get("content-length", 0))
+        body = json.loads(self.rfile.read(length) or "null")
+        self.asked.append((self.command, self.path, self.headers.get("content-type", ""), body))
+        text = json.dumps({"message": "the reason", "items": [], "metadata": {}}).encode()
+        self.send_response(self.code)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+    do_GET = do_POST = do_PATCH = do_DELETE = answer  # noqa: N815 - http.server's names
+
+
+@pytest.fixture
+def api() -> Iterator[type[Answers]]:
+    class Here(Answers):
+        asked: ClassVar[list[tuple[str, str, str, Any]]] = []
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Here) as server:
+        Here.port = server.server_port  # type: ignore[attr-defined]
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield Here
+        server.shutdown()
+
+
+def connected(folder: pathlib.Path, port: int) -> Cluster:
+    config = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "c", "cluster": {"server": f"http://127.0.0.1:{port}"}}],
+        "users": [{"name": "u", "user": {}}],
+        "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
+        "current-context": "x",
+    }
+    path = folder / "kubeconfig"
+    path.write_text(yaml.safe_dump(config))
+    return Cluster.connect({"KUBECONFIG": str(path), "FALAJ_NAMESPACE": "team"})
+
+
+@pytest.fixture
+def cluster(api: Any, tmp_path: pathlib.Path) -> Cluster:
+    return connected(tmp_path, api.port)
+
+
+def test_apply_is_one_server_side_patch_under_our_name(cluster: Cluster, api: Any) -> None:
+    cluster.apply(MAP)
+
+    ((verb, path, content, body),) = api.asked
+    assert (verb, content) == ("PATCH", "application/apply-patch+yaml")
+    assert path == "/api/v1/namespaces/team/configmaps/m?fieldManager=falaj&force=false"
+    assert body == MAP
+
+
+@pytest.mark.parametrize(
+    ("code", "error", "said"),
+    [
+        (401, Refused, "the reason"),
+        (403, Refused, r"Role with patch and create on configmaps"),
+        (404, NotFound, "the reason"),
+        (409, Conflict, "the reason"),
+        (422, UserError, "the reason"),
+        (500, InfrastructureError, "failed .500.: the reason"),
+        (503, InfrastructureError, "failed .503.: the reason"),
+    ],
+)
+def test_every_status_is_one_of_our_errors(
+    cluster: Cluster, api: Any, code: int, error: type[FalajError], said: str
+) -> None:
+    api.code = code
+
+    with pytest.raises(error, match=said):
+        cluster.apply(MAP)
+
+
+def test_an_api_that_does_not_answer_is_infrastructure(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(InfrastructureError, match="did not answer"):
+        connected(tmp_path, 9).get(resources.CONFIG_MAP, "m")
+
+
+def test_replace_needs_a_version(cluster: Cluster, api: Any) -> None:
+    with pytest.raises(UserError, match="no resourceVersion"):
+        cluster.replace(MAP)
+    assert api.asked == []
+
+
+def test_deleting_what_is_gone_is_no_error(cluster: Cluster, api: Any) -> None:
+    api.code = 404
+
+    cluster.delete(resources.CONFIG_MAP, "m")
+
+
+def test_an_unknown_kind_is_refused_before_anything_is_sent(cluster: Cluster, api: Any) -> None:
+    with pytest.raises(UserError, match="v1 ConfigMap"):
+        cluster.apply({**MAP, "kind": "Secret"})
+    assert api.asked == []
+
+
+def test_names_are_quoted_into_paths() -> None:
+    assert resources.CONFIG_MAP.path("a/b", "c?d") == "/api/v1/namespaces/a%2Fb/configmaps/c%3Fd"
+
+
+def test_outside_of_a_cluster_a_kubeconfig_must_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+
+    with pytest.raises(UserError, match="KUBECONFIG"):
+        Cluster.connect({})
+
+
+def test_a_kubeconfig_that_is_not_there_is_a_user_error(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(UserError, match="KUBECONFIG"):
+        Cluster.connect({"KUBECONFIG": str(tmp_path / "none")})
