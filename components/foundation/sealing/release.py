@@ -1,4 +1,4 @@
-"""Seal a folder into a release, and open one again (protocol 4.5).
+"""Seal a folder into a release, and open one again.
 
     s3://falaj-models/MODEL/VERSION/
         files/...         every file, encrypted (stream.py)

@@ -66,6 +66,12 @@ class Statement:
             }
         )
 
+    def agrees(self) -> bool:
+        """Say whether version and content are those of the files and facts."""
+        plain = {file.path: file.plain for file in self.files}
+        own = content(self.model, plain, self.facts)
+        return (own, own.short) == (self.content, self.version)
+
     @classmethod
     def decode(cls, payload: bytes, *, where: str) -> Self:
         """Read a statement whose signature holds.
@@ -80,7 +86,7 @@ class Statement:
             raise Refused(
                 f"{where}: is signed, but no statement of format {_FORMAT}: {error}"
             ) from (error)
-        if statement.encode() != payload:
+        if statement.encode() != payload or not statement.agrees():
             raise Refused(f"{where}: is signed, but its parts contradict each other; seal it again")
         return statement
 

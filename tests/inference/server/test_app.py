@@ -180,6 +180,24 @@ def test_a_body_too_large_is_413_and_ends_the_connection(ask: Ask) -> None:
     assert (answer.status_code, answer.headers["connection"]) == (413, "close")
 
 
+def test_a_body_that_says_it_is_too_large_is_not_read(app: App) -> None:
+    import asyncio
+
+    sent: list[Any] = []
+
+    async def receive() -> dict[str, Any]:
+        raise AssertionError("read")
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    headers = [(b"content-length", b"100001")]
+    scope = {"type": "http", "method": "POST", "path": INFER, "headers": headers}
+    asyncio.run(app(scope, receive, send))
+
+    assert sent[0]["status"] == 413
+
+
 def test_a_body_that_grows_too_large_is_413_too(app: App) -> None:
     import asyncio
 

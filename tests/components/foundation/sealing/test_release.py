@@ -226,3 +226,14 @@ def test_refuses_to_seal_where_another_has_signed(
 
     with pytest.raises(Refused, match="not signed by our signer"):
         release.seal(folder, model=unique, facts={}, store=store, keys=other)
+
+
+def test_refuses_another_content_under_the_same_version(
+    seal: Seal, unique: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    collision = property(lambda self: "0" * 12)
+    monkeypatch.setattr(digests.Digest, "short", collision)
+    seal(model=unique)
+
+    with pytest.raises(Refused, match="versions are written once"):
+        seal(model=unique, code="other")

@@ -1,6 +1,7 @@
 """Whoever can write the bucket cannot make us load anything else."""
 
 import base64
+import dataclasses
 import io
 import json
 import pathlib
@@ -194,6 +195,36 @@ def test_refuses_an_old_release_put_in_the_place_of_a_new_one(
 
     with pytest.raises(Refused, match=f"was signed as {unique}/{old.version}"):
         release.unseal(new.uri, tmp_path / "out", store=store, keys=keys)
+
+
+def test_refuses_the_wrapped_key_of_another_release(
+    seal: Seal, store: ObjectStore, keys: KeyRing, tmp_path: pathlib.Path, unique: str
+) -> None:
+    sealed, other = seal(model=unique), seal(model=unique, code="other")
+    store.put(
+        sealed.location.address / "keys.json", store.get(other.location.address / "keys.json")
+    )
+
+    with pytest.raises(Refused, match="not wrapped for this release"):
+        release.unseal(sealed.uri, tmp_path / "out", store=store, keys=keys)
+
+
+@pytest.mark.parametrize("name", ["facts", "version"])
+def test_refuses_a_statement_that_contradicts_itself(
+    seal: Seal, store: ObjectStore, keys: KeyRing, tmp_path: pathlib.Path, unique: str, name: str
+) -> None:
+    sealed = seal(model=unique, code="abc")
+    forged = {
+        "facts": dataclasses.replace(sealed.statement, facts={"code": "abd"}),
+        "version": dataclasses.replace(sealed.statement, version="0" * 12),
+    }[name]
+    store.put(
+        sealed.location.address / "statement.json",
+        envelope.sign(forged.encode(), kind=KIND, keys=keys),
+    )
+
+    with pytest.raises(Refused, match="its parts contradict each other"):
+        release.unseal(sealed.uri, tmp_path / "out", store=store, keys=keys)
 
 
 def test_refuses_a_release_that_somebody_else_signed(
