@@ -15,7 +15,7 @@ SELECT
     f.distance,
     CAST(date_diff('minute', f.scheduled_departure, f.scheduled_arrival) AS DOUBLE) AS block_minutes,
     count(*) OVER (
-        PARTITION BY f.origin, date_trunc('hour', f.scheduled_departure)
+        PARTITION BY f.origin, date_trunc('hour', f.scheduled_departure AT TIME ZONE 'UTC')
     ) AS hour_departures,
     TRY_CAST(p.lat AS DOUBLE) AS dest_lat,
     TRY_CAST(p.lon AS DOUBLE) AS dest_lon,
