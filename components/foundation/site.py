@@ -1,4 +1,4 @@
-"""A site says where things are; the code is the same everywhere (DESIGN section 5).
+"""A site says where things are; the code is the same everywhere.
 
 On a laptop a run starts its own servers, so an endpoint may be `embedded`. A site file holds
 no secrets: keys and passwords come from the environment or from Kubernetes Secrets.

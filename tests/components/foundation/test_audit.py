@@ -6,7 +6,7 @@ from unittest import mock
 
 import pytest
 
-from components.foundation.audit import AuditLog
+from components.foundation.audit import AuditLog, Head
 from components.foundation.errors import Refused
 from components.foundation.storage import Address, ObjectStore
 
@@ -105,6 +105,14 @@ def test_appends_after_a_writer_died_before_moving_the_head(filled: AuditLog) ->
 
     assert filled.append("verdict", "seventh", {}).number == 7
     assert filled.verify() == 7
+
+
+def test_a_late_writer_does_not_move_the_head_back(filled: AuditLog) -> None:
+    filled._advance(Head(2, "sha256:late"))
+    filled.store.delete(place(filled, 5))
+
+    with pytest.raises(Refused, match="its head names 5"):
+        filled.verify()
 
 
 def test_appending_never_lists_the_log(filled: AuditLog) -> None:
