@@ -1,5 +1,7 @@
 """What every test may stand on: a real S3 server, started once a session."""
 
+import contextlib
+import importlib
 import pathlib
 import uuid
 from collections.abc import Callable, Iterator
@@ -71,3 +73,10 @@ def environment(s3: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("FALAJ_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("FALAJ_RUN_ID", "test")
+
+
+@pytest.fixture(scope="session")
+def frameworks() -> None:
+    """Let PyTorch and TensorFlow live in one process: its Triton crashes when it comes second."""
+    with contextlib.suppress(ImportError):
+        importlib.import_module("triton")

@@ -9,6 +9,8 @@ from kfp import dsl
 from components.training import artifact
 from components.training.train_tensorflow.component import train_tensorflow
 
+pytestmark = pytest.mark.usefixtures("frameworks")
+
 ENTRY = "examples.flights.models.tensorflow_linear:build"
 
 

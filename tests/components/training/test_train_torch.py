@@ -178,7 +178,12 @@ def test_class_weights_shift_the_scores(train: Any) -> None:
 
     means = [
         float(
-            np.mean(torch.export.load(f / "program.pt2").module()(some, some, code, some).numpy())
+            np.mean(
+                torch.export.load(f / "program.pt2")
+                .module()(some, some, code, some)
+                .detach()
+                .numpy()
+            )
         )
         for f in (plain, balanced)
     ]
