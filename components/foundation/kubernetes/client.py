@@ -137,19 +137,20 @@ class Cluster:
         content: str = _JSON,
     ) -> Manifest:
         what = f"{verb} {resource.kind} {namespace}/{name or ''}".rstrip("/")
+        headers = {**self.api.default_headers, "Accept": _JSON, "Content-Type": content}
         with _translated(what, verb, resource):
-            answer: Manifest = self.api.call_api(
-                resource.path(namespace, name),
+            # call_api has other parameters in every release; what lies beneath it stays.
+            self.api.update_params_for_auth(headers, [], ["BearerToken"])
+            answer = self.api.request(
                 verb,
+                f"{self.api.configuration.host}{resource.path(namespace, name)}",
                 query_params=query or [],
-                header_params={"Accept": _JSON, "Content-Type": content},
+                headers=headers,
                 body=body,
-                auth_settings=["BearerToken"],
-                response_type="object",
-                _return_http_data_only=True,
                 _request_timeout=_TIMEOUT_S,
             )
-        return answer
+        found: Manifest = json.loads(answer.data)
+        return found
 
 
 @contextlib.contextmanager

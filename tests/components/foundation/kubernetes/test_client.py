@@ -23,6 +23,7 @@ class Answers(http.server.BaseHTTPRequestHandler):
 
     code = 200
     asked: ClassVar[list[tuple[str, str, str, Any]]]
+    tokens: ClassVar[list[str]]
 
     def log_message(self, format: str, *args: object) -> None:
         pass
@@ -30,6 +31,7 @@ class Answers(http.server.BaseHTTPRequestHandler):
     def answer(self) -> None:
         length = int(self.headers.get("content-length", 0))
         body = json.loads(self.rfile.read(length) or "null")
+        self.tokens.append(self.headers.get("authorization", ""))
         self.asked.append((self.command, self.path, self.headers.get("content-type", ""), body))
         text = json.dumps({"message": "the reason", "items": [], "metadata": {}}).encode()
         self.send_response(self.code)
@@ -45,6 +47,7 @@ class Answers(http.server.BaseHTTPRequestHandler):
 def api() -> Iterator[type[Answers]]:
     class Here(Answers):
         asked: ClassVar[list[tuple[str, str, str, Any]]] = []
+        tokens: ClassVar[list[str]] = []
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Here) as server:
         Here.port = server.server_port  # type: ignore[attr-defined]
@@ -58,7 +61,7 @@ def connected(folder: pathlib.Path, port: int) -> Cluster:
         "apiVersion": "v1",
         "kind": "Config",
         "clusters": [{"name": "c", "cluster": {"server": f"http://127.0.0.1:{port}"}}],
-        "users": [{"name": "u", "user": {}}],
+        "users": [{"name": "u", "user": {"token": "secret"}}],
         "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
         "current-context": "x",
     }
@@ -79,6 +82,7 @@ def test_apply_is_one_server_side_patch_under_our_name(cluster: Cluster, api: An
     assert (verb, content) == ("PATCH", "application/apply-patch+yaml")
     assert path == "/api/v1/namespaces/team/configmaps/m?fieldManager=falaj&force=false"
     assert body == MAP
+    assert api.tokens == ["Bearer secret"]
 
 
 @pytest.mark.parametrize(
