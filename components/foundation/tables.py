@@ -1,4 +1,4 @@
-"""Delta Lake tables on S3, named by references (protocol 4.1).
+"""Delta Lake tables on S3, named by references.
 
 A reference is `s3://bucket/name@7` (pinned) or `s3://bucket/name@latest`. Data and the
 position in its source commit together, as a Delta application transaction, so a step
@@ -198,8 +198,11 @@ class Tables:
     ) -> TableRef:
         from deltalake import CommitProperties, Transaction, write_deltalake
 
+        # Two writers who both create a table would both win, one after the other, on a retry.
+        creates = (bool(transactions) or mode == "overwrite") and not self.exists(ref)
         commit = CommitProperties(
-            app_transactions=[Transaction(app, version) for app, version in transactions.items()]
+            app_transactions=[Transaction(app, version) for app, version in transactions.items()],
+            max_commit_retries=0 if creates else None,
         )
         compared = bool(transactions) and ref.version is not None
         with _translated(ref):

@@ -24,9 +24,15 @@ def names(texts: Collection[str], *, of: str = "") -> str:
 
 def literal(value: str | int | float | bool) -> str:
     """Quote a value. Views take no bound parameters, so rules carry their values like this."""
-    from sqlglot import exp
-
-    return exp.convert(value).sql(dialect=_DIALECT)
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case int():
+            return str(value)
+        case float():
+            return f"CAST('{value!r}' AS DOUBLE)"
+        case _:
+            return "'" + value.replace("'", "''") + "'"
 
 
 def condition(text: str, columns: Mapping[str, str], *, where: str) -> str:

@@ -1,7 +1,7 @@
 """Profile a table of any size: a sample fixes the shape, a stream of batches is counted.
 
 Columns that the table lacks are looked for in its JSON column `features`, which is how
-observations hold them (protocol 4.7).
+observations hold them.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""The profile of a table (protocol 4.4): a description of each column, of fixed shape.
+"""The profile of a table: a description of each column, of fixed shape.
 
 Made once from the reference, which fixes bins and levels; `blank` keeps those and counts
 something else. Profiles of one shape add up: hours into days, files into tables.

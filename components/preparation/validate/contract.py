@@ -1,9 +1,10 @@
-"""What a table promises (protocol 4.3): YAML, read strictly.
+"""What a table promises: YAML, read strictly.
 
 A key, rule, type or severity that is not known is an error that names the nearest one:
 a contract with a typo would otherwise check less than its author believes.
 """
 
+import datetime
 import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -169,7 +170,8 @@ def _test(value: Any, where: str, severity: Severity) -> tuple[Test, Terms]:
         case "range":
             return _range(fields["range"], inner), terms
         case "one_of":
-            return OneOf(tuple(_list(fields["one_of"], inner, least=1))), terms
+            values = _list(fields["one_of"], inner, least=1)
+            return OneOf(tuple(_value(value, inner) for value in values)), terms
         case _:
             return Matches(str(fields["matches"])), terms
 
@@ -183,12 +185,20 @@ def _range(value: Any, where: str) -> Range:
 
 
 def _bound(value: Any, where: str) -> float | str | None:
-    """Read one end of a range: a number, or a date as RFC 3339 text (YAML reads those itself)."""
-    if value is None or (isinstance(value, int | float | str) and not isinstance(value, bool)):
+    if value is None:
+        return None
+    if isinstance(value, bool):
+        raise UserError(f"{where}: {value!r}; expected a number, or a date or time")
+    return _value(value, where)
+
+
+def _value(value: Any, where: str) -> str | int | float | bool:
+    """Read a value to compare with; YAML makes dates and times of texts, which become texts."""
+    if isinstance(value, str | int | float):
         return value
-    if hasattr(value, "isoformat"):
-        return str(value.isoformat())
-    raise UserError(f"{where}: {value!r}; expected a number, or a date or time")
+    if isinstance(value, datetime.date):
+        return value.isoformat()
+    raise UserError(f"{where}: {value!r}; expected a text, a number, a flag, a date or a time")
 
 
 def _key(value: Any, where: str) -> Key:

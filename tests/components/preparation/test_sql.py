@@ -1,3 +1,4 @@
+import duckdb
 import pytest
 
 from components.foundation.errors import UserError
@@ -48,6 +49,10 @@ def test_a_condition_speaks_of_values_not_of_stored_text() -> None:
     assert sql.condition("n > m", stored, where="check") == 'TRY_CAST("n" AS BIGINT) > "m"'
 
 
-def test_names_and_values_cannot_leave_their_quotes() -> None:
+def test_a_name_cannot_leave_its_quotes() -> None:
     assert sql.name('a"b') == '"a""b"'
-    assert sql.literal("O'Hare") == "'O''Hare'"
+
+
+@pytest.mark.parametrize("value", ["O'Hare", "a\\'; --", 7, -2.5, 1e-30, float("inf"), True])
+def test_a_value_means_itself_to_the_engine(value: str | float) -> None:
+    assert duckdb.execute(f"SELECT {sql.literal(value)}").fetchall() == [(value,)]
