@@ -17,7 +17,7 @@ from components.foundation.errors import InfrastructureError, UserError
 
 _READY_SECONDS = 60
 _STOP_SECONDS = 30
-_SECRET = ("AWS_", "FALAJ_")  # a candidate under test gets no keys and no credentials
+_SECRET = ("AWS_", "FALAJ_", "KUBECONFIG")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ def serving(
     with tempfile.TemporaryFile() as log:
         port = _free_port()
         process = subprocess.Popen(
-            _command(folder, model, port), stderr=log, env=_without_secrets(environment)
+            _command(folder, model, port), stderr=log, env=without_secrets(environment)
         )
         client = Client(port)
         try:
@@ -91,7 +91,8 @@ def _command(folder: pathlib.Path, model: str, port: int) -> list[str]:
     return [*server, "--model_name", model, "--model_dir", str(folder), "--http_port", str(port)]
 
 
-def _without_secrets(environment: Mapping[str, str]) -> dict[str, str]:
+def without_secrets(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return what a candidate under test may see: no keys, no credentials."""
     return {name: v for name, v in environment.items() if not name.startswith(_SECRET)}
 
 

@@ -9,6 +9,7 @@ from kfp import dsl
 from components.foundation.tables import TableRef, Tables
 from components.release.smoke_test.component import smoke_test
 from components.release.smoke_test.malformed import Outcome
+from components.release.smoke_test.process import without_secrets
 from components.release.smoke_test.trial import Limits, Trial
 from tests.inference.models import SIGNATURE, write_model
 
@@ -79,6 +80,12 @@ def test_rows_that_lack_an_input_are_the_callers_mistake(
 
     assert ended.value.code == 2
     assert "did you mean 'dely'" in capsys.readouterr().err
+
+
+def test_a_candidate_sees_no_credentials() -> None:
+    environment = {"PATH": "/bin", "AWS_SECRET_ACCESS_KEY": "s", "FALAJ_KEYS": "/k"}
+
+    assert without_secrets(environment) == {"PATH": "/bin"}
 
 
 GOOD = Outcome("no JSON", 400, 400, leaks=False)

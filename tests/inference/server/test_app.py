@@ -1,5 +1,6 @@
+import asyncio
+import signal
 import threading
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from inference.observer.observation import Prediction
 from inference.server.app import App
+from inference.server.http import Server
 from tests.inference.models import OFFSETS, request
 
 Ask = Callable[..., httpx.Response]
@@ -181,8 +183,6 @@ def test_a_body_too_large_is_413_and_ends_the_connection(ask: Ask) -> None:
 
 
 def test_a_body_that_says_it_is_too_large_is_not_read(app: App) -> None:
-    import asyncio
-
     sent: list[Any] = []
 
     async def receive() -> dict[str, Any]:
@@ -199,8 +199,6 @@ def test_a_body_that_says_it_is_too_large_is_not_read(app: App) -> None:
 
 
 def test_a_body_that_grows_too_large_is_413_too(app: App) -> None:
-    import asyncio
-
     sent: list[Any] = []
 
     async def receive() -> dict[str, Any]:
@@ -216,8 +214,6 @@ def test_a_body_that_grows_too_large_is_413_too(app: App) -> None:
 
 
 def test_a_client_that_goes_away_is_not_answered(app: App) -> None:
-    import asyncio
-
     async def receive() -> dict[str, Any]:
         return {"type": "http.disconnect"}
 
@@ -266,31 +262,34 @@ def test_every_answer_is_counted_by_its_code(ask: Ask) -> None:
     assert "_created" not in text
 
 
-def test_health_answers_while_predictions_are_slow(ask: Ask, app: App) -> None:
-    slow = threading.Event()
-    real = app.model
+def test_health_answers_while_predictions_are_slow(app: App) -> None:
+    real, go = app.model, threading.Event()
 
     class Slow:
         signature, name, version = real.signature, real.name, real.version
 
         def predict(self, inputs: Any) -> Any:
-            slow.wait(5)
+            assert go.wait(10), "health was not answered meanwhile"
             return real.predict(inputs)
 
+    async def scenario() -> list[int]:
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            body = request(delay=[0], carrier=[0])
+            slow = [asyncio.create_task(client.post(INFER, json=body)) for _ in range(6)]
+            await asyncio.sleep(0.1)
+            alive = await client.get("/v2/health/live")
+            go.set()
+            return [alive.status_code, *[(await task).status_code for task in slow]]
+
     app.model = Slow()  # type: ignore[assignment] # a stub with only what is used
-    body = request(delay=[0], carrier=[0])
-    workers = [threading.Thread(target=ask, args=(INFER, body)) for _ in range(6)]
-    for worker in workers:
-        worker.start()
+    assert asyncio.run(scenario()) == [200] * 7
 
-    started = time.perf_counter()
-    assert ask("/v2/health/live").status_code == 200
-    took = time.perf_counter() - started
 
-    slow.set()
-    for worker in workers:
-        worker.join()
-    assert took < 1
+def test_being_told_to_end_makes_it_not_ready(app: App) -> None:
+    Server(app).handle_exit(signal.SIGTERM, None)
+
+    assert app.draining
 
 
 class Kept:
