@@ -45,7 +45,7 @@ class InferRequest:
 def parse(body: bytes, signature: Signature) -> InferRequest:
     """Read a request; raises Rejected with status 400 naming what does not fit."""
     value = _object(body)
-    with np.errstate(over="ignore"):  # what overflows is refused by name
+    with np.errstate(over="raise"):  # a number too large for its type is refused by name
         inputs = _inputs(_list(value, "inputs"), signature)
     rows = _rows(inputs)
     identity = value.get("id") or uuid.uuid4().hex
@@ -155,24 +155,25 @@ def _fits(got: Any, want: Sequence[int]) -> bool:
     """Say whether a shape is one of the signature's, where -1 stands for one row or more."""
     if not isinstance(got, list) or len(got) != len(want):
         return False
-    pairs = zip(got, want, strict=True)
-    return all(type(g) is int and (g == w or (w == -1 and g > 0)) for g, w in pairs)
+    for size, wanted in zip(got, want, strict=True):
+        if type(size) is not int or not (size == wanted or (wanted == -1 and size > 0)):
+            return False
+    return True
 
 
 def _values(data: Any, tensor: Tensor) -> Array:
     """Turn JSON numbers, nested or flat, into an array of the tensor's dtype."""
     if not isinstance(data, list):
         raise Rejected(400, f"input {tensor.name!r}: data is missing or no list")
-    wanted = f"input {tensor.name!r}: data does not hold {tensor.datatype} values"
     try:
         values = np.asarray(data)
         if values.dtype == object and tensor.dtype.kind == "f":
             values = _with_missing(values)
-    except (ValueError, TypeError, OverflowError):
-        raise Rejected(400, f"{wanted} in regular rows") from None
-    if values.dtype.kind not in _KINDS[tensor.dtype.kind]:
-        raise Rejected(400, wanted)
-    return _cast(values, tensor, wanted)
+        if values.dtype.kind in _KINDS[tensor.dtype.kind]:
+            return _cast(values, tensor.dtype)
+    except (ValueError, TypeError, ArithmeticError):
+        pass  # ragged rows, other values than numbers, a number too large
+    raise Rejected(400, f"input {tensor.name!r}: data is not all {tensor.datatype} values")
 
 
 def _with_missing(values: Array) -> Array:
@@ -186,12 +187,11 @@ def _with_missing(values: Array) -> Array:
     return filled
 
 
-def _cast(values: Array, tensor: Tensor, wanted: str) -> Array:
-    cast = values.astype(tensor.dtype)
-    if (tensor.dtype.kind == "f" and np.isinf(cast).any()) or (
-        tensor.dtype.kind == "i" and not (cast == values).all()
-    ):
-        raise Rejected(400, f"{wanted}: out of range")
+def _cast(values: Array, dtype: np.dtype[Any]) -> Array:
+    """Change the dtype; raises OverflowError for an integer that does not fit."""
+    cast = values.astype(dtype)
+    if dtype.kind == "i" and not (cast == values).all():
+        raise OverflowError
     return cast
 
 

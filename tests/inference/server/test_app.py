@@ -1,4 +1,5 @@
 import asyncio
+import json
 import signal
 import threading
 from collections.abc import Callable
@@ -98,18 +99,19 @@ def changed(index: int = 0, **change: Any) -> dict[str, Any]:
         pytest.param(changed(shape=[2]), "1 values", id="too few"),
         pytest.param(changed(data=[1, 2]), "2 values", id="too many"),
         pytest.param(changed(data="1"), "data is missing or no list", id="data no list"),
-        pytest.param(changed(data=["1.5"]), "does not hold FP32", id="text"),
-        pytest.param(changed(data=[True]), "does not hold FP32", id="bool"),
-        pytest.param(changed(data=[{}]), "does not hold FP32", id="object"),
+        pytest.param(changed(data=["1.5"]), "data is not all", id="text"),
+        pytest.param(changed(data=[True]), "data is not all", id="bool"),
+        pytest.param(changed(data=[{}]), "data is not all", id="object"),
+        pytest.param(changed(data=[None, "a"], shape=[2]), "data is not all", id="null and text"),
         pytest.param(
-            changed(data=[None, "a"], shape=[2]), "does not hold FP32", id="null and text"
+            json.dumps(changed()).replace("[1.0]", "[1e999]").encode(), "not JSON", id="infinite"
         ),
-        pytest.param(changed(data=[1e300]), "out of range", id="too large"),
-        pytest.param(changed(data=[[1], [2, 3]], shape=[2]), "does not hold", id="ragged"),
-        pytest.param(changed(1, data=[0.5]), "does not hold INT64", id="float for int"),
-        pytest.param(changed(1, data=[None]), "does not hold INT64", id="null for int"),
-        pytest.param(changed(1, data=[2**63]), "out of range", id="int too large"),
-        pytest.param(changed(1, data=[2**70]), "INT64", id="int much too large"),
+        pytest.param(changed(data=[1e300]), "data is not all", id="too large"),
+        pytest.param(changed(data=[[1], [2, 3]], shape=[2]), "data is not all", id="ragged"),
+        pytest.param(changed(1, data=[0.5]), "data is not all", id="float for int"),
+        pytest.param(changed(1, data=[None]), "data is not all", id="null for int"),
+        pytest.param(changed(1, data=[2**63]), "data is not all", id="int too large"),
+        pytest.param(changed(1, data=[2**70]), "data is not all INT64", id="int much too large"),
         pytest.param(
             {**changed(1, shape=[2], data=[0, 0])}, "inputs have [1, 2] rows", id="rows differ"
         ),
