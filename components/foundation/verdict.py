@@ -1,4 +1,4 @@
-"""A verdict is an output, not a crash (protocol 4.6).
+"""A verdict is an output, not a crash.
 
 Contracts, evaluation, residency, rollouts, drift and experiments all speak it.
 """

@@ -1,4 +1,4 @@
-"""Seal a model into a signed, encrypted release (protocol 4.5).
+"""Seal a model into a signed, encrypted release.
 
 Reads: the ONNX model, its profile and its evaluation.
 Writes: s3://falaj-models/MODEL/VERSION, once; an audit entry of kind release.

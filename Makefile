@@ -1,0 +1,48 @@
+.DEFAULT_GOAL := help
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+MONTHS ?= 12
+
+help: ## show what there is
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+install: .venv/.installed ## create .venv from the lock
+.venv/.installed: requirements.lock requirements/uv.lock setup.cfg
+	@$(PYTHON) -m venv --clear .venv && $(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode --require-hashes -r requirements.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable . && touch $@
+
+run: install ## take real data through every stage; writes out/report.html
+	@$(BIN)/python -m examples.flights --months $(MONTHS)
+
+serve: install ## serve the champion that `make run` left, until Ctrl-C
+	@$(BIN)/falaj serve delays
+
+test: install ## run the tests of everything
+	@$(BIN)/python -m tests.prerequisites && $(BIN)/pytest -m "not slow"
+
+test-slow: install ## run the few tests that take longer
+	@$(BIN)/python -m tests.prerequisites && $(BIN)/pytest -m slow
+
+lint: install ## check style
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+type: install ## check types
+	@$(BIN)/mypy
+
+format: install ## format the code
+	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
+
+compile: install ## compile pipelines and components into build/
+	@$(BIN)/falaj compile --out build
+
+golden: install ## rewrite the goldens from what the code gives now
+	@$(BIN)/pytest -m "not slow" --update-goldens tests/pipelines tests/manifests
+
+lock: ## resolve all locks anew
+	@$(BIN)/uv pip compile setup.cfg --extra dev --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" --quiet --output-file requirements.lock && $(BIN)/python -m images.locks
+
+clean: ## remove what was built and run, and the environment
+	@rm -rf build out .venv .cache .pytest_cache .mypy_cache .ruff_cache *.egg-info
+
+.PHONY: help install run serve test test-slow lint type format compile golden lock clean

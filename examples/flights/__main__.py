@@ -1,0 +1,104 @@
+"""Run the worked example: `make run`, or `python -m examples.flights --months 8`."""
+
+import argparse
+import pathlib
+import sys
+import time
+from collections.abc import Sequence
+
+from rich.console import Console
+
+from components.foundation.errors import FalajError
+from examples.flights import told
+from examples.flights.example import CANARY_MONTH, Example
+from pipelines.commands import show
+from pipelines.laptop import session
+from pipelines.laptop.memo import Memo, Outcome, Work
+from pipelines.laptop.runner import LocalRunner, code_digest
+
+_console = Console(highlight=False, soft_wrap=True)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run every stage that has news, then write the report."""
+    options = _options(argv)
+    began = time.monotonic()
+    try:
+        with session.running(options.out / "laptop") as laptop:
+            memo = Memo(laptop.folder / "done", code_digest())
+            runner = LocalRunner(laptop.folder / "runs", laptop.environment, show)
+            _Job(Example(laptop, runner), memo).run(options.months)
+    except FalajError as error:
+        _console.print(f"stopped: {error}", markup=False)
+        return error.exit_code
+    except KeyboardInterrupt:
+        _console.print("interrupted; everything is stopped, the next run goes on from here")
+        return 130
+    report = told.write(options.out / "report.html", memo.outcomes, time.monotonic() - began)
+    _console.print(f"\n{time.monotonic() - began:.0f} s. Report: {report}", markup=False)
+    _console.print("`make serve` leaves the champion up and prints a request to try.")
+    return 0
+
+
+def _options(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m examples.flights", description=__doc__)
+    parser.add_argument("--months", type=int, default=12, choices=range(CANARY_MONTH, 13))
+    parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("out"))
+    return parser.parse_args(argv)
+
+
+class _Job:
+    """The stages in order; each is done once for the same code and inputs."""
+
+    def __init__(self, example: Example, memo: Memo) -> None:
+        self._example, self._memo = example, memo
+
+    def run(self, months: int) -> None:
+        example = self._example
+        self._stage("Found the world", [], example.found_world)
+        first = self._train("tensorflow")
+        self._stage("Deploy the first champion", first, lambda: example.deploy_first(first))
+        better = self._train("torch")
+        self._three_candidates(first, better)
+        for month in range(CANARY_MONTH + 1, months + 1):
+            self._production(month)
+
+    def _train(self, framework: str) -> str:
+        done = self._stage(f"Train with {framework}", [], lambda: self._example.train(framework))
+        return str(done.result["release"])
+
+    def _three_candidates(self, first: str, better: str) -> None:
+        """Show month 7's traffic three candidates: better, faulty, tampered."""
+        example = self._example
+        scored = self._stage("Score month 7", first, lambda: example.score(CANARY_MONTH))
+        rows = scored.result["outputs"]["build-training-set"]["table"]
+        self._stage(
+            "Roll out a better candidate", better, lambda: example.roll_out(better, rows=rows)
+        )
+        self._stage(
+            "Roll out a faulty candidate",
+            better,
+            lambda: example.roll_out(example.make_faulty(better), rows=rows),
+        )
+        self._stage(
+            "Roll out a tampered candidate",
+            better,
+            lambda: example.roll_out(example.make_tampered(better), rows=rows),
+        )
+
+    def _production(self, month: int) -> None:
+        example = self._example
+        self._stage(f"Score month {month}", month, lambda: example.score(month))
+        self._stage(f"Monitor month {month}", month, lambda: example.monitor(month))
+
+    def _stage(self, title: str, inputs: object, do: Work) -> Outcome:
+        began = time.monotonic()
+        _console.print(f"\n[bold]{title}[/bold]")
+        outcome = self._memo.stage(title, inputs, do)
+        took = time.monotonic() - began
+        _console.print("    unchanged, skipped" if outcome.skipped else f"    done in {took:.1f} s")
+        return outcome
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,190 @@
+"""The worked example as a story: the same components and pipelines that a cluster runs."""
+
+import contextlib
+import json
+import pathlib
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from components.foundation.errors import Refused
+from components.foundation.sealing import channel
+from components.foundation.sealing.keys import KeyRing
+from components.foundation.sealing.release import seal, unseal, verify
+from components.foundation.signature import Signature
+from components.foundation.storage import Address
+from components.foundation.tables import TableRef
+from examples.flights import weather_service, world
+from examples.flights.models import faulty
+from examples.flights.traffic import Traffic, requests
+from pipelines import compiled
+from pipelines.laptop.runner import LocalRunner, Run
+from pipelines.laptop.session import Session, host
+from pipelines.place import LAPTOP
+from pipelines.project import Project, load
+
+YEAR = 2013
+TRAIN_MONTHS = 6
+CANARY_MONTH = 7
+_ROLLOUT = {"min_requests": 150, "interval_s": 0.5, "bake_s": 2.0, "max_seconds": 120.0}
+
+
+@dataclass
+class Example:
+    """Everything the example does, stage by stage; each returns what the report shows."""
+
+    laptop: Session
+    runner: LocalRunner
+
+    @cached_property
+    def project(self) -> Project:
+        return load(pathlib.Path(__file__).parent)
+
+    @cached_property
+    def keys(self) -> KeyRing:
+        return KeyRing.load(pathlib.Path(self.laptop.environment["FALAJ_KEYS"]))
+
+    @property
+    def database(self) -> pathlib.Path:
+        return self.laptop.folder / "airline.db"
+
+    def found_world(self) -> dict[str, Any]:
+        """Put the data where an enterprise has it: SQL, objects, REST."""
+        rows = world.advance(self.database, upto_month=CANARY_MONTH)
+        files = world.upload_landing(self.laptop.store)
+        return {"rows": rows, "files": files}
+
+    def train(self, framework: str) -> dict[str, Any]:
+        """Train, judge and seal a candidate with one framework."""
+        with weather_service.running(month=TRAIN_MONTHS) as url:
+            as_of = f"{YEAR}-{TRAIN_MONTHS + 1:02}-01T12:00:00Z"
+            arguments = {**self._sources(url), "as_of": as_of, "until": as_of}
+            run = self._run(f"training-{framework}", arguments)
+        pointer = channel.current(
+            self.project.model.name, store=self.laptop.store, keys=self.keys, channel="candidate"
+        )
+        if pointer is None:
+            raise Refused("the training pipeline ended without a candidate")
+        return {**_told(run), "release": pointer.uri}
+
+    def deploy_first(self, release: str) -> dict[str, Any]:
+        """Put the first release behind the endpoint; there is nothing to compare it with."""
+        return _told(self._run("deployment", {"release": release, **_ROLLOUT}))
+
+    def score(self, month: int) -> dict[str, Any]:
+        """Let a month happen, then score its flights with the champion."""
+        world.advance(self.database, upto_month=month)
+        with weather_service.running(month=month) as url:
+            where = f"scheduled >= {_instant(month)} AND scheduled < {_instant(month + 1)}"
+            window = {"where": where, "window": f"{YEAR}-{month:02}"}
+            run = self._run("batch-inference", {**self._sources(url), **window})
+        return _told(run)
+
+    def monitor(self, month: int) -> dict[str, Any]:
+        """Compare a month with training; measure the months whose labels have come."""
+        window = {"since": f"{YEAR}-{month:02}-01", "until": _first_of(month + 1)}
+        return {**_told(self._run("monitoring", window)), "month": f"{YEAR}-{month:02}"}
+
+    def roll_out(self, release: str, *, rows: str) -> dict[str, Any]:
+        """Deploy beside the champion under month-7 traffic and let the judge decide."""
+        model = self.project.model.name
+        with Traffic(self.laptop.gateway, model, host(model), self._bodies(rows)) as traffic:
+            run, refusal = self._attempt({"release": release, **_ROLLOUT})
+            decided = time.time()
+            time.sleep(1.0)  # errors that came after the decision would be seen here
+        return {
+            **_told(run),
+            "release": release,
+            "refusal": refusal,
+            "answers": traffic.statuses(),
+            "after_decision": traffic.statuses(since=decided),
+        }
+
+    def make_faulty(self, release: str) -> str:
+        """Seal a candidate that fails on carriers it has never heard of."""
+        with self._opened(release) as folder:
+            faulty.truncate(folder, folder)
+            return self._seal(folder, {"made from": release, "fault": "carriers cut off"})
+
+    def make_tampered(self, release: str) -> str:
+        """Seal a good candidate, then alter one byte of it in the object store."""
+        with self._opened(release) as folder:
+            uri = self._seal(folder, {"made from": release, "fault": "one byte altered"})
+        with contextlib.suppress(Refused):  # refused already: an earlier run altered it
+            verify(uri, store=self.laptop.store, keys=self.keys)
+            target = Address.parse(uri.removeprefix("sealed+")) / "files" / "model.onnx"
+            data = bytearray(self.laptop.store.get(target))
+            data[len(data) // 2] ^= 1
+            self.laptop.store.put(target, bytes(data))
+        return uri
+
+    def _seal(self, folder: pathlib.Path, facts: Mapping[str, Any]) -> str:
+        model, store = self.project.model.name, self.laptop.store
+        return seal(folder, model=model, facts=facts, store=store, keys=self.keys).uri
+
+    @contextlib.contextmanager
+    def _opened(self, release: str) -> Iterator[pathlib.Path]:
+        with tempfile.TemporaryDirectory() as scratch:
+            folder = pathlib.Path(scratch) / "release"
+            unseal(release, folder, store=self.laptop.store, keys=self.keys)
+            (folder / "release.json").unlink()
+            yield folder
+
+    def _attempt(self, arguments: Mapping[str, Any]) -> tuple[Run, str]:
+        """Run the deployment; a refusal is an outcome here, not the end."""
+        try:
+            return self._run("deployment", arguments), ""
+        except Refused as refusal:
+            if self.runner.last is None:
+                raise
+            return self.runner.last, str(refusal)
+
+    def _bodies(self, rows: str) -> list[bytes]:
+        table = self.laptop.tables.read(TableRef.parse(rows))
+        signature = Signature.from_dict(self._champion_signature())
+        return requests(table.slice(0, 20000), signature, id_column=self.project.model.id)
+
+    def _champion_signature(self) -> dict[str, Any]:
+        pointer = channel.current(self.project.model.name, store=self.laptop.store, keys=self.keys)
+        if pointer is None:
+            raise Refused("there is no champion to send traffic to")
+        with self._opened(pointer.uri) as folder:
+            signature: dict[str, Any] = json.loads((folder / "signature.json").read_text())
+        return signature
+
+    def _run(self, name: str, arguments: Mapping[str, Any]) -> Run:
+        return self.runner.run(compiled.pipeline(name, self.project, LAPTOP), arguments)
+
+    def _sources(self, weather_url: str) -> dict[str, str]:
+        return {"sql_connection": f"sqlite:///{self.database}", "rest_url": weather_url}
+
+
+def _instant(month: int) -> str:
+    return f"TIMESTAMPTZ '{_first_of(month)} 00:00:00+00'"
+
+
+def _first_of(month: int) -> str:
+    return f"{YEAR + (month - 1) // 12}-{(month - 1) % 12 + 1:02}-01"
+
+
+def _told(run: Run) -> dict[str, Any]:
+    """Reduce a run to JSON: what each step gave, without artifacts."""
+    from kfp import dsl
+
+    outputs = {
+        step: {
+            name: {"path": value.path, **value.metadata}
+            if isinstance(value, dsl.Artifact)
+            else value
+            for name, value in given.items()
+        }
+        for step, given in run.outputs.items()
+    }
+    steps = [
+        {"name": s.name, "title": s.title, "seconds": s.seconds, "cached": s.cached}
+        for s in run.steps
+    ]
+    return {"outputs": outputs, "steps": steps, "seconds": run.seconds}

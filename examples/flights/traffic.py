@@ -1,0 +1,85 @@
+"""Passengers' apps asking the endpoint: month 7, one request a flight."""
+
+import collections
+import http.client
+import threading
+import time
+import urllib.parse
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Self
+
+from components.foundation.signature import Signature
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_CLIENTS = 4
+
+
+def requests(rows: "pa.Table", signature: Signature, *, id_column: str) -> list[bytes]:
+    """Write one Open Inference Protocol request a row; a missing value is null."""
+    names = rows.column(id_column).to_pylist()
+    return [signature.request(rows.slice(row, 1), id=str(id)) for row, id in enumerate(names)]
+
+
+@dataclass
+class Traffic:
+    """Clients that ask, one request after the other, until the block ends.
+
+    Use as a context manager; afterwards `answers` holds (time, status) of every request.
+    """
+
+    gateway: str
+    model: str
+    host: str
+    bodies: Sequence[bytes]
+    answers: list[tuple[float, int]] = field(default_factory=list)
+
+    def __enter__(self) -> Self:
+        self._stop = threading.Event()
+        self._next = iter(self._forever())
+        self._lock = threading.Lock()
+        self._threads = [threading.Thread(target=self._client) for _ in range(_CLIENTS)]
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+    def statuses(self, *, since: float = 0.0) -> dict[str, int]:
+        """Count answers by HTTP status, 0 for none, that came after a time.time()."""
+        counted = collections.Counter(code for moment, code in self.answers if moment >= since)
+        return {str(code): n for code, n in sorted(counted.items())}
+
+    def last_error(self) -> float:
+        """Return when the last answer that was not 200 came, 0.0 if none did."""
+        return max((moment for moment, code in self.answers if code != 200), default=0.0)
+
+    def _forever(self) -> Iterator[bytes]:
+        while True:
+            yield from self.bodies
+
+    def _client(self) -> None:
+        parts = urllib.parse.urlsplit(self.gateway)
+        connection = http.client.HTTPConnection(parts.netloc, timeout=10)
+        while not self._stop.is_set():
+            with self._lock:
+                body = next(self._next)
+            status = self._ask(connection, body)
+            self.answers.append((time.time(), status))
+        connection.close()
+
+    def _ask(self, connection: http.client.HTTPConnection, body: bytes) -> int:
+        try:
+            path = f"/v2/models/{self.model}/infer"
+            connection.request("POST", path, body, {"Host": self.host})
+            response = connection.getresponse()
+            response.read()
+        except (OSError, http.client.HTTPException):
+            connection.close()
+            return 0
+        return response.status

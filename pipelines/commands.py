@@ -1,0 +1,249 @@
+"""What each command of `falaj` does; the parser is in __main__."""
+
+import argparse
+import json
+import os
+import pathlib
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import yaml
+from rich.console import Console
+
+from components.foundation.errors import Refused, UserError
+from components.foundation.signature import Signature
+from components.foundation.storage import Address, ObjectStore, Settings
+from pipelines.laptop import session
+from pipelines.laptop.runner import LocalRunner, StepRun
+from pipelines.project import Project, load
+
+_console = Console(highlight=False, soft_wrap=True)
+
+
+def compile_(arguments: argparse.Namespace) -> int:
+    """Compile everything for a cluster; refuse what the linter finds."""
+    from pipelines import compiled, linter
+    from pipelines.place import CLUSTER
+
+    files = compiled.compile_all(load(arguments.project), CLUSTER, arguments.out)
+    findings = [finding for file in files for finding in linter.lint(file)]
+    for finding in findings:
+        _console.print(str(finding))
+    if findings:
+        raise Refused(f"{len(findings)} findings in {len(files)} compiled files; see above")
+    _console.print(f"{len(files)} files in {arguments.out}, no findings")
+    return 0
+
+
+def catalogue(arguments: argparse.Namespace) -> int:
+    """Print the catalogue, or write it as Markdown."""
+    from pipelines import catalogue as listing
+
+    if arguments.write:
+        arguments.write.write_text(listing.markdown())
+    else:
+        print(listing.text())
+    return 0
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run one pipeline through kfp.local against a laptop's own services."""
+    from pipelines import compiled
+    from pipelines.place import LAPTOP
+
+    _only_laptop(arguments.site)
+    project = load(arguments.project)
+    pipeline = compiled.pipeline(arguments.pipeline, project, LAPTOP)
+    with session.running(arguments.state) as laptop:
+        runner = LocalRunner(arguments.state / "runs", laptop.environment, show)
+        done = runner.run(pipeline, dict(_values(arguments.values)))
+    _console.print(f"{done.pipeline}: {len(done.steps)} steps in {done.seconds:.0f} s")
+    return 0
+
+
+def serve(arguments: argparse.Namespace) -> int:
+    """Serve a model's champion until interrupted; print a request that works."""
+    _only_laptop(arguments.site)
+    project = load(arguments.project)
+    if arguments.model != project.model.name:
+        raise UserError(
+            f"model {arguments.model!r}: project {project.name} has {project.model.name!r}"
+        )
+    with session.running(arguments.state) as laptop:
+        release = serve_champion(project, laptop)
+        if release is None:
+            raise UserError(f"{arguments.model}: has no champion yet; `make run` makes one")
+        _console.print(f"serving {arguments.model} from {release}; stop with Ctrl-C. Try:\n")
+        print(_curl(project, laptop, release), flush=True)
+        while True:
+            time.sleep(3600)
+
+
+def verify(arguments: argparse.Namespace) -> int:
+    """Check every link of the audit log and every release, offline but for the store."""
+    from components.foundation.audit import AuditLog
+    from components.foundation.sealing import release
+    from components.foundation.sealing.keys import KeyRing
+
+    with session.storing(arguments.state) as laptop:
+        keys = KeyRing.load(pathlib.Path(laptop.environment["FALAJ_KEYS"]))
+        entries = AuditLog(laptop.store).verify()
+        uris = list(_releases(laptop.store))
+        for uri in uris:
+            release.verify(uri, store=laptop.store, keys=keys)
+    _console.print(f"audit log: {entries} entries, every link holds; {len(uris)} releases verified")
+    return 0
+
+
+def seal(arguments: argparse.Namespace) -> int:
+    """Seal a folder with the keys and store of the environment."""
+    from components.foundation.sealing.release import seal as seal_release
+
+    release = seal_release(
+        arguments.folder, model=arguments.model, facts={}, store=_store(), keys=_keys()
+    )
+    print(release.uri)
+    return 0
+
+
+def unseal(arguments: argparse.Namespace) -> int:
+    """Verify and decrypt a release into a folder."""
+    from components.foundation.sealing.release import unseal as unseal_release
+
+    release = unseal_release(arguments.uri, arguments.folder, store=_store(), keys=_keys())
+    print(f"{release.uri} verified into {arguments.folder}")
+    return 0
+
+
+def residency_check(arguments: argparse.Namespace) -> int:
+    """Print a verdict for each site file; refuse when any is refused."""
+    from components.governance.attest_residency import attestation
+
+    verdicts = [found for path in arguments.paths for found in attestation.check(path)]
+    for verdict in verdicts:
+        _console.print(str(verdict))
+    refused = [verdict for verdict in verdicts if not verdict.passes]
+    if refused:
+        raise Refused(f"{len(refused)} of {len(verdicts)} sites refused")
+    return 0
+
+
+def show(step: StepRun) -> None:
+    """Print one line for a step: its name, how long, and what came of it."""
+    took = "unchanged" if step.cached else f"{step.seconds:.1f} s"
+    line = f"    {step.title:<32} {took:>9}  {_gist(step.outputs)}"
+    _console.print(line[:160].rstrip(), markup=False)
+
+
+def _gist(outputs: Mapping[str, Any]) -> str:
+    """Say in a few words what a step gave: a verdict, or a table with its rows."""
+    if verdict := outputs.get("verdict"):
+        return f"{verdict['decision']}: {verdict['reason']}"
+    words = []
+    for name, value in outputs.items():
+        match value:
+            case int() | float() if value:
+                words.append(f"{name.replace('_', ' ')} {_number(value)}")
+            case dict() if name in {"rows", "quarantined", "summary"} and value:
+                words.append(f"{name} " + ", ".join(f"{k} {_number(v)}" for k, v in value.items()))
+            case str() if "s3://" in value:
+                words.append(value)
+    return "  ".join(words)
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value == int(value) else f"{value:,.4f}"
+
+
+def serve_champion(project: Project, laptop: session.Session) -> str | None:
+    """Deploy the champion, if there is one; return its release."""
+    from components.deployment.deploy.launch import Launch, launch
+    from components.deployment.releases import named
+    from components.deployment.route import Route
+    from components.deployment.slots import Capacity
+    from components.foundation.kubernetes.client import Cluster
+    from components.foundation.sealing.channel import current
+    from components.foundation.sealing.keys import KeyRing
+
+    model = project.model.name
+    keys = KeyRing.load(pathlib.Path(laptop.environment["FALAJ_KEYS"]))
+    champion = current(model, store=laptop.store, keys=keys)
+    if champion is None:
+        return None
+    how = Launch(Route(model, session.host(model), "falaj"), Capacity(1, 1))
+    cluster = Cluster.connect(laptop.environment)
+    _, verdict = launch(cluster, named(champion.uri, model=model), how)
+    if not verdict.passes:
+        raise Refused(verdict.reason)
+    return champion.uri
+
+
+def _releases(store: ObjectStore) -> Iterator[str]:
+    """Name every sealed release in the store."""
+    for item in store.list(Address("falaj-models", "")):
+        folder, _, name = str(item.address).rpartition("/")
+        if name == "statement.json":
+            yield f"sealed+{folder}"
+
+
+def _curl(project: Project, laptop: session.Session, release: str) -> str:
+    """Write a request for a real row beside the state, and the line that sends it."""
+    from components.foundation.tables import TableRef
+
+    sample = laptop.folder / "request.json"
+    rows = laptop.tables.read(TableRef("falaj-features", f"{project.model.name}/scoring"))
+    sample.write_bytes(_signature(laptop, release).request(rows.slice(0, 1), id="try-me"))
+    url = f"{laptop.gateway}/v2/models/{project.model.name}/infer"
+    content = "Content-Type: application/json"
+    host = f"Host: {session.host(project.model.name)}"
+    return f"curl -s -H '{host}' -H '{content}' --data @{sample} {url}"
+
+
+def _signature(laptop: session.Session, release: str) -> Signature:
+    from components.foundation.sealing.keys import KeyRing
+    from components.foundation.sealing.release import unseal
+
+    keys = KeyRing.load(pathlib.Path(laptop.environment["FALAJ_KEYS"]))
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = pathlib.Path(scratch) / "release"
+        unseal(release, folder, store=laptop.store, keys=keys)
+        return Signature.from_dict(json.loads((folder / "signature.json").read_text()))
+
+
+def _only_laptop(site: str) -> None:
+    from components.foundation.site import Site
+
+    path = pathlib.Path(site)
+    known = pathlib.Path(__file__).parent / "sites" / f"{site}.yaml"
+    loaded = Site.load(known if known.exists() else path)
+    if loaded.kind != "laptop":
+        raise UserError(
+            f"site {site}: is a cluster; compile with `falaj compile` and upload build/pipelines"
+        )
+
+
+def _values(pairs: list[str]) -> Iterator[tuple[str, Any]]:
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise UserError(f"--set {pair!r}: expected NAME=VALUE")
+        yield name, yaml.safe_load(value) if value else ""
+
+
+def _environment() -> Mapping[str, str]:
+    return os.environ
+
+
+def _store() -> ObjectStore:
+    return ObjectStore(Settings.from_environment(_environment()))
+
+
+def _keys() -> Any:
+    from components.foundation.sealing.keys import KeyRing
+
+    folder = _environment().get("FALAJ_KEYS")
+    if not folder:
+        raise UserError("FALAJ_KEYS is not set: name the folder of the key ring")
+    return KeyRing.load(pathlib.Path(folder))

@@ -1,0 +1,71 @@
+"""Monitoring: what the champion saw against what it was trained on, and how right it was."""
+
+from typing import Any
+
+from kfp import dsl
+
+from components.monitoring.detect_drift.component import detect_drift
+from components.monitoring.measure_performance.component import measure_performance
+from components.preparation.curate.component import curate
+from components.preparation.profile.component import profile
+from components.release.open_profile.component import open_profile
+from pipelines import stages
+from pipelines.place import Place
+from pipelines.project import Project
+
+
+def build(project: Project, place: Place) -> Any:
+    """Build the pipeline that judges a window of observations."""
+    model = project.model
+
+    @dsl.pipeline(
+        name=f"{project.name}-monitoring",
+        display_name=f"{project.name}: monitor a window",
+        description="Profile what was seen, compare with training, join labels that came late.",
+    )
+    def monitoring(
+        observations: str = f"s3://falaj-curated/observations/{model.name}@latest",
+        labels: str = f"s3://falaj-curated/{project.labels}@latest",
+        since: str = "",
+        until: str = "",
+        release: str = "",
+        min_auc: float = 0.6,
+    ) -> None:
+        """Judge a window of observations.
+
+        Args:
+            observations: table of what was predicted.
+            labels: table of what came true, with the time it became known.
+            since: first date of the window, YYYY-MM-DD.
+            until: end of the window, exclusive, YYYY-MM-DD.
+            release: release whose profile is the reference; empty: the champion channel's.
+            min_auc: realised AUC below this is drift.
+        """
+        reference = open_profile(release=release, model_name=model.name)
+        place.settle(reference, name="Open the reference profile", cached=False, keys=True)
+        seen = curate(
+            tables={"observations": observations},
+            sql=stages.flat_observations(project),
+            target=f"s3://falaj-curated/windows/{model.name}",
+        )
+        place.settle(seen, name="Flatten observations", cached=False)
+        window = profile(
+            table=seen.outputs["table"],
+            columns=[*model.inputs, "score"],
+            reference=reference.outputs["profile"],
+            since=since,
+            until=until,
+        )
+        place.settle(window, name="Profile the window")
+        drift = detect_drift(
+            reference=reference.outputs["profile"],
+            window=window.outputs["out"],
+            subject=model.name,
+        )
+        place.settle(drift, name="Detect drift")
+        performance = measure_performance(
+            observations=observations, labels=labels, since=since, until=until, min_auc=min_auc
+        )
+        place.settle(performance, name="Measure performance", cached=False)
+
+    return monitoring

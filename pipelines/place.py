@@ -1,0 +1,64 @@
+"""What a place gives a step: on a cluster its environment and identity, on a laptop nothing."""
+
+from dataclasses import dataclass
+from typing import Any
+
+SITE_CONFIG = "falaj-site"
+STORE_SECRET = "falaj-object-store"  # noqa: S105 - the name of a Secret, not its content
+KEYS_SECRET = "falaj-keys"  # noqa: S105 - the name of a Secret, not its content
+KEYS_PATH = "/var/run/falaj/keys"
+SITE_NAMES = ("AWS_ENDPOINT_URL", "AWS_REGION", "PROMETHEUS_URL", "FALAJ_NAMESPACE")
+STORE_NAMES = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where compiled pipelines will run.
+
+    kfp.local ignores Kubernetes settings without a word, so the laptop is given none.
+    """
+
+    on_kubernetes: bool
+
+    def settle(
+        self,
+        task: Any,
+        *,
+        name: str,
+        cached: bool = True,
+        retries: int = 0,
+        cpu: str = "1",
+        memory: str = "2G",
+        keys: bool = False,
+    ) -> Any:
+        """Give a task its name, caching, retries and (on a cluster) what its pod needs.
+
+        Retries are for steps that talk to something that may come back.
+        """
+        task.set_display_name(name)
+        task.set_caching_options(cached)
+        if retries:
+            task.set_retry(retries, backoff_duration="10s", backoff_factor=2.0)
+        task.set_cpu_request("250m").set_cpu_limit(cpu)
+        task.set_memory_request("512M").set_memory_limit(memory)
+        if self.on_kubernetes:
+            _give_environment(task, keys=keys)
+        return task
+
+
+LAPTOP = Place(on_kubernetes=False)
+CLUSTER = Place(on_kubernetes=True)
+
+
+def _give_environment(task: Any, *, keys: bool) -> None:
+    from kfp import kubernetes
+
+    kubernetes.use_config_map_as_env(task, SITE_CONFIG, {name: name for name in SITE_NAMES})
+    kubernetes.use_secret_as_env(task, STORE_SECRET, {name: name for name in STORE_NAMES})
+    kubernetes.use_field_path_as_env(task, "FALAJ_RUN_ID", "metadata.labels['pipeline/runid']")
+    kubernetes.set_security_context(
+        task, run_as_user=65532, run_as_group=65532, run_as_non_root=True
+    )
+    if keys:
+        kubernetes.use_secret_as_volume(task, KEYS_SECRET, mount_path=KEYS_PATH)
+        task.set_env_variable("FALAJ_KEYS", KEYS_PATH)

@@ -1,0 +1,143 @@
+"""A project folder: its sources, contracts, SQL, features, models and expectations.
+
+Pipelines are built from one. Text (contracts, SQL) travels inside the compiled pipeline as
+parameters; code (features, models) comes from the image by its import path.
+"""
+
+import pathlib
+from typing import Annotated, Any, Literal
+
+import pydantic
+import yaml
+
+from components.foundation.errors import UserError, nearest
+
+PROJECT_FILE = "project.yaml"
+
+
+class _Strict(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+
+
+class SqlSource(_Strict):
+    """A table in a SQL database, read by a growing integer key."""
+
+    kind: Literal["sql"]
+    table: str
+    key: str
+    connection: str = ""  # empty: the pipeline's sql_connection
+
+
+class ObjectSource(_Strict):
+    """Files in the object store, read when new or changed."""
+
+    kind: Literal["objects"]
+    source: str
+    format: Literal["csv", "parquet", "jsonl"]
+
+
+class RestSource(_Strict):
+    """A paged REST collection, read from a growing integer cursor."""
+
+    kind: Literal["rest"]
+    path: str
+    pagination: str
+    items: str
+    cursor: str
+    since: str = "since"
+
+
+Source = Annotated[SqlSource | ObjectSource | RestSource, pydantic.Field(discriminator="kind")]
+
+
+class Curated(_Strict):
+    """One curated table: a SELECT over `raw/NAME` and earlier `curated/NAME` tables."""
+
+    sql: str
+    reads: list[str]
+
+
+class Features(_Strict):
+    """The Feast repository, and the curated table with one row a prediction."""
+
+    repo: str
+    service: str
+    entities: str
+    columns: list[str]  # of the entity table: keys, times, and what is known when predicting
+
+
+class Split(_Strict):
+    column: str
+    boundaries: list[str]
+
+
+class Estimator(_Strict):
+    """How one framework's model is trained."""
+
+    entry_point: str
+    epochs: int = 8
+    parameters: dict[str, Any] = {}
+
+
+class Model(_Strict):
+    name: str
+    label: str
+    id: str
+    time: str
+    inputs: list[str]
+    slices: list[str] = []
+    expectations: str
+    torch: Estimator
+    tensorflow: Estimator
+
+
+class Project(_Strict):
+    """A whole project; raises UserError naming the field that is wrong."""
+
+    name: str
+    folder: pathlib.Path = pydantic.Field(exclude=True)
+    sources: dict[str, Source]
+    contracts: dict[str, str]
+    curated: dict[str, Curated]
+    labels: str
+    features: Features
+    training_where: str = ""
+    split: Split
+    model: Model
+
+    def text(self, file: str) -> str:
+        """Read one of the project's own files."""
+        path = self.folder / file
+        if not path.is_file():
+            raise UserError(f"{self.folder / PROJECT_FILE}: names {file}, which is not there")
+        return path.read_text()
+
+    def contract(self, table: str) -> str:
+        return self.text(self.contracts[table])
+
+
+def load(folder: pathlib.Path) -> Project:
+    """Read `project.yaml` of a folder.
+
+    Raises:
+        UserError: no such file, not YAML, or a field that is unknown, missing or of the
+            wrong kind; the message names the field.
+    """
+    path = folder / PROJECT_FILE
+    if not path.is_file():
+        raise UserError(f"{path}: not found; a project folder has a {PROJECT_FILE}")
+    try:
+        raw = yaml.safe_load(path.read_text())
+        return Project(folder=folder, **raw)
+    except yaml.YAMLError as error:
+        raise UserError(f"{path}: not YAML: {error}") from error
+    except pydantic.ValidationError as error:
+        raise UserError(f"{path}: {_first(error)}") from error
+
+
+def _first(error: pydantic.ValidationError) -> str:
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        return f"{where}: unknown; {nearest(str(first['loc'][-1]), list(Project.model_fields))}"
+    return f"{where}: {first['msg']}, got {first['input']!r}"[:300]
