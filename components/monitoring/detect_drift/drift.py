@@ -159,14 +159,14 @@ def _judged(answer: Answer, adjusted: float, floors: Floors) -> Finding:
 
 def _answers(name: str, before: Column, after: Column, floors: Floors) -> list[Answer]:
     known = _Pair(_bins(before), _bins(after))
-    nulls = (before.nulls, before.rows, after.nulls, after.rows)
-    answers = [_share(name, Question.NULLS, *nulls, floors.alpha)]
+    nulls = _Share(before.nulls, before.rows), _Share(after.nulls, after.rows)
+    answers = [_moved(name, Question.NULLS, *nulls, floors.alpha)]
     if known.comparable:
         effect, noise, p_value = known.psi(floors.alpha)
         answers.append(Answer(name, Question.DISTRIBUTION, effect, noise, p_value))
     if isinstance(before, Categorical) and isinstance(after, Categorical) and known.comparable:
-        unseen = (before.other, int(known.n), after.other, int(known.m))
-        answers.append(_share(name, Question.UNSEEN, *unseen, floors.alpha))
+        unseen = _Share(before.other, int(known.n)), _Share(after.other, int(known.m))
+        answers.append(_moved(name, Question.UNSEEN, *unseen, floors.alpha))
     return answers
 
 
@@ -212,15 +212,25 @@ def _smoothed(counts: NDArray[np.float64]) -> NDArray[np.float64]:
     return (counts + _SMOOTHING) / total
 
 
-def _share(
-    name: str, question: Question, before: int, n: int, after: int, m: int, alpha: float
-) -> Answer:
+@dataclass(frozen=True, slots=True)
+class _Share:
+    """So many of so many rows."""
+
+    part: int
+    of: int
+
+    @property
+    def value(self) -> float:
+        return self.part / self.of
+
+
+def _moved(name: str, question: Question, before: _Share, after: _Share, alpha: float) -> Answer:
     """Compare two shares: the effect is their difference, noise as of a pooled share."""
     from scipy import stats
 
-    pooled = (before + after + 1) / (n + m + 2)
-    deviation = math.sqrt(pooled * (1 - pooled) * (1 / n + 1 / m))
-    effect = abs(after / m - before / n)
+    pooled = (before.part + after.part + 1) / (before.of + after.of + 2)
+    deviation = math.sqrt(pooled * (1 - pooled) * (1 / before.of + 1 / after.of))
+    effect = abs(after.value - before.value)
     p_value = float(2 * stats.norm.sf(effect / deviation))
     return Answer(name, question, effect, float(stats.norm.isf(alpha / 2)) * deviation, p_value)
 

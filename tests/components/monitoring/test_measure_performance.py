@@ -97,6 +97,12 @@ def test_missing_labels_are_inconclusive_never_a_pass(world: World) -> None:
     assert "2013-08, 0 of 1000 predictions" in verdict.reason
 
 
+def test_a_part_of_the_labels_may_be_a_biased_part(world: World) -> None:
+    _, verdict = world.judge(world.observations(JULY), world.known(range(790)))
+
+    assert verdict.decision is Decision.INCONCLUSIVE
+
+
 def test_a_month_by_itself_is_judged_when_its_labels_are_there(world: World) -> None:
     _, verdict = world.judge(world.observations(), world.known(JULY), until="2013-08-01")
 

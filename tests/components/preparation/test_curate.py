@@ -22,7 +22,7 @@ TRIPS = pa.table(
     {
         "id": pa.array([1, 2, 2, 2, None, 3, 4, 4, None], pa.int64()),
         "seats": pa.array([10, 30, 20, 0, 5, -1, 7, 7, 6], pa.int64()),
-        "note": ["fine"] * 8 + ["odd"],
+        "note": ["fine", "fine", "odd"] * 3,
     }
 )
 
@@ -71,6 +71,17 @@ def test_nothing_is_lost_between_good_and_bad(
 
     assert done.rows_out + sum(done.quarantined.values()) == done.rows_in == 9
     assert seats(tables, done.table) == [7, 10, 20]
+
+
+def test_a_broken_warning_sets_no_row_aside(
+    tables: Tables, trips: TableRef, tmp_path: pathlib.Path
+) -> None:
+    select = f"SELECT seats FROM {trips.name} WHERE note = 'odd'"
+
+    done = curation.work(order(trips, select, **{trips.name: CONTRACT}), tables, tmp_path)
+
+    assert seats(tables, done.table) == [20]
+    assert not [rule for rule in done.quarantined if "note" in rule]
 
 
 def test_a_good_row_is_kept_when_its_twin_is_bad(
