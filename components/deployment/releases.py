@@ -1,5 +1,7 @@
 """Which release is meant: one that is named, or the one that a channel points at."""
 
+from collections.abc import Callable
+
 from components.foundation.errors import UserError
 from components.foundation.sealing import channel as channels
 from components.foundation.sealing.keys import KeyRing
@@ -7,19 +9,33 @@ from components.foundation.sealing.uri import ReleaseUri
 from components.foundation.storage import ObjectStore
 
 
-def named(text: str, *, model: str) -> ReleaseUri:
-    """Parse a release of a model."""
-    release = ReleaseUri.parse(text)
-    if release.model != model:
-        raise UserError(f"release {release}: is of {release.model!r}, expected one of {model!r}")
-    return release
+def chosen(
+    text: str, *, model: str, channel: str, store: ObjectStore, keys: Callable[[], KeyRing]
+) -> ReleaseUri:
+    """Return the release that a text names; if it is empty, the one a channel points at.
 
+    Args:
+        text: sealed+s3://BUCKET/MODEL/VERSION, or nothing.
+        model: whose release it has to be.
+        channel: where to look when no release is named, e.g. "champion".
+        store: where channels lie.
+        keys: gives the ring that verifies a channel; not asked for when a release is named.
 
-def pointed(model: str, *, channel: str, store: ObjectStore, keys: KeyRing) -> ReleaseUri:
-    """Return the release that a model's channel points at."""
-    pointer = channels.current(model, store=store, keys=keys, channel=channel)
+    Raises:
+        UserError: it is of another model, or the channel was never set.
+        Refused: the channel is not signed by us.
+    """
+    if text:
+        return _of_model(ReleaseUri.parse(text), model)
+    pointer = channels.current(model, store=store, keys=keys(), channel=channel)
     if pointer is None:
         raise UserError(
             f"channel {model}/{channel}: was never set; register a release there or name one"
         )
     return ReleaseUri.parse(pointer.uri)
+
+
+def _of_model(release: ReleaseUri, model: str) -> ReleaseUri:
+    if release.model != model:
+        raise UserError(f"release {release}: is of {release.model!r}, expected one of {model!r}")
+    return release

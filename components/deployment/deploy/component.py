@@ -56,10 +56,8 @@ def deploy(
         cluster = Cluster.connect(here.environment, namespace=namespace)
         domain = here.environment.get("FALAJ_DOMAIN", "localhost")
         route = Route(model_name, host or f"{model_name}.{cluster.namespace}.{domain}", gateway)
-        wanted = (
-            releases.named(release, model=model_name)
-            if release
-            else releases.pointed(model_name, channel="candidate", store=here.store, keys=here.keys)
+        wanted = releases.chosen(
+            release, model=model_name, channel="candidate", store=here.store, keys=lambda: here.keys
         )
         how = Launch(route, Capacity(min_replicas, max_replicas), observations, timeout_s)
         version, verdict = launch(cluster, wanted, how)

@@ -44,10 +44,8 @@ def score_batch(
     from components.step import step
 
     with step("score_batch") as here:
-        named = (
-            releases.named(release, model=model_name)
-            if release
-            else releases.pointed(model_name, channel="champion", store=here.store, keys=here.keys)
+        named = releases.chosen(
+            release, model=model_name, channel="champion", store=here.store, keys=lambda: here.keys
         )
         source, into = here.reads(rows), unversioned(target)
         order = Order(source, into, named, id_column, time_column, batch_rows)

@@ -84,20 +84,21 @@ class Cluster:
         return self._call("POST", resource, namespace, None, manifest, _BY_US)
 
     def replace(self, manifest: Manifest) -> Manifest:
-        """Apply an object only if it still has the manifest's resourceVersion.
+        """Replace an object only if it still has the manifest's resourceVersion.
 
-        What stands between two readings of an object: of several writers one wins. Fields
-        are taken from other managers, since none has written in between.
+        Of several writers that have read the same object, one wins. For objects that nobody
+        applies: an apply over what was replaced conflicts with it.
 
         Raises:
             Conflict: somebody has changed it meanwhile; get it again and decide again.
         """
+        namespace, name = self._names(manifest)
         if not manifest["metadata"].get("resourceVersion"):
             raise UserError(
-                f"replace {manifest['kind']} {manifest['metadata']['name']}: no resourceVersion; "
-                "take the one that get returned"
+                f"replace {manifest['kind']} {name}: no resourceVersion; take the one that get "
+                "returned"
             )
-        return self.apply(manifest, force=True)
+        return self._call("PUT", resources.of(manifest), namespace, name, manifest, _BY_US)
 
     def get(self, resource: Resource, name: str) -> Manifest:
         return self._call("GET", resource, self.namespace, name)
@@ -198,4 +199,4 @@ def _message(error: "ApiException") -> str:
 
 
 def _rights(verb: str) -> str:
-    return {"PATCH": "patch and create", "POST": "create"}.get(verb, verb.lower())
+    return {"PATCH": "patch and create", "PUT": "update", "POST": "create"}.get(verb, verb.lower())

@@ -10,8 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
+from components.deployment import readiness, slots
 from components.deployment import route as routes
-from components.deployment import slots
 from components.deployment.deploy.launch import Launch, launch
 from components.deployment.record import Phase, Record
 from components.deployment.roll_out import report
@@ -134,6 +134,25 @@ def test_a_good_release_can_follow_a_refused_one(cluster: Cluster, model: str) -
     assert (version.slot, verdict.decision) == ("b", Decision.ACCEPT)
 
 
+def test_a_failure_that_a_slot_still_shows_is_told_from_a_new_one(
+    cluster: Cluster, model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    launch(cluster, uri(model, TAMPERED), how(model))
+    old = {"message": "of the release before"}
+    seen: list[Any] = []
+    monkeypatch.setattr(readiness, "last_failure", lambda service: old)
+
+    def wait(*arguments: Any, stale: Any, **options: Any) -> readiness.Look:
+        seen.append(stale)
+        return readiness.Look()
+
+    monkeypatch.setattr(readiness, "wait", wait)
+    launch(cluster, uri(model, BETTER), how(model))
+    launch(cluster, uri(model, BETTER), how(model))
+
+    assert seen == [old, None]
+
+
 def test_another_candidate_takes_the_place_of_one_that_waits(cluster: Cluster, model: str) -> None:
     launch(cluster, uri(model, BAD), how(model))
 
@@ -213,15 +232,15 @@ def test_without_traffic_it_ends_inconclusive(cluster: Cluster, plane: Plane, mo
     assert verdict.decision is Decision.INCONCLUSIVE
 
 
-@pytest.mark.parametrize("writes", range(1, 8, 2))
+@pytest.mark.parametrize("writes", [0, 1, 2, 3, 6, 10])
 def test_a_rollout_killed_at_any_write_goes_on_to_the_same_end(
     cluster: Cluster, plane: Plane, model: str, monkeypatch: pytest.MonkeyPatch, writes: int
 ) -> None:
     launch(cluster, uri(model, BETTER), how(model))
     with traffic(plane, model):
         with monkeypatch.context() as patched:
-            patched.setattr(Cluster, "apply", _dying(Cluster.apply, after=writes))
-            with contextlib.suppress(Killed):
+            patched.setattr(Cluster, "_call", _dying(Cluster._call, after=writes))
+            with pytest.raises(Killed):
                 rollout(cluster, plane, model, min_requests=20, margin=0.5).run()
 
         verdict = rollout(cluster, plane, model, min_requests=20, margin=0.5).run()
@@ -231,14 +250,14 @@ def test_a_rollout_killed_at_any_write_goes_on_to_the_same_end(
     assert slots.stopped(cluster, f"{model}-a")
 
 
-def _dying(apply: Callable[..., Any], *, after: int) -> Callable[..., Any]:
-    """Make a call that works some times and then dies, after or before it had its effect."""
-    calls = iter(range(after))
+def _dying(call: Callable[..., Any], *, after: int) -> Callable[..., Any]:
+    """Make an API whose caller dies after so many writes, before the next."""
+    writes = iter(range(after))
 
-    def wrapped(self: Cluster, manifest: dict[str, Any], **options: Any) -> Any:
-        if next(calls, None) is None:
+    def wrapped(self: Cluster, verb: str, *arguments: Any, **options: Any) -> Any:
+        if verb != "GET" and next(writes, None) is None:
             raise Killed
-        return apply(self, manifest, **options)
+        return call(self, verb, *arguments, **options)
 
     return wrapped
 

@@ -1,0 +1,138 @@
+"""What readiness makes of statuses that KServe was seen to write, traps included."""
+
+import copy
+from typing import Any
+
+import pytest
+
+from components.deployment import readiness
+from components.deployment.slots import Version
+from components.foundation.errors import Refused
+from components.foundation.kubernetes import resources
+from components.foundation.kubernetes.client import Cluster
+from components.foundation.sealing.uri import ReleaseUri
+from inference.plane.launch import Plane
+from tests.inference.plane.kube import serving
+
+VERSION = Version("b", ReleaseUri("falaj-models", "m", "bbbbbbbbbb00"))
+FAILURE = {"exitCode": 3, "message": "model.onnx: was altered", "reason": "ModelLoadFailed"}
+
+
+class Recorded:
+    """An API that answers with what was recorded; `service` and `deployment` may be changed."""
+
+    def __init__(self, service: dict[str, Any], deployment: dict[str, Any]) -> None:
+        self.service, self.deployment = copy.deepcopy(service), copy.deepcopy(deployment)
+        self.events: list[dict[str, Any]] | None = []
+
+    def find(self, resource: resources.Resource, name: str) -> dict[str, Any] | None:
+        return self.service if resource == resources.INFERENCE_SERVICE else self.deployment
+
+    def list(self, resource: resources.Resource) -> "list[dict[str, Any]]":
+        if self.events is None:
+            raise Refused("events: no right")
+        return self.events
+
+
+@pytest.fixture(scope="module")
+def well(plane: Plane) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A service that is ready in every respect, its server included."""
+    cluster = Cluster.connect(plane.environment())
+    serving(cluster, VERSION.service, str(VERSION.release))
+    return (
+        cluster.get(resources.INFERENCE_SERVICE, VERSION.service),
+        cluster.get(resources.DEPLOYMENT, f"{VERSION.service}-predictor"),
+    )
+
+
+@pytest.fixture
+def api(well: tuple[dict[str, Any], dict[str, Any]]) -> Any:
+    return Recorded(*well)
+
+
+def look(api: Any, **how: Any) -> readiness.Look:
+    return readiness.look(api, VERSION, **{"replicas": 1, **how})
+
+
+def test_ready_is_what_is_ready_in_every_respect(api: Any) -> None:
+    assert look(api).ready
+
+
+def test_ready_true_with_pods_of_another_release_is_not_ready(api: Any) -> None:
+    annotations = api.deployment["spec"]["template"]["metadata"]["annotations"]
+    annotations.update(dict.fromkeys(annotations, "sealed+s3://falaj-models/m/aaaaaaaaaa00"))
+
+    assert look(api).waiting == "the pods still have another release"
+
+
+@pytest.mark.parametrize("name", ["updatedReplicas", "availableReplicas"])
+def test_replicas_that_are_not_updated_and_available_are_waited_for(api: Any, name: str) -> None:
+    api.deployment["status"][name] = 0
+
+    assert "replicas" in look(api).waiting
+
+
+def test_fewer_replicas_than_wanted_are_waited_for(api: Any) -> None:
+    assert "wanted 2" in look(api, replicas=2).waiting
+
+
+def test_a_deployment_that_nobody_has_looked_at_is_waited_for(api: Any) -> None:
+    api.deployment["metadata"]["generation"] += 1
+
+    assert not look(api).ready
+
+
+def test_a_server_that_answers_for_another_version_is_not_ready(api: Any) -> None:
+    api.service["status"]["address"]["url"] = "http://127.0.0.1:9"
+
+    assert "does not answer" in look(api).waiting
+
+
+def blocked(api: Any, failure: dict[str, Any], state: str = "BlockedByFailedLoad") -> None:
+    api.service["status"]["modelStatus"] = {"transitionStatus": state, "lastFailureInfo": failure}
+    for condition in api.service["status"]["conditions"]:
+        condition["status"] = "False"
+
+
+def test_a_refused_release_can_never_become_ready(api: Any) -> None:
+    blocked(api, FAILURE)
+
+    assert look(api).failed == "model.onnx: was altered"
+
+
+def test_a_runtime_that_does_not_exist_is_final(api: Any) -> None:
+    blocked(api, {"reason": "NoSupportingRuntime"}, "InvalidSpec")
+
+    assert look(api).failed == "NoSupportingRuntime"
+
+
+def test_a_store_that_is_down_may_come_back(api: Any) -> None:
+    blocked(api, {**FAILURE, "exitCode": 75, "message": "the store did not answer"})
+
+    seen = look(api)
+
+    assert not seen.failed
+    assert "the store did not answer" in seen.waiting
+
+
+def test_a_failure_of_the_release_before_is_not_held_against_this_one(api: Any) -> None:
+    blocked(api, FAILURE)
+
+    assert not look(api, stale=FAILURE).failed
+
+
+def test_what_is_told_only_as_an_event_is_told_when_time_is_up(api: Any) -> None:
+    blocked(api, {})
+    subject = {"name": VERSION.service}
+    api.events = [{"type": "Warning", "involvedObject": subject, "message": "URI not supported"}]
+
+    seen = readiness.wait(api, VERSION, replicas=1, timeout_s=0)
+
+    assert "URI not supported" in seen.failed
+
+
+def test_without_the_right_to_read_events_the_rest_is_told(api: Any) -> None:
+    blocked(api, {})
+    api.events = None
+
+    assert "not ready after 0 s" in readiness.wait(api, VERSION, replicas=1, timeout_s=0).failed
