@@ -3,12 +3,15 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import onnx
 import pyarrow as pa
 import pytest
 from kfp import dsl
+from onnx import helper
 
 from components.evaluation.runtime import OnnxModel
 from components.foundation.errors import UserError
+from components.foundation.signature import Signature, Tensor
 from components.foundation.tables import TableRef, Tables
 from components.release.export_onnx import export, graph
 from components.release.export_onnx.component import export_onnx
@@ -88,8 +91,6 @@ def test_the_exported_model_says_the_same_of_any_batch(
 def test_the_graph_has_the_signatures_names_an_open_batch_and_no_paths(
     framework: str, trained: Any, table: str, tmp_path: pathlib.Path
 ) -> None:
-    import onnx
-
     export.export(trained(framework), tmp_path / "onnx")
 
     content = (tmp_path / "onnx" / "model.onnx").read_bytes()
@@ -194,21 +195,45 @@ def test_refuses_what_no_trainer_wrote(tmp_path: pathlib.Path) -> None:
         export.export(tmp_path, tmp_path / "onnx")
 
 
+def _graph(operator: str = "Neg", counter: int = 1, domain: str = "") -> onnx.ModelProto:
+    node = helper.make_node(
+        operator, ["x__7"], [f"y__{counter}"], name=f"n__{counter}", domain=domain
+    )
+    node.doc_string = "/home/amal/secret/model.py, line 3"
+    entry = node.metadata_props.add()
+    entry.key, entry.value = "stack_trace", "/home/amal/secret/model.py"
+    last = helper.make_node("Neg", [f"y__{counter}"], ["probability"])
+    values = [
+        helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["n"])
+        for name in ("x__7", "probability")
+    ]
+    return helper.make_model(helper.make_graph([node, last], "g", values[:1], values[1:]))
+
+
+SIGNATURE = Signature((Tensor("x__7", "FP32"),), (Tensor("probability", "FP32"),))
+
+
 def test_names_do_not_count_and_inputs_keep_theirs() -> None:
-    from onnx import TensorProto, helper
+    first, second = (graph.finish(_graph(counter=n), SIGNATURE) for n in (24, 36))
 
-    from components.foundation.signature import Signature, Tensor
+    assert first == second
+    assert b"x__7" in first
 
-    def made(counter: int) -> bytes:
-        node = helper.make_node("Neg", ["x__7"], [f"y__{counter}"], name=f"n__{counter}")
-        last = helper.make_node("Neg", [f"y__{counter}"], ["probability"])
-        values = [
-            helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n"])
-            for name in ("x__7", "probability")
-        ]
-        proto = helper.make_model(helper.make_graph([node, last], "g", values[:1], values[1:]))
-        signature = Signature((Tensor("x__7", "FP32"),), (Tensor("probability", "FP32"),))
-        return graph.finish(proto, signature)
 
-    assert made(24) == made(36)
-    assert b"x__7" in made(24)
+def test_a_finished_graph_tells_nothing_of_where_it_was_made() -> None:
+    assert b"amal" not in graph.finish(_graph(), SIGNATURE)
+
+
+@pytest.mark.parametrize(
+    ("operator", "domain"), [("BesselJ0", ""), ("Neg", "org.tensorflow")], ids=["name", "domain"]
+)
+def test_refuses_a_graph_with_an_operator_of_nobodys(operator: str, domain: str) -> None:
+    with pytest.raises(UserError, match=f"{operator}: no such ONNX operator"):
+        graph.finish(_graph(operator, domain=domain), SIGNATURE)
+
+
+def test_refuses_a_graph_that_dropped_a_feature() -> None:
+    wanted = Signature((*SIGNATURE.inputs, Tensor("unused", "FP32")), SIGNATURE.outputs)
+
+    with pytest.raises(UserError, match="does the model use every feature"):
+        graph.finish(_graph(), wanted)
