@@ -14,7 +14,7 @@ from rich.console import Console
 
 from components.foundation.errors import Refused, UserError
 from components.foundation.signature import Signature
-from components.foundation.storage import Address, ObjectStore, Settings
+from components.foundation.storage import ObjectStore, Settings
 from pipelines.laptop import session
 from pipelines.laptop.runner import LocalRunner, StepRun
 from pipelines.project import Project, load
@@ -90,7 +90,7 @@ def verify(arguments: argparse.Namespace) -> int:
     with session.storing(arguments.state) as laptop:
         keys = KeyRing.load(pathlib.Path(laptop.environment["FALAJ_KEYS"]))
         entries = AuditLog(laptop.store).verify()
-        uris = list(_releases(laptop.store))
+        uris = list(release.releases(store=laptop.store))
         for uri in uris:
             release.verify(uri, store=laptop.store, keys=keys)
     _console.print(f"audit log: {entries} entries, every link holds; {len(uris)} releases verified")
@@ -178,14 +178,6 @@ def serve_champion(project: Project, laptop: session.Session) -> str | None:
     if not verdict.passes:
         raise Refused(verdict.reason)
     return champion.uri
-
-
-def _releases(store: ObjectStore) -> Iterator[str]:
-    """Name every sealed release in the store."""
-    for item in store.list(Address("falaj-models", "")):
-        folder, _, name = str(item.address).rpartition("/")
-        if name == "statement.json":
-            yield f"sealed+{folder}"
 
 
 def _curl(project: Project, laptop: session.Session, release: str) -> str:

@@ -76,6 +76,8 @@ class Estimator(_Strict):
 
     entry_point: str
     epochs: int = 8
+    learning_rate: float = 0.003
+    weight_decay: float = 0.0
     parameters: dict[str, Any] = {}
 
 

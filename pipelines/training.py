@@ -113,6 +113,8 @@ def _train(
         entry_point=with_.entry_point,
         parameters=with_.parameters,
         epochs=epochs,
+        learning_rate=with_.learning_rate,
+        weight_decay=with_.weight_decay,
         seed=seed,
     )
     return place.settle(task, name="Train", retries=2, cpu="2", memory="8G")

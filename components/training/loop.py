@@ -61,6 +61,7 @@ class Plan:
     patience: int
     class_weight: ClassWeight
     seed: int
+    weight_decay: float = 0.0
 
     @classmethod
     def of(
@@ -71,10 +72,11 @@ class Plan:
         patience: int,
         class_weight: str,
         seed: int,
+        weight_decay: float,
     ) -> "Plan":
         """Read a plan from the words of a face, in their order."""
         weight = ClassWeight.parse(class_weight)
-        return cls(epochs, batch_size, learning_rate, patience, weight, seed)
+        return cls(epochs, batch_size, learning_rate, patience, weight, seed, weight_decay)
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "learning_rate", "patience"):

@@ -22,10 +22,12 @@ _console = Console(highlight=False, soft_wrap=True)
 def main(argv: Sequence[str] | None = None) -> int:
     """Run every stage that has news, then write the report."""
     options = _options(argv)
-    began = time.monotonic()
+    began, code = time.monotonic(), code_digest()
     try:
+        if session.begin(options.out / "laptop", code):
+            _console.print("the code has changed since the last run: starting over")
         with session.running(options.out / "laptop") as laptop:
-            memo = Memo(laptop.folder / "done", code_digest())
+            memo = Memo(laptop.folder / "done", code)
             runner = LocalRunner(laptop.folder / "runs", laptop.environment, show)
             _Job(Example(laptop, runner), memo).run(options.months)
     except FalajError as error:

@@ -1,1 +1,1 @@
-"""What keeps one row a prediction (protocol 4.7), without ever holding a prediction up."""
+"""What keeps one row a prediction, without ever holding a prediction up."""

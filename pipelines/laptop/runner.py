@@ -96,7 +96,7 @@ class LocalRunner:
             try:
                 pipeline(**arguments)
             except RuntimeError as error:
-                raise _failure(name, failure, error) from error
+                raise _failure(name, failure, watch) from error
             finally:
                 self.last = Run(name, tuple(watch.steps))
         self._check_complete(pipeline, watch)
@@ -141,7 +141,7 @@ class _Watch(logging.Filter):
 
     def __init__(self, log: pathlib.Path, titles: Mapping[str, str], show: Show) -> None:
         super().__init__()
-        self._path, self._titles, self._show = log, titles, show
+        self.path, self._titles, self._show = log, titles, show
         self._started, self._executed = time.monotonic(), False
         self._lines: list[str] = []
         self.steps: list[StepRun] = []
@@ -170,9 +170,9 @@ class _Watch(logging.Filter):
         """Take kfp.local's log and its steps' output for the time of the block."""
         root = logging.getLogger()
         level = root.level
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
         with (
-            self._path.open("w") as self._log,
+            self.path.open("w") as self._log,
             contextlib.redirect_stdout(self),
             warnings.catch_warnings(),
             _observed(self._begin, self._end),
@@ -185,6 +185,10 @@ class _Watch(logging.Filter):
             finally:
                 root.removeFilter(self)
                 root.setLevel(level)
+
+    @property
+    def last_words(self) -> str:
+        return self._lines[-1] if self._lines else "without a word"
 
     def _begin(self) -> None:
         self._started, self._executed, self._lines = time.monotonic(), False, []
@@ -239,10 +243,12 @@ def _check_settings(pipeline: Any) -> None:
         )
 
 
-def _failure(pipeline: str, failure: pathlib.Path, error: RuntimeError) -> FalajError:
+def _failure(pipeline: str, failure: pathlib.Path, watch: "_Watch") -> FalajError:
+    """Say what the failed step said; of a crash, its last words and where all of them are."""
     if not failure.exists():
-        text = _COLOUR.sub("", str(error))
-        return InfrastructureError(f"{pipeline}: {text}; its log says why")
+        return InfrastructureError(
+            f"{pipeline}: a step crashed: {watch.last_words}; all it said: {watch.path}"
+        )
     said = json.loads(failure.read_text())
     return _ERRORS.get(said["exit_code"], FalajError)(f"{said['step']}: {said['message']}")
 

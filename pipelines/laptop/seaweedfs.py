@@ -44,8 +44,7 @@ def running(folder: pathlib.Path, *, buckets: Sequence[str]) -> Iterator[Setting
         UserError: another run uses the folder now.
         InfrastructureError: the server did not become ready.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with _locked(folder / "lock"):
+    with alone(folder):
         _end_leftover(folder / "pid")
         ports = Ports.free()
         settings = _settings(folder, ports)
@@ -59,13 +58,15 @@ def running(folder: pathlib.Path, *, buckets: Sequence[str]) -> Iterator[Setting
 
 
 @contextlib.contextmanager
-def _locked(path: pathlib.Path) -> Iterator[None]:
-    with path.open("w") as file:
+def alone(folder: pathlib.Path) -> Iterator[None]:
+    """Hold a folder; raises UserError while another run holds it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise UserError(
-                f"{path.parent}: another run is using it; wait for it or name another folder"
+                f"{folder}: another run is using it; wait for it or name another folder"
             ) from None
         yield
 

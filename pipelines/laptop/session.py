@@ -5,6 +5,7 @@ import dataclasses
 import json
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -51,6 +52,21 @@ class Session:
 def host(model: str) -> str:
     """Return the name that the gateway knows a model's route by."""
     return f"{model}.default.localhost"
+
+
+def begin(folder: pathlib.Path, code: str) -> bool:
+    """Make ready for a run of this code; return whether an earlier code's state was dropped.
+
+    What other code made is not built upon: its champion would judge this one's candidates.
+    """
+    marker = folder / "code"
+    with seaweedfs.alone(folder / "s3"):
+        changed = marker.exists() and marker.read_text() != code
+        if changed:
+            shutil.rmtree(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        marker.write_text(code)
+    return changed
 
 
 @contextlib.contextmanager

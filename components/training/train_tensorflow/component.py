@@ -30,6 +30,7 @@ def train_tensorflow(
     epochs: int = 8,
     batch_size: int = 2048,
     learning_rate: float = 0.003,
+    weight_decay: float = 0.0,
     patience: int = 2,
     class_weight: str = "none",
     seed: int = 1,
@@ -53,7 +54,8 @@ def train_tensorflow(
         parameters: keyword arguments of the function.
         epochs: at most this many passes over the rows.
         batch_size: rows a step.
-        learning_rate: of Adam.
+        learning_rate: of AdamW.
+        weight_decay: of AdamW, apart from the loss (Loshchilov and Hutter, arXiv 1711.05101).
         patience: stop after this many epochs without a lower validation log loss.
         class_weight: none, or balanced (both classes weigh the same in the loss; scores are
             then no longer calibrated).
@@ -70,7 +72,9 @@ def train_tensorflow(
     from components.training.train_tensorflow.learner import start
 
     with step("train_tensorflow") as here:
-        plan = Plan.of(epochs, batch_size, learning_rate, patience, class_weight, seed)
+        plan = Plan.of(
+            epochs, batch_size, learning_rate, patience, class_weight, seed, weight_decay
+        )
         entry = EntryPoint.load(entry_point)
         tables = (here.reads(train), here.reads(validation))
         job = Job(*tables, features, label, entry, parameters, plan)

@@ -47,7 +47,9 @@ class KerasLearner:
         self._model = model
         self._signature = signature
         self._seed = plan.seed
-        self._optimiser = keras.optimizers.Adam(plan.learning_rate)
+        self._optimiser = keras.optimizers.AdamW(
+            plan.learning_rate, weight_decay=plan.weight_decay
+        )
         self._optimiser.build(model.trainable_variables)
 
     @property

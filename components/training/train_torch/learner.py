@@ -49,7 +49,9 @@ class TorchLearner:
         self._module = module
         self._signature = signature
         self._seed = plan.seed
-        self._optimiser = torch.optim.Adam(module.parameters(), lr=plan.learning_rate)
+        self._optimiser = torch.optim.AdamW(
+            module.parameters(), lr=plan.learning_rate, weight_decay=plan.weight_decay
+        )
 
     @property
     def framework(self) -> tuple[str, str]:

@@ -19,7 +19,7 @@ def build(
     *,
     hidden: int = 64,
     embedding: int = 8,
-    dropout: float = 0.1,
+    dropout: float = 0.3,
     codes: Sequence[str] = CODES,
 ) -> nn.Module:
     """Build the network.
@@ -55,11 +55,12 @@ class LateFlight(nn.Module):
             {c.name: Code(c.size, width) for c, width in zip(codes, widths, strict=True)}
         )
         self.layers = nn.Sequential(
-            nn.Linear(2 * len(numbers.names) + sum(widths), hidden),
+            nn.Linear(len(numbers.names) + sum(widths), hidden),
             nn.ReLU(),
             nn.Dropout(dropout),
             nn.Linear(hidden, hidden // 2),
             nn.ReLU(),
+            nn.Dropout(dropout),
             nn.Linear(hidden // 2, 1),
         )
 
@@ -70,7 +71,11 @@ class LateFlight(nn.Module):
 
 
 class Numbers(nn.Module):
-    """Scale numbers by the training rows; say which are missing, and fill those with the mean."""
+    """Scale numbers by the training rows; missing ones become the mean.
+
+    That a number is missing is not told: in the training rows it means January, before there
+    was any history, and nothing later.
+    """
 
     def __init__(self, columns: Sequence[Column]) -> None:
         super().__init__()
@@ -84,9 +89,8 @@ class Numbers(nn.Module):
         if not self.names:
             return []
         values = torch.stack([inputs[name].to(torch.float32) for name in self.names], dim=1)
-        missing = torch.isnan(values)
-        scaled = (torch.where(missing, self.means, values) - self.means) / self.deviations
-        return [scaled.clamp(-8, 8), missing.to(torch.float32)]
+        filled = torch.where(torch.isnan(values), self.means, values)
+        return [((filled - self.means) / self.deviations).clamp(-4, 4)]
 
 
 class Code(nn.Module):

@@ -46,6 +46,16 @@ def hidden_skip(number: int = 1) -> None:
         double(number=number)
 
 
+@dsl.component(base_image=image, install_kfp_package=False)
+def crash() -> int:
+    return 1 // 0
+
+
+@dsl.pipeline(name="crashing")
+def crashing() -> None:
+    crash()
+
+
 @dsl.pipeline(name="refusing")
 def refusing(message: str = "no") -> None:
     refuse(message=message)
@@ -110,6 +120,11 @@ def test_kubernetes_settings_are_not_ignored(runner: LocalRunner) -> None:
 def test_a_refusal_keeps_its_reason_and_its_kind(runner: LocalRunner) -> None:
     with pytest.raises(Refused, match="refuse: too late in July"):
         runner.run(refusing, {"message": "too late in July"})
+
+
+def test_a_crash_is_told_by_its_last_words(runner: LocalRunner) -> None:
+    with pytest.raises(InfrastructureError, match=r"ZeroDivisionError.*crashing\.log"):
+        runner.run(crashing, {})
 
 
 def test_the_environment_is_as_before_afterwards(

@@ -104,3 +104,16 @@ def test_a_ring_shows_nothing_secret(tmp_path: pathlib.Path) -> None:
     assert ring.wrapping.hex() not in shown
     assert repr(ring.wrapping) not in shown
     assert "PrivateKey" not in shown
+
+
+def test_takes_a_secret_volume_as_kubernetes_mounts_it(tmp_path: pathlib.Path) -> None:
+    ring = KeyRing.create(tmp_path / "ring")
+    data = tmp_path / "mount" / "..2026_11_24"
+    data.mkdir(parents=True)
+    (tmp_path / "mount" / "..data").symlink_to(data.name)
+    for file in (tmp_path / "ring").iterdir():
+        (data / file.name).write_bytes(file.read_bytes())
+        (tmp_path / "mount" / file.name).symlink_to(f"..data/{file.name}")
+        (data / file.name).chmod(0o644)
+
+    assert KeyRing.load(tmp_path / "mount").signer_id == ring.signer_id
