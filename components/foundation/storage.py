@@ -8,6 +8,7 @@ import contextlib
 import io
 import pathlib
 import urllib.parse
+import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -109,6 +110,9 @@ class ObjectStore:
     """Read, write and list objects; every failure is one of our errors."""
 
     settings: Settings
+    _by_bucket: dict[str, "obstore.store.S3Store"] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def get(self, address: Address) -> bytes:
         with _translated(address):
@@ -122,8 +126,11 @@ class ObjectStore:
     def get_file(self, address: Address, path: pathlib.Path) -> None:
         """Download to a path; the file appears whole or not at all."""
         path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")
         with _translated(address):
-            self._minio.fget_object(address.bucket, address.key, str(path))
+            self._minio.fget_object(
+                address.bucket, address.key, str(path), tmp_file_path=str(partial)
+            )
 
     def put(self, address: Address, data: bytes) -> None:
         with _translated(address):
@@ -235,6 +242,12 @@ class ObjectStore:
         )
 
     def _obstore(self, bucket: str) -> "obstore.store.S3Store":
+        """Return the bucket's client; one is kept a bucket, for its connections."""
+        if bucket not in self._by_bucket:
+            self._by_bucket[bucket] = self._open_obstore(bucket)
+        return self._by_bucket[bucket]
+
+    def _open_obstore(self, bucket: str) -> "obstore.store.S3Store":
         import obstore.store
 
         return obstore.store.S3Store(
