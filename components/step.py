@@ -20,7 +20,7 @@ from typing import Any
 
 from components.foundation import digests
 from components.foundation.audit import AuditLog
-from components.foundation.errors import FalajError, UserError
+from components.foundation.errors import FalajError
 from components.foundation.lineage import Lineage
 from components.foundation.sealing.keys import KeyRing
 from components.foundation.storage import ObjectStore, Settings
@@ -52,13 +52,7 @@ class Step:
     @cached_property
     def keys(self) -> KeyRing:
         """The site's key ring, which seals and opens releases."""
-        folder = self.environment.get("FALAJ_KEYS")
-        if not folder:
-            raise UserError(
-                "FALAJ_KEYS is not set; it names the folder of the key ring, which a site file or "
-                "a mounted Secret has to give"
-            )
-        return KeyRing.load(pathlib.Path(folder))
+        return KeyRing.of(self.environment)
 
     @property
     def cache(self) -> pathlib.Path:

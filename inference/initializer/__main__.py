@@ -47,7 +47,7 @@ def _parser() -> argparse.ArgumentParser:
 def _unseal_all(paths: Sequence[str], environment: Mapping[str, str]) -> None:
     pairs = list(_pairs(paths))
     store = ObjectStore(Settings.from_environment(environment))
-    keys = _keys(environment)
+    keys = KeyRing.of(environment)
     for source, destination in pairs:
         opened = release.unseal(source, pathlib.Path(destination), store=store, keys=keys)
         files = len(opened.statement.files)
@@ -58,13 +58,6 @@ def _pairs(paths: Sequence[str]) -> Iterator[tuple[str, str]]:
     if len(paths) % 2:
         raise UserError(f"got {len(paths)} arguments; expected pairs of SRC and DST")
     return zip(paths[::2], paths[1::2], strict=True)
-
-
-def _keys(environment: Mapping[str, str]) -> KeyRing:
-    folder = environment.get("FALAJ_KEYS")
-    if not folder:
-        raise UserError("FALAJ_KEYS is not set; it names the folder where the key ring is mounted")
-    return KeyRing.load(pathlib.Path(folder))
 
 
 if __name__ == "__main__":

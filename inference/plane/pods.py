@@ -12,12 +12,11 @@ import os
 import pathlib
 import shutil
 import signal
-import socket
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from components.foundation import verdict
+from components.foundation import ports, verdict
 from inference.plane.wire import Broken, Request, Upstream
 
 _PAUSES_S = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
@@ -132,7 +131,7 @@ class Pod:
 
     async def _serve(self) -> None:
         """Run the server once; return when it has ended."""
-        self.port = _free_port()
+        self.port = ports.free()  # should another take it, the server is started again
         self.upstream.close()
         self.upstream = Upstream(self.port)
         arguments = [
@@ -214,14 +213,6 @@ async def _answers(probe: Upstream) -> bool:
     except (Broken, TimeoutError):
         return False
     return answer.status == 200
-
-
-def _free_port() -> int:
-    """Return a port that is free now; should another take it, the server is started again."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _pause(failures: int) -> float:

@@ -8,6 +8,7 @@ import os
 import pathlib
 import secrets
 import stat
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Self
@@ -59,6 +60,17 @@ class KeyRing:
         ring.share(folder)
         _write(folder / _SIGNING, _private_pem(signer))
         return ring
+
+    @classmethod
+    def of(cls, environment: Mapping[str, str]) -> Self:
+        """Read the ring whose folder FALAJ_KEYS names; raises UserError if none is named."""
+        folder = environment.get("FALAJ_KEYS")
+        if not folder:
+            raise UserError(
+                "FALAJ_KEYS is not set; it names the folder of the key ring, which a site file or "
+                "a mounted Secret has to give"
+            )
+        return cls.load(pathlib.Path(folder))
 
     @classmethod
     def load(cls, folder: pathlib.Path) -> Self:

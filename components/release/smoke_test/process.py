@@ -4,7 +4,6 @@ import contextlib
 import http.client
 import json
 import pathlib
-import socket
 import subprocess
 import sys
 import tempfile
@@ -13,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from components.foundation import ports
 from components.foundation.errors import InfrastructureError, UserError
 
 _READY_SECONDS = 60
@@ -73,7 +73,7 @@ def serving(
         InfrastructureError: it was not ready in time.
     """
     with tempfile.TemporaryFile() as log:
-        port = _free_port()
+        port = ports.free()
         process = subprocess.Popen(
             _command(folder, model, port), stderr=log, env=without_secrets(environment)
         )
@@ -94,13 +94,6 @@ def _command(folder: pathlib.Path, model: str, port: int) -> list[str]:
 def without_secrets(environment: Mapping[str, str]) -> dict[str, str]:
     """Return what a candidate under test may see: no keys, no credentials."""
     return {name: v for name, v in environment.items() if not name.startswith(_SECRET)}
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _wait_ready(process: "subprocess.Popen[bytes]", client: Client, log: Any) -> None:
