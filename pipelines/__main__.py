@@ -55,6 +55,7 @@ def _build_verbs(verbs: "_Verbs") -> None:
     make = verbs.add_parser("compile", help="compile pipelines and components to IR YAML, linted")
     _project_option(make)
     make.add_argument("--out", type=pathlib.Path, default=pathlib.Path("build"))
+    make.add_argument("--site", default="cluster", help="a site file, or the name of one here")
     make.set_defaults(do=commands.compile_)
     catalogue = verbs.add_parser("catalogue", help="list every component: what for, in, out")
     catalogue.add_argument("--write", type=pathlib.Path, help="write Markdown to this file")

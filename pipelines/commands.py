@@ -7,7 +7,7 @@ import pathlib
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 from rich.console import Console
@@ -16,8 +16,12 @@ from components.foundation.errors import Refused, UserError
 from components.foundation.signature import Signature
 from components.foundation.storage import ObjectStore, Settings
 from pipelines.laptop import session
-from pipelines.laptop.runner import LocalRunner, StepRun
+from pipelines.laptop.runner import LocalRunner
+from pipelines.laptop.watch import StepRun
 from pipelines.project import Project, load
+
+if TYPE_CHECKING:
+    from pipelines.place import Place
 
 _console = Console(highlight=False, soft_wrap=True)
 
@@ -25,9 +29,10 @@ _console = Console(highlight=False, soft_wrap=True)
 def compile_(arguments: argparse.Namespace) -> int:
     """Compile everything for a cluster; refuse what the linter finds."""
     from pipelines import compiled, linter
-    from pipelines.place import CLUSTER
+    from pipelines.place import Place
 
-    files = compiled.compile_all(load(arguments.project), CLUSTER, arguments.out)
+    place = Place.named(arguments.site)
+    files = compiled.compile_all(load(arguments.project), place, arguments.out)
     findings = [finding for file in files for finding in linter.lint(file)]
     for finding in findings:
         _console.print(str(finding))
@@ -51,11 +56,9 @@ def catalogue(arguments: argparse.Namespace) -> int:
 def run(arguments: argparse.Namespace) -> int:
     """Run one pipeline through kfp.local against a laptop's own services."""
     from pipelines import compiled
-    from pipelines.place import LAPTOP
 
-    _only_laptop(arguments.site)
-    project = load(arguments.project)
-    pipeline = compiled.pipeline(arguments.pipeline, project, LAPTOP)
+    place = _laptop(arguments.site)
+    pipeline = compiled.pipeline(arguments.pipeline, load(arguments.project), place)
     with session.running(arguments.state) as laptop:
         runner = LocalRunner(arguments.state / "runs", laptop.environment, show)
         done = runner.run(pipeline, dict(_values(arguments.values)))
@@ -65,7 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def serve(arguments: argparse.Namespace) -> int:
     """Serve a model's champion until interrupted; print a request that works."""
-    _only_laptop(arguments.site)
+    _laptop(arguments.site)
     project = load(arguments.project)
     if arguments.model != project.model.name:
         raise UserError(
@@ -160,12 +163,12 @@ def _number(value: float) -> str:
 def serve_champion(project: Project, laptop: session.Session) -> str | None:
     """Deploy the champion, if there is one; return its release."""
     from components.deployment.deploy.launch import Launch, launch
-    from components.deployment.releases import named
     from components.deployment.route import Route
     from components.deployment.slots import Capacity
     from components.foundation.kubernetes.client import Cluster
     from components.foundation.sealing.channel import current
     from components.foundation.sealing.keys import KeyRing
+    from components.foundation.sealing.uri import ReleaseUri
 
     model = project.model.name
     keys = KeyRing.load(pathlib.Path(laptop.environment["FALAJ_KEYS"]))
@@ -174,7 +177,7 @@ def serve_champion(project: Project, laptop: session.Session) -> str | None:
         return None
     how = Launch(Route(model, session.host(model), "falaj"), Capacity(1, 1))
     cluster = Cluster.connect(laptop.environment)
-    _, verdict = launch(cluster, named(champion.uri, model=model), how)
+    _, verdict = launch(cluster, ReleaseUri.parse(champion.uri), how)
     if not verdict.passes:
         raise Refused(verdict.reason)
     return champion.uri
@@ -204,16 +207,16 @@ def _signature(laptop: session.Session, release: str) -> Signature:
         return Signature.from_dict(json.loads((folder / "signature.json").read_text()))
 
 
-def _only_laptop(site: str) -> None:
-    from components.foundation.site import Site
+def _laptop(site: str) -> "Place":
+    """Read a site on which this machine can run; a cluster is not one."""
+    from pipelines.place import Place
 
-    path = pathlib.Path(site)
-    known = pathlib.Path(__file__).parent / "sites" / f"{site}.yaml"
-    loaded = Site.load(known if known.exists() else path)
-    if loaded.kind != "laptop":
+    place = Place.named(site)
+    if place.on_kubernetes:
         raise UserError(
             f"site {site}: is a cluster; compile with `falaj compile` and upload build/pipelines"
         )
+    return place
 
 
 def _values(pairs: list[str]) -> Iterator[tuple[str, Any]]:

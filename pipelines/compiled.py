@@ -9,7 +9,7 @@ from kfp import compiler
 from kfp.dsl.base_component import BaseComponent
 
 from components.foundation.errors import UserError, nearest
-from pipelines import batch_inference, deployment, monitoring, training
+from pipelines import batch_inference, collection, deployment, monitoring, training
 from pipelines.place import Place
 from pipelines.project import Project
 
@@ -20,6 +20,7 @@ BUILDERS: dict[str, Callable[[Project, Place], Any]] = {
     "training-tensorflow": training.tensorflow,
     "deployment": deployment.build,
     "batch-inference": batch_inference.build,
+    "collection": collection.build,
     "monitoring": monitoring.build,
 }
 

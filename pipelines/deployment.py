@@ -41,7 +41,11 @@ def build(project: Project, place: Place) -> Any:
             max_seconds: after this the rollout is inconclusive and rolled back.
             bake_s: seconds at full weight before the old slot is stopped.
         """
-        deployed = deploy(model_name=model, release=release)
+        deployed = deploy(
+            model_name=model,
+            release=release,
+            observations=f"s3://falaj-raw/observations/{model}",
+        )
         place.settle(deployed, name="Deploy dark", cached=False, keys=True)
         ready = stages.hold(place, deployed, name="Gate on readiness")
         judged = roll_out(

@@ -6,10 +6,8 @@ from kfp import dsl
 
 from components.monitoring.detect_drift.component import detect_drift
 from components.monitoring.measure_performance.component import measure_performance
-from components.preparation.curate.component import curate
 from components.preparation.profile.component import profile
 from components.release.open_profile.component import open_profile
-from pipelines import stages
 from pipelines.place import Place
 from pipelines.project import Project
 
@@ -28,6 +26,7 @@ def build(project: Project, place: Place) -> Any:
         labels: str = f"s3://falaj-curated/{project.labels}@latest",
         since: str = "",
         until: str = "",
+        measured_since: str = "",
         release: str = "",
         min_auc: float = 0.6,
     ) -> None:
@@ -36,27 +35,23 @@ def build(project: Project, place: Place) -> Any:
         Args:
             observations: table of what was predicted.
             labels: table of what came true, with the time it became known.
-            since: first date of the window, YYYY-MM-DD.
-            until: end of the window, exclusive, YYYY-MM-DD.
+            since: first date of the window, YYYY-MM-DD; empty: all there is.
+            until: end of the window, exclusive, YYYY-MM-DD; empty: all there is.
+            measured_since: first date whose performance is measured; labels come late, so
+                it lies before the window; empty: all there is.
             release: release whose profile is the reference; empty: the champion channel's.
             min_auc: realised AUC below this is drift.
         """
         reference = open_profile(release=release, model_name=model.name)
         place.settle(reference, name="Open the reference profile", cached=False, keys=True)
-        seen = curate(
-            tables={"observations": observations},
-            sql=stages.flat_observations(project),
-            target=f"s3://falaj-curated/windows/{model.name}",
-        )
-        place.settle(seen, name="Flatten observations", cached=False)
         window = profile(
-            table=seen.outputs["table"],
+            table=observations,
             columns=[*model.inputs, "score"],
             reference=reference.outputs["profile"],
             since=since,
             until=until,
         )
-        place.settle(window, name="Profile the window")
+        place.settle(window, name="Profile the window", cached=False)
         drift = detect_drift(
             reference=reference.outputs["profile"],
             window=window.outputs["out"],
@@ -64,7 +59,11 @@ def build(project: Project, place: Place) -> Any:
         )
         place.settle(drift, name="Detect drift")
         performance = measure_performance(
-            observations=observations, labels=labels, since=since, until=until, min_auc=min_auc
+            observations=observations,
+            labels=labels,
+            since=measured_since,
+            until=until,
+            min_auc=min_auc,
         )
         place.settle(performance, name="Measure performance", cached=False)
 

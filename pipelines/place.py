@@ -1,7 +1,10 @@
 """What a place gives a step: on a cluster its environment and identity, on a laptop nothing."""
 
+import pathlib
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
+
+from components.foundation.site import Site
 
 SITE_CONFIG = "falaj-site"
 STORE_SECRET = "falaj-object-store"  # noqa: S105 - the name of a Secret, not its content
@@ -18,7 +21,17 @@ class Place:
     kfp.local ignores Kubernetes settings without a word, so the laptop is given none.
     """
 
-    on_kubernetes: bool
+    site: Site
+
+    @classmethod
+    def named(cls, name: str) -> Self:
+        """Read a site by the name of one that ships here, or by the path of its file."""
+        shipped = pathlib.Path(__file__).with_name("sites") / f"{name}.yaml"
+        return cls(Site.load(shipped if shipped.exists() else pathlib.Path(name)))
+
+    @property
+    def on_kubernetes(self) -> bool:
+        return self.site.kind == "cluster"
 
     def settle(
         self,
@@ -44,10 +57,6 @@ class Place:
         if self.on_kubernetes:
             _give_environment(task, keys=keys)
         return task
-
-
-LAPTOP = Place(on_kubernetes=False)
-CLUSTER = Place(on_kubernetes=True)
 
 
 def _give_environment(task: Any, *, keys: bool) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from components.evaluation.gate.component import gate
 from components.features.apply_features.component import apply_features
+from components.governance.attest_residency.component import attest_residency
 from components.ingestion.ingest_objects.component import ingest_objects
 from components.ingestion.ingest_rest.component import ingest_rest
 from components.ingestion.ingest_sql.component import ingest_sql
@@ -15,18 +16,25 @@ from pipelines.place import Place
 from pipelines.project import ObjectSource, Project, RestSource, SqlSource
 
 
+def attest(place: Place) -> Any:
+    """Ask first whether the site keeps bytes where its law wants them; return the gate."""
+    attested = attest_residency(site=place.site.text())
+    place.settle(attested, name="Attest residency", memory="1G")
+    return hold(place, attested, name="Gate on residency")
+
+
 def ingest(
-    project: Project, place: Place, *, sql_connection: Any, rest_url: Any, names: Iterable[str]
+    project: Project, place: Place, *, sql_connection: Any, rest_url: Any, after: Any
 ) -> dict[str, Any]:
     """Bring sources to their raw tables; return name -> reference of the raw table."""
     return {
         name: place.settle(
-            _ingest_one(project, name, sql_connection, rest_url),
+            _ingest_one(project, name, sql_connection, rest_url).after(after),
             name=f"Ingest {name}",
             cached=False,
             retries=3,
         ).outputs["table"]
-        for name in names
+        for name in project.sources
     }
 
 
@@ -111,7 +119,7 @@ def prepare(
 ) -> Prepared:
     """Take every source to curated tables, and define the features over them."""
     raw = ingest(
-        project, place, sql_connection=sql_connection, rest_url=rest_url, names=project.sources
+        project, place, sql_connection=sql_connection, rest_url=rest_url, after=attest(place)
     )
     gates = check_contracts(project, place, raw, as_of=as_of)
     made = curate_all(project, place, raw, after=gates)
@@ -122,13 +130,3 @@ def prepare(
         feature_tables=[task.outputs["table"] for n, task in made.items() if n not in kept],
         registry=applied.outputs["registry"],
     )
-
-
-def flat_observations(project: Project) -> str:
-    """Write the SELECT that turns the JSON of observed features into columns."""
-    columns = ", ".join(
-        f"CAST(json_extract_string(features, '$.{name}') AS DOUBLE) AS \"{name}\""
-        for name in project.model.inputs
-    )
-    kept = "date, id, version, score"
-    return f"SELECT {kept}, {columns} FROM observations"  # noqa: S608 - names from the project

@@ -64,6 +64,9 @@ class _Job:
         self._three_candidates(first, better)
         for month in range(CANARY_MONTH + 1, months + 1):
             self._production(month)
+            if month == CANARY_MONTH + 1:  # the labels of the canary's month have come
+                self._stage("Collect live observations", better, example.collect)
+                self._stage("Monitor the endpoint", better, example.monitor_live)
 
     def _train(self, framework: str) -> str:
         done = self._stage(f"Train with {framework}", [], lambda: self._example.train(framework))

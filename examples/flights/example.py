@@ -23,7 +23,7 @@ from examples.flights.traffic import Traffic, requests
 from pipelines import compiled
 from pipelines.laptop.runner import LocalRunner, Run
 from pipelines.laptop.session import Session, host
-from pipelines.place import LAPTOP
+from pipelines.place import Place
 from pipelines.project import Project, load
 
 YEAR = 2013
@@ -85,8 +85,17 @@ class Example:
 
     def monitor(self, month: int) -> dict[str, Any]:
         """Compare a month with training; measure the months whose labels have come."""
-        window = {"since": f"{YEAR}-{month:02}-01", "until": _first_of(month + 1)}
-        return {**_told(self._run("monitoring", window)), "month": f"{YEAR}-{month:02}"}
+        window = {"since": _first_of(month), "until": _first_of(month + 1)}
+        return {**_told(self._run("monitoring", window)), "month": _first_of(month)[:7]}
+
+    def collect(self) -> dict[str, Any]:
+        """Bring what the endpoint's pods observed into one table."""
+        return _told(self._run("collection", {}))
+
+    def monitor_live(self) -> dict[str, Any]:
+        """Judge the endpoint by what its pods observed under month-7 traffic."""
+        seen = {"observations": f"s3://falaj-curated/live/{self.project.model.name}@latest"}
+        return {**_told(self._run("monitoring", seen)), "month": "live"}
 
     def roll_out(self, release: str, *, rows: str) -> dict[str, Any]:
         """Deploy beside the champion under month-7 traffic and let the judge decide."""
@@ -156,7 +165,9 @@ class Example:
         return signature
 
     def _run(self, name: str, arguments: Mapping[str, Any]) -> Run:
-        return self.runner.run(compiled.pipeline(name, self.project, LAPTOP), arguments)
+        return self.runner.run(
+            compiled.pipeline(name, self.project, Place.named("laptop")), arguments
+        )
 
     def _sources(self, weather_url: str) -> dict[str, str]:
         return {"sql_connection": f"sqlite:///{self.database}", "rest_url": weather_url}

@@ -7,14 +7,10 @@ it never ran, or although Kubernetes settings were ignored. Here each of these i
 import contextlib
 import hashlib
 import json
-import logging
 import os
 import pathlib
-import re
-import sys
 import time
-import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,25 +21,10 @@ from components.foundation.errors import (
     UserError,
     nearest,
 )
+from pipelines.laptop.parallel import at_once
+from pipelines.laptop.watch import Show, StepRun, Watch
 
-_SILENT = re.compile(
-    "Could not resolve|Condition evaluation failed|Unknown ite|Failed to get artifact iterator"
-)
-_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
-_RULE = re.compile("-{10,}")
 _ERRORS = {kind.exit_code: kind for kind in (UserError, Refused, InfrastructureError)}
-
-
-@dataclass(frozen=True, slots=True)
-class StepRun:
-    """How one step went."""
-
-    name: str
-    title: str  # as the dashboard shows it
-    seconds: float
-    cached: bool
-    lines: tuple[str, ...]  # what the step printed
-    outputs: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +44,6 @@ class Run:
         return sum(step.seconds for step in self.steps)
 
 
-Show = Callable[[StepRun], None]
-
-
 @dataclass
 class LocalRunner:
     """Runs pipelines below a folder; cached steps are reused while code and inputs are equal."""
@@ -73,6 +51,7 @@ class LocalRunner:
     folder: pathlib.Path
     environment: Mapping[str, str]
     show: Show = lambda step: None
+    workers: int = 2
     code: str = field(default_factory=lambda: code_digest())
     last: Run | None = None  # the newest run, ended well or not
 
@@ -91,8 +70,8 @@ class LocalRunner:
         failure.unlink(missing_ok=True)
         tasks = pipeline.pipeline_spec.root.dag.tasks
         titles = {task: spec.task_info.name for task, spec in tasks.items()}
-        watch = _Watch(self.folder / f"{name}.log", titles, self.show)
-        with self._initialised(failure, name), watch.attached():
+        watch = Watch(self.folder / f"{name}.log", titles, self.show)
+        with self._initialised(failure, name), watch.attached(), at_once(self.workers):
             try:
                 pipeline(**arguments)
             except RuntimeError as error:
@@ -122,7 +101,7 @@ class LocalRunner:
             os.environ.clear()
             os.environ.update(before)
 
-    def _check_complete(self, pipeline: Any, watch: "_Watch") -> None:
+    def _check_complete(self, pipeline: Any, watch: Watch) -> None:
         if watch.silent:
             raise InfrastructureError(
                 f"kfp.local left something out and went on: {watch.silent[0]}; "
@@ -134,97 +113,6 @@ class LocalRunner:
             raise InfrastructureError(
                 f"kfp.local ended in success without running {', '.join(sorted(missing))}"
             )
-
-
-class _Watch(logging.Filter):
-    """Listens to kfp.local's log, since it offers no events."""
-
-    def __init__(self, log: pathlib.Path, titles: Mapping[str, str], show: Show) -> None:
-        super().__init__()
-        self.path, self._titles, self._show = log, titles, show
-        self._started, self._executed = time.monotonic(), False
-        self._lines: list[str] = []
-        self.steps: list[StepRun] = []
-        self.silent: list[str] = []
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        message = _COLOUR.sub("", record.getMessage())
-        self._log.write(f"{message}\n")
-        self._executed |= message.startswith("Executing task")
-        if _SILENT.search(message):
-            self.silent.append(message)
-        return False
-
-    def write(self, text: str) -> int:
-        self._log.write(text)
-        self._log.flush()
-        said = (line.strip() for line in text.splitlines())
-        self._lines += [line for line in said if line and not _RULE.fullmatch(line)]
-        return len(text)
-
-    def flush(self) -> None:
-        """Do nothing: every write is flushed."""
-
-    @contextlib.contextmanager
-    def attached(self) -> Iterator[None]:
-        """Take kfp.local's log and its steps' output for the time of the block."""
-        root = logging.getLogger()
-        level = root.level
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with (
-            self.path.open("w") as self._log,
-            contextlib.redirect_stdout(self),
-            warnings.catch_warnings(),
-            _observed(self._begin, self._end),
-        ):
-            warnings.simplefilter("ignore")  # resource requests mean nothing on a laptop
-            root.addFilter(self)
-            root.setLevel(logging.INFO)
-            try:
-                yield
-            finally:
-                root.removeFilter(self)
-                root.setLevel(level)
-
-    @property
-    def last_words(self) -> str:
-        return self._lines[-1] if self._lines else "without a word"
-
-    def _begin(self) -> None:
-        self._started, self._executed, self._lines = time.monotonic(), False, []
-
-    def _end(self, name: str, outputs: Mapping[str, Any]) -> None:
-        seconds = time.monotonic() - self._started
-        title = self._titles.get(name, name)
-        lines = tuple(self._lines)
-        run = StepRun(name, title, seconds, not self._executed, lines, outputs)
-        self.steps.append(run)
-        with contextlib.redirect_stdout(sys.__stdout__):
-            self._show(run)
-
-
-@contextlib.contextmanager
-def _observed(
-    begin: Callable[[], None], end: Callable[[str, Mapping[str, Any]], None]
-) -> Iterator[None]:
-    """Stand between kfp.local's orchestrator and its steps; there is no public hook."""
-    from kfp.local import status
-    from kfp.local.orchestrator import task_executor
-
-    original = task_executor.execute_single_task
-
-    def observed(task_name: str, **rest: Any) -> Any:
-        begin()
-        outputs, ended = original(task_name=task_name, **rest)
-        if ended == status.Status.SUCCESS:
-            end(task_name, outputs)
-        return outputs, ended
-
-    task_executor.execute_single_task = observed
-    try:
-        yield
-    finally:
-        task_executor.execute_single_task = original
 
 
 def _check_parameters(pipeline: Any, arguments: Mapping[str, Any]) -> None:
@@ -243,7 +131,7 @@ def _check_settings(pipeline: Any) -> None:
         )
 
 
-def _failure(pipeline: str, failure: pathlib.Path, watch: "_Watch") -> FalajError:
+def _failure(pipeline: str, failure: pathlib.Path, watch: Watch) -> FalajError:
     """Say what the failed step said; of a crash, its last words and where all of them are."""
     if not failure.exists():
         return InfrastructureError(

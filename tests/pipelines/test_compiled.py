@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from pipelines import compiled, linter
-from pipelines.place import CLUSTER
+from pipelines.place import Place
 from pipelines.project import load
 
 PROJECT = load(pathlib.Path(__file__).parents[2] / "examples/flights")
@@ -16,7 +16,8 @@ PROJECT = load(pathlib.Path(__file__).parents[2] / "examples/flights")
 def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, pathlib.Path]:
     out = tmp_path_factory.mktemp("compiled")
     return {
-        path.relative_to(out).as_posix(): path for path in compiled.compile_all(PROJECT, CLUSTER, out)
+        path.relative_to(out).as_posix(): path
+        for path in compiled.compile_all(PROJECT, Place.named("cluster"), out)
     }
 
 

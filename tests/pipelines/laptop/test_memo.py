@@ -20,9 +20,7 @@ def test_runs_once_and_remembers_over_restarts(tmp_path: pathlib.Path) -> None:
 
 
 @pytest.mark.parametrize(("code", "inputs"), [("code", 2), ("other", 1)], ids=["inputs", "code"])
-def test_runs_again_when_something_changed(
-    tmp_path: pathlib.Path, code: str, inputs: int
-) -> None:
+def test_runs_again_when_something_changed(tmp_path: pathlib.Path, code: str, inputs: int) -> None:
     Memo(tmp_path, "code").stage("Load it", 1, lambda: {"rows": 3})
 
     changed = Memo(tmp_path, code).stage("Load it", inputs, lambda: {"rows": 4})

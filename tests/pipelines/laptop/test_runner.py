@@ -5,7 +5,8 @@ import pytest
 from kfp import dsl
 
 from components.foundation.errors import InfrastructureError, Refused, UserError
-from pipelines.laptop.runner import LocalRunner, StepRun
+from pipelines.laptop.runner import LocalRunner
+from pipelines.laptop.watch import StepRun
 
 image = "registry.example/python@sha256:" + "0" * 64
 
@@ -18,7 +19,7 @@ def double(number: int) -> int:
 
 @dsl.component(base_image=image, install_kfp_package=False)
 def judge(number: int) -> NamedTuple("Outputs", [("passed", bool)]):  # type: ignore[valid-type]
-    return (number > 0,)  # type: ignore[no-any-return]
+    return (number > 0,)
 
 
 @dsl.component(base_image=image, install_kfp_package=False)

@@ -1,0 +1,150 @@
+"""Listen to kfp.local, which offers no events: its log, its steps' output, its steps' ends.
+
+Steps run in threads; what one says is told from what another says by its thread.
+"""
+
+import builtins
+import contextlib
+import logging
+import pathlib
+import re
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+_SILENT = re.compile(
+    "Could not resolve|Condition evaluation failed|Unknown ite|Failed to get artifact iterator"
+)
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+_RULE = re.compile("-{10,}")
+
+
+@dataclass(frozen=True, slots=True)
+class StepRun:
+    """How one step went."""
+
+    name: str
+    title: str  # as the dashboard shows it
+    seconds: float
+    cached: bool
+    lines: tuple[str, ...]  # what the step printed
+    outputs: Mapping[str, Any]
+
+
+Show = Callable[[StepRun], None]
+
+
+class _Hearing(threading.local):
+    """What this thread's step has said so far."""
+
+    def __init__(self) -> None:
+        self.began = time.monotonic()
+        self.executed = False
+        self.showing = False
+        self.lines: list[str] = []
+
+
+@dataclass
+class Watch:
+    """One run being listened to."""
+
+    path: pathlib.Path
+    titles: Mapping[str, str]
+    show: Show
+    steps: list[StepRun] = field(default_factory=list)
+    silent: list[str] = field(default_factory=list)
+    last_words: str = "without a word"
+
+    def __post_init__(self) -> None:
+        self._hearing = _Hearing()
+
+    def write(self, text: str) -> int:
+        """Take what kfp.local prints, as standard output."""
+        if self._hearing.showing:
+            return self._screen.write(text)
+        self._log.write(text)
+        self._log.flush()
+        said = (line.strip() for line in text.splitlines())
+        self._hearing.lines += [line for line in said if line and not _RULE.fullmatch(line)]
+        return len(text)
+
+    def flush(self) -> None:
+        """Do nothing: every write is flushed."""
+
+    def hear(self, record: logging.LogRecord) -> bool:
+        """Take what kfp.local logs; nothing of it goes further."""
+        message = _COLOUR.sub("", record.getMessage())
+        self._log.write(f"{message}\n")
+        self._hearing.executed |= message.startswith("Executing task")
+        if _SILENT.search(message):
+            self.silent.append(message)
+        return False
+
+    @contextlib.contextmanager
+    def attached(self) -> Iterator[None]:
+        """Listen for the time of the block; leave logging and print as they were."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._screen = sys.stdout
+        with (
+            self.path.open("w") as self._log,
+            contextlib.redirect_stdout(self),
+            warnings.catch_warnings(),
+            _kept_as_they_were(),
+            self._between(),
+        ):
+            warnings.simplefilter("ignore")  # resource requests mean nothing on a laptop
+            root = logging.getLogger()
+            root.setLevel(logging.INFO)
+            root.addFilter(self.hear)
+            try:
+                yield
+            finally:
+                root.removeFilter(self.hear)
+
+    @contextlib.contextmanager
+    def _between(self) -> Iterator[None]:
+        """Stand between kfp.local's orchestrator and its steps; there is no public hook."""
+        from kfp.local import status
+        from kfp.local.orchestrator import task_executor
+
+        original = task_executor.execute_single_task
+
+        def observed(**given: Any) -> Any:
+            self._hearing.__init__()  # type: ignore[misc]  # a thread runs many steps
+            outputs, ended = original(**given)
+            if ended == status.Status.SUCCESS:
+                self._end(given["task_name"], outputs)
+            elif self._hearing.lines:
+                self.last_words = self._hearing.lines[-1]
+            return outputs, ended
+
+        task_executor.execute_single_task = observed
+        try:
+            yield
+        finally:
+            task_executor.execute_single_task = original
+
+    def _end(self, name: str, outputs: Mapping[str, Any]) -> None:
+        heard = self._hearing
+        seconds = time.monotonic() - heard.began
+        title = self.titles.get(name, name)
+        run = StepRun(name, title, seconds, not heard.executed, tuple(heard.lines), outputs)
+        self.steps.append(run)
+        heard.showing = True
+        self.show(run)
+        heard.showing = False
+
+
+@contextlib.contextmanager
+def _kept_as_they_were() -> Iterator[None]:
+    """Restore print and the root logger, which kfp.local swaps in each thread."""
+    root = logging.getLogger()
+    before = (builtins.print, root.level, root.handlers[:])
+    try:
+        yield
+    finally:
+        builtins.print, root.level, root.handlers = before
