@@ -21,8 +21,8 @@ from components.governance.report.story import (
     Stage,
     Story,
 )
+from tests.prerequisites import CHROMIUM, MISSING
 
-CHROMIUM = pathlib.Path("/usr/bin/chromium")
 _FLAGS = [
     "--no-sandbox",  # tests run as root in containers; the page is our own
     "--disable-gpu",
@@ -232,9 +232,7 @@ def _months() -> tuple[Month, ...]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    assert CHROMIUM.exists(), (
-        f"{CHROMIUM} is missing, the report cannot be looked at; run: apt-get install -y chromium"
-    )
+    assert CHROMIUM.exists(), MISSING
     with sync_playwright() as play:
         opened = play.chromium.launch(executable_path=str(CHROMIUM), args=_FLAGS)
         yield opened
