@@ -6,10 +6,9 @@ import os
 import pathlib
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import yaml
 from rich.console import Console
 
 from components.foundation.errors import Refused, UserError
@@ -55,13 +54,14 @@ def catalogue(arguments: argparse.Namespace) -> int:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run one pipeline through kfp.local against a laptop's own services."""
-    from pipelines import compiled
+    from pipelines import compiled, parameters
 
     place = _laptop(arguments.site)
     pipeline = compiled.pipeline(arguments.pipeline, load(arguments.project), place)
+    values = parameters.parse(arguments.values, pipeline)
     with session.running(arguments.state) as laptop:
         runner = LocalRunner(arguments.state / "runs", laptop.environment, show)
-        done = runner.run(pipeline, dict(_values(arguments.values)))
+        done = runner.run(pipeline, values)
     _console.print(f"{done.pipeline}: {len(done.steps)} steps in {done.seconds:.0f} s")
     return 0
 
@@ -145,7 +145,7 @@ def _gist(outputs: Mapping[str, Any]) -> str:
     if verdict := outputs.get("verdict"):
         return f"{verdict['decision']}: {verdict['reason']}"
     words = []
-    for name, value in outputs.items():
+    for name, value in sorted(outputs.items()):
         match value:
             case int() | float() if value:
                 words.append(f"{name.replace('_', ' ')} {_number(value)}")
@@ -189,7 +189,8 @@ def _curl(project: Project, laptop: session.Session, release: str) -> str:
 
     sample = laptop.folder / "request.json"
     rows = laptop.tables.read(TableRef("falaj-features", f"{project.model.name}/scoring"))
-    sample.write_bytes(_signature(laptop, release).request(rows.slice(0, 1), id="try-me"))
+    signature = _signature(laptop, release)
+    sample.write_bytes(signature.request(signature.feed(rows.slice(0, 1)), id="try-me"))
     url = f"{laptop.gateway}/v2/models/{project.model.name}/infer"
     content = "Content-Type: application/json"
     host = f"Host: {session.host(project.model.name)}"
@@ -217,14 +218,6 @@ def _laptop(site: str) -> "Place":
             f"site {site}: is a cluster; compile with `falaj compile` and upload build/pipelines"
         )
     return place
-
-
-def _values(pairs: list[str]) -> Iterator[tuple[str, Any]]:
-    for pair in pairs:
-        name, equals, value = pair.partition("=")
-        if not equals:
-            raise UserError(f"--set {pair!r}: expected NAME=VALUE")
-        yield name, yaml.safe_load(value) if value else ""
 
 
 def _environment() -> Mapping[str, str]:

@@ -1,15 +1,16 @@
 """A model as it is served: ONNX Runtime over rows."""
 
 import pathlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from components.foundation import digests
+from components.foundation import digests, onnx_runtime
 from components.foundation.errors import UserError
-from components.foundation.signature import Signature
+from components.foundation.signature import Array, Signature
 from components.foundation.statistics.metrics import Floats
 from components.training import artifact
 
@@ -47,7 +48,11 @@ class OnnxModel:
         """
         return self.run(self.signature.feed(rows))
 
-    def run(self, inputs: dict[str, np.ndarray[Any, np.dtype[Any]]]) -> Floats:
+    def outputs(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """Return every output, as a server would give them."""
+        return onnx_runtime.predict(self._session, self.signature, inputs)
+
+    def run(self, inputs: Mapping[str, Array]) -> Floats:
         """Return a probability for each element of the inputs."""
         rows = len(next(iter(inputs.values())))
         parts = [
@@ -56,7 +61,7 @@ class OnnxModel:
         ]
         return np.concatenate(parts) if parts else np.empty(0)
 
-    def _call(self, inputs: dict[str, np.ndarray[Any, np.dtype[Any]]]) -> Floats:
+    def _call(self, inputs: dict[str, Array]) -> Floats:
         from onnxruntime.capi import onnxruntime_pybind11_state as errors
 
         try:
@@ -70,14 +75,4 @@ class OnnxModel:
 
     @cached_property
     def _session(self) -> "onnxruntime.InferenceSession":
-        import onnxruntime
-        from onnxruntime.capi import onnxruntime_pybind11_state as errors
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1  # small models: threads cost more than they save
-        options.log_severity_level = 4  # its errors are raised, with the reason
-        path = str(self.folder / artifact.ONNX)
-        try:
-            return onnxruntime.InferenceSession(path, options, ["CPUExecutionProvider"])
-        except (errors.Fail, errors.InvalidGraph, errors.InvalidProtobuf) as error:
-            raise UserError(f"{path}: ONNX Runtime cannot load it: {error}") from error
+        return onnx_runtime.open_session(self.folder / artifact.ONNX)

@@ -12,6 +12,8 @@ from components.foundation.errors import UserError, nearest
 if TYPE_CHECKING:
     import pyarrow as pa
 
+Array = np.ndarray[Any, np.dtype[Any]]
+
 DTYPES: Mapping[str, np.dtype[Any]] = {
     "FP32": np.dtype(np.float32),
     "FP64": np.dtype(np.float64),
@@ -59,7 +61,7 @@ class Signature:
                 "{name, datatype, shape}"
             ) from error
 
-    def feed(self, rows: "pa.Table") -> dict[str, np.ndarray[Any, np.dtype[Any]]]:
+    def feed(self, rows: "pa.Table") -> dict[str, Array]:
         """Turn table columns into the tensors a runtime takes.
 
         Returns:
@@ -71,25 +73,35 @@ class Signature:
         """
         return {tensor.name: _column(rows, tensor) for tensor in self.inputs}
 
-    def request(self, rows: "pa.Table", *, id: str = "") -> bytes:
-        """Write an Open Inference Protocol request in JSON for rows; a missing value is null."""
-        inputs = [
+    def request(self, inputs: Mapping[str, Array], *, id: str = "") -> bytes:
+        """Write an Open Inference Protocol request in JSON; a missing value becomes null."""
+        tensors = [
             {
                 "name": tensor.name,
                 "datatype": tensor.datatype,
-                "shape": [rows.num_rows],
-                "data": rows.column(tensor.name).to_pylist(),
+                "shape": list(inputs[tensor.name].shape),
+                "data": json_values(inputs[tensor.name].reshape(-1)),
             }
             for tensor in self.inputs
         ]
-        return json.dumps({"id": id, "inputs": inputs} if id else {"inputs": inputs}).encode()
+        value = {"id": id, "inputs": tensors} if id else {"inputs": tensors}
+        return json.dumps(value, allow_nan=False).encode()
+
+
+def json_values(values: Array) -> list[Any]:
+    """Return numbers as JSON has them; one that it cannot say (NaN, infinity) becomes None."""
+    plain = values.astype(object)
+    if values.dtype.kind == "f":
+        plain[~np.isfinite(values)] = None
+    listed: list[Any] = plain.tolist()
+    return listed
 
 
 def _tensors(values: Sequence[Mapping[str, Any]]) -> tuple[Tensor, ...]:
     return tuple(Tensor(v["name"], v["datatype"], tuple(v["shape"])) for v in values)
 
 
-def _column(rows: "pa.Table", tensor: Tensor) -> np.ndarray[Any, np.dtype[Any]]:
+def _column(rows: "pa.Table", tensor: Tensor) -> Array:
     if tensor.name not in rows.column_names:
         raise UserError(
             f"the model wants {tensor.name!r}, the rows lack it; "

@@ -19,8 +19,11 @@ _CLIENTS = 4
 
 def requests(rows: "pa.Table", signature: Signature, *, id_column: str) -> list[bytes]:
     """Write one Open Inference Protocol request a row; a missing value is null."""
-    names = rows.column(id_column).to_pylist()
-    return [signature.request(rows.slice(row, 1), id=str(id)) for row, id in enumerate(names)]
+    inputs = signature.feed(rows)
+    return [
+        signature.request({name: v[row : row + 1] for name, v in inputs.items()}, id=str(id))
+        for row, id in enumerate(rows.column(id_column).to_pylist())
+    ]
 
 
 @dataclass

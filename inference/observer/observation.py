@@ -6,9 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-Array = np.ndarray[Any, np.dtype[Any]]
+from components.foundation.signature import Array, json_values
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +30,9 @@ class Source:
     def lines(self, prediction: Prediction) -> Iterator[bytes]:
         """Yield a JSON line a row; `features` is itself JSON text, NaN becomes null."""
         time = prediction.time.isoformat(timespec="microseconds")
-        columns = {name: _plain(values) for name, values in prediction.features.items()}
+        columns = {name: json_values(values) for name, values in prediction.features.items()}
         for row, (identity, score) in enumerate(
-            zip(prediction.ids, _plain(prediction.score), strict=True)
+            zip(prediction.ids, json_values(prediction.score), strict=True)
         ):
             features = {name: values[row] for name, values in columns.items()}
             yield _line(
@@ -54,15 +52,6 @@ class Source:
 def score_of(output: Array) -> Array:
     """Return one number a row of a model's first output: its last column."""
     return output.reshape(len(output), -1)[:, -1]
-
-
-def _plain(values: Array) -> list[Any]:
-    """Return JSON values; a number JSON cannot say becomes None."""
-    plain = values.astype(object)
-    if values.dtype.kind == "f":
-        plain[~np.isfinite(values)] = None
-    listed: list[Any] = plain.tolist()
-    return listed
 
 
 def _line(row: Mapping[str, Any]) -> bytes:

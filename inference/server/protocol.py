@@ -14,9 +14,8 @@ import numpy as np
 import orjson
 
 from components.foundation.errors import FalajError, nearest
-from components.foundation.signature import DTYPES, Signature, Tensor
+from components.foundation.signature import DTYPES, Array, Signature, Tensor
 
-Array = np.ndarray[Any, np.dtype[Any]]
 _KINDS = {"f": "iuf", "i": "iu", "b": "b"}  # dtype kind wanted -> kinds that JSON may hold
 _DATATYPES = {dtype.str: name for name, dtype in DTYPES.items()}
 _MAX_ID = 256

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from components.foundation import digests
+from components.foundation import digests, onnx_runtime
 from components.foundation.errors import UserError
-from components.foundation.signature import Signature, Tensor
+from components.foundation.signature import Array, Signature, Tensor
 
 if TYPE_CHECKING:
     import onnxruntime
 
-Array = np.ndarray[Any, np.dtype[Any]]
 _MODEL, _SIGNATURE, _RELEASE = "model.onnx", "signature.json", "release.json"
 _TYPES = {
     "tensor(float)": "FP32",
@@ -49,14 +48,14 @@ class Model:
         """
         version = _version(folder, name)
         signature = Signature.from_dict(_json(folder / _SIGNATURE))
-        model = cls(name, version, signature, _session(folder / _MODEL, threads))
+        session = onnx_runtime.open_session(folder / _MODEL, threads=threads)
+        model = cls(name, version, signature, session)
         model.check_signature()
         model.warm_up()
         return model
 
     def predict(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        names = [tensor.name for tensor in self.signature.outputs]
-        return dict(zip(names, self.session.run(names, dict(inputs)), strict=True))
+        return onnx_runtime.predict(self.session, self.signature, inputs)
 
     def check_signature(self) -> None:
         """Raise UserError unless the model takes and gives what the signature says."""
@@ -123,21 +122,3 @@ def _json(path: pathlib.Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise UserError(f"{path}: expected a JSON object")
     return value
-
-
-def _session(path: pathlib.Path, threads: int) -> "onnxruntime.InferenceSession":
-    import onnxruntime
-
-    if not path.exists():
-        raise UserError(f"{path}: missing; expected the folder of an ONNX model")
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 4  # a failed prediction is logged once, by us
-    try:
-        return onnxruntime.InferenceSession(
-            path, sess_options=options, providers=["CPUExecutionProvider"]
-        )
-    # onnxruntime raises many classes over Exception; each means that the file does not load.
-    except Exception as error:
-        raise UserError(f"{path}: does not load: {error}") from error

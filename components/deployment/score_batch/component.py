@@ -2,7 +2,7 @@
 
 Reads: a table of rows (features, an id, an event time); a sealed release, or the champion
     channel when none is named.
-Writes: observations (protocol 4.7) with variant "batch", partitioned by date. The same rows
+Writes: observations, one a row, with variant "batch", partitioned by date. The same rows
     and release again write nothing; newer rows replace exactly their dates.
 Needs: FALAJ_KEYS to verify and decrypt; the object store.
 Fails when: the release is not as it was signed (refused), a feature is missing, ids are not

@@ -1,4 +1,4 @@
-"""Score rows with a release and write observations (protocol 4.7), exactly once.
+"""Score rows with a release and write observations, exactly once.
 
 Rows stream from cached files through ONNX Runtime into the table: memory holds a batch.
 What was scored is remembered as a Delta application transaction, so the same rows and
@@ -9,17 +9,16 @@ import contextlib
 import json
 import pathlib
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from components.evaluation.runtime import OnnxModel
 from components.foundation.errors import UserError, nearest
 from components.foundation.sealing import release as releases
 from components.foundation.sealing.keys import KeyRing
 from components.foundation.sealing.uri import ReleaseUri
+from components.foundation.signature import Array, json_values
 from components.foundation.storage import ObjectStore
 from components.foundation.tables import DataFiles, TableRef, Tables
 from components.preparation import engine, sql
@@ -193,16 +192,8 @@ def _scored(batch: "pa.RecordBatch", order: Order, model: OnnxModel) -> "pa.Tabl
     return pa.Table.from_arrays(columns, schema=observation_schema())
 
 
-def _as_json(inputs: dict[str, np.ndarray[Any, np.dtype[Any]]]) -> list[str]:
+def _as_json(inputs: Mapping[str, Array]) -> list[str]:
     """Write what the model saw as the server does: one object a row, null where missing."""
-    columns = {name: _plain(values) for name, values in inputs.items()}
+    columns = {name: json_values(values) for name, values in inputs.items()}
     rows = zip(*columns.values(), strict=True)
     return [_ENCODE(dict(zip(columns, row, strict=True))) for row in rows]
-
-
-def _plain(values: np.ndarray[Any, np.dtype[Any]]) -> list[Any]:
-    plain = values.astype(object)
-    if values.dtype.kind == "f":
-        plain[~np.isfinite(values)] = None
-    listed: list[Any] = plain.tolist()
-    return listed

@@ -1,6 +1,5 @@
 """What the candidate should answer: the same rows through ONNX Runtime in this process."""
 
-import json
 import pathlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -8,14 +7,14 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from components.evaluation.runtime import OnnxModel
 from components.foundation.errors import UserError
-from components.foundation.signature import Signature
+from components.foundation.signature import Array, Signature
 from components.foundation.tables import DataFiles
+from components.training import artifact
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +33,7 @@ class Sample:
         """
         if rows.num_rows == 0:
             raise UserError("smoke test: the table has no rows; give it some to try")
-        signature = Signature.from_dict(json.loads((folder / "signature.json").read_bytes()))
+        signature = artifact.read_signature(folder)
         return cls(signature, signature.feed(rows))
 
     @property
@@ -42,22 +41,12 @@ class Sample:
         return len(next(iter(self.inputs.values())))
 
     def request(self, rows: slice = slice(None)) -> bytes:
-        """Write an Open Inference request for some of the rows; a NaN becomes null."""
-        inputs = [
-            {
-                "name": tensor.name,
-                "datatype": tensor.datatype,
-                "shape": list(self.inputs[tensor.name][rows].shape),
-                "data": _plain(self.inputs[tensor.name][rows]),
-            }
-            for tensor in self.signature.inputs
-        ]
-        return json.dumps({"inputs": inputs}).encode()
+        """Write an Open Inference request for some of the rows."""
+        return self.signature.request({name: v[rows] for name, v in self.inputs.items()})
 
     def predicted(self, folder: pathlib.Path) -> dict[str, Array]:
         """Predict the rows here, with a model that has answered them all in the server."""
-        names = [tensor.name for tensor in self.signature.outputs]
-        return dict(zip(names, _session(folder).run(names, dict(self.inputs)), strict=True))
+        return OnnxModel.open(folder).outputs(self.inputs)
 
     def each(self) -> Iterator[slice]:
         return (slice(row, row + 1) for row in range(self.rows))
@@ -77,22 +66,6 @@ def first_rows(files: DataFiles, count: int) -> "pa.Table":
         return files.schema.empty_table()
     paths = [str(path) for path in files.paths]
     return ds.dataset(paths, schema=files.schema, format="parquet").head(count)
-
-
-def _session(folder: pathlib.Path) -> Any:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    return onnxruntime.InferenceSession(folder / "model.onnx", sess_options=options)
-
-
-def _plain(values: Array) -> list[Any]:
-    plain = values.reshape(-1).astype(object)
-    if values.dtype.kind == "f":
-        plain[~np.isfinite(values.reshape(-1))] = None
-    listed: list[Any] = plain.tolist()
-    return listed
 
 
 def _apart(given: list[Any], want: Array) -> float:

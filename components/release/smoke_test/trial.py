@@ -6,10 +6,11 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from components.foundation import digests
+from components.foundation.signature import Array
 from components.foundation.verdict import Decision, Verdict
 from components.release.smoke_test.malformed import Outcome, outcomes
 from components.release.smoke_test.process import Answer, Client, DidNotStart, serving
-from components.release.smoke_test.reference import Array, Sample, difference
+from components.release.smoke_test.reference import Sample, difference
 
 _MODEL = "candidate"
 _INFER = f"/v2/models/{_MODEL}/infer"
