@@ -51,6 +51,7 @@ class _Dag:
 
         spec = self.given["dag_component_spec"]
         self.waiting = {name: set(t.dependent_tasks) for name, t in spec.dag.tasks.items()}
+        self.depths = _depths(self.waiting)
         self.store = io.IOStore(parent=self.given.get("parent_io_store"))
         arguments = OrchestratorUtils.join_user_inputs_and_defaults(
             dag_arguments=self.given["dag_arguments"], dag_inputs_spec=spec.input_definitions
@@ -68,8 +69,10 @@ class _Dag:
         return outputs, status.Status.SUCCESS
 
     def _submit(self, pool: concurrent.futures.Executor) -> bool:
-        """Start every step whose upstream is done; return whether any is running."""
-        for name in [name for name, upstream in self.waiting.items() if upstream <= self.done]:
+        """Fill free workers, steps that most wait for first; return whether any is running."""
+        ready = [name for name, upstream in self.waiting.items() if upstream <= self.done]
+        ready.sort(key=lambda name: (-self.depths[name], name))
+        for name in ready[: self.workers - len(self.running)]:
             del self.waiting[name]
             self.running[pool.submit(self._execute, name)] = name
         return bool(self.running)
@@ -77,8 +80,6 @@ class _Dag:
     def _execute(self, name: str) -> Any:
         from kfp.local.orchestrator import task_executor
 
-        if self.given["fail_stack"]:
-            return None
         handed = ("pipeline_resource_name", "components", "executors", "pipeline_root")
         return task_executor.execute_single_task(
             task_name=name,
@@ -99,18 +100,20 @@ class _Dag:
         )
         for future in ended:
             name = self.running.pop(future)
-            if future.exception() or self.given["fail_stack"]:
-                self._fail(name)
-                future.result()
-                continue
             outputs, how = future.result()
             if how != status.Status.SUCCESS:
-                self._fail(name)
-                continue
+                self.given["fail_stack"].append(name)
+                self.waiting.clear()
             for key, value in outputs.items():
                 self.store.put_task_output(name, key, value)
             self.done.add(name)
 
-    def _fail(self, name: str) -> None:
-        self.given["fail_stack"].append(name)
-        self.waiting.clear()
+
+def _depths(upstream: Mapping[str, set[str]]) -> dict[str, int]:
+    """Return how long a chain of steps waits for each step."""
+    depths = dict.fromkeys(upstream, 0)
+    for _ in upstream:
+        for name, needs in upstream.items():
+            for need in needs:
+                depths[need] = max(depths[need], depths[name] + 1)
+    return depths

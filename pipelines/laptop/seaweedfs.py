@@ -2,28 +2,36 @@
 
 import contextlib
 import fcntl
+import itertools
 import json
 import os
 import pathlib
+import random
 import secrets
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
+import urllib.parse
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from components.foundation.errors import FalajError, InfrastructureError, UserError
 from components.foundation.storage import Address, ObjectStore, Settings
+from pipelines.laptop import processes
 
 _READY_SECONDS = 60
 _STOP_SECONDS = 20
+_ATTEMPTS = 3
+_GRPC = 10_000  # every server also listens this far above its port
+_PORTS = range(10_240, 20_240)  # with their gRPC ports below 32768, where Linux begins lending
 
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """Free ports; each of the four servers also listens on port + 10000 for gRPC."""
+    """Ports that are free together with their gRPC ports."""
 
     s3: int
     master: int
@@ -33,28 +41,42 @@ class Ports:
 
     @classmethod
     def free(cls) -> "Ports":
-        return cls(*(_free_pair() for _ in range(5)))
+        """Choose at random, so that runs that start at once seldom choose the same.
+
+        Raises:
+            InfrastructureError: there are no five.
+        """
+            candidates = filter(_is_free, random.sample(_PORTS, len(_PORTS)))
+        found = list(itertools.islice(candidates, 5))
+        if len(found) < 5:
+            raise InfrastructureError(
+                f"no 5 free ports from {_PORTS.start} to {_PORTS.stop - 1}; stop other servers"
+            )
+        return cls(*found)
 
 
 @contextlib.contextmanager
-def running(folder: pathlib.Path, *, buckets: Sequence[str]) -> Iterator[Settings]:
+def running(
+    folder: pathlib.Path, *, buckets: Sequence[str], owner: pathlib.Path | None = None
+) -> Iterator[Settings]:
     """Run a server over a folder until the block ends; data stay in the folder.
+
+    Args:
+        folder: where its data, credentials and log are.
+        buckets: are made if they are not there.
+        owner: the folder whose processes it counts among, if that is another.
 
     Raises:
         UserError: another run uses the folder now.
         InfrastructureError: the server did not become ready.
     """
     with alone(folder):
-        _end_leftover(folder / "pid")
-        ports = Ports.free()
-        settings = _settings(folder, ports)
-        process = _start(folder, ports, settings)
+        processes.end(owner or folder)
+        server = _started(folder, buckets, owner or folder)
         try:
-            _wait_ready(process, settings, folder / "log", buckets)
-            yield settings
+            yield server.settings
         finally:
-            _stop(process)
-            (folder / "pid").unlink(missing_ok=True)
+            _stop(server.process)
 
 
 @contextlib.contextmanager
@@ -71,25 +93,68 @@ def alone(folder: pathlib.Path) -> Iterator[None]:
         yield
 
 
+@dataclass(frozen=True, slots=True)
+class _Server:
+    settings: Settings
+    process: "subprocess.Popen[bytes]"
+
+
+def _started(folder: pathlib.Path, buckets: Sequence[str], owner: pathlib.Path) -> _Server:
+    """Start a server and wait until it is ready; with other ports if one was taken meanwhile."""
+    for _ in range(_ATTEMPTS):
+        ports = Ports.free()
+        settings = _settings(folder, ports)
+        server = _Server(settings, _start(folder, ports, settings, owner))
+        try:
+            if _ready(server, buckets):
+                return server
+        except BaseException:
+            _stop(server.process)
+            raise
+    raise InfrastructureError(f"SeaweedFS ended {_ATTEMPTS} times; its log: {folder / 'log'}")
+
+
 def _settings(folder: pathlib.Path, ports: Ports) -> Settings:
     """Make up credentials once a folder and keep them where only the owner can read them."""
     path = folder / "credentials.json"
     if not path.exists():
-        with open(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
-            json.dump({"access": secrets.token_hex(10), "secret": secrets.token_hex(20)}, file)
+        made = {"access": secrets.token_hex(10), "secret": secrets.token_hex(20)}
+        _write_private(path, json.dumps(made))
     keys = json.loads(path.read_text())
     return Settings(f"http://127.0.0.1:{ports.s3}", keys["access"], keys["secret"])
 
 
-def _start(folder: pathlib.Path, ports: Ports, settings: Settings) -> "subprocess.Popen[bytes]":
-    config = folder / "s3.json"
-    config.touch(mode=0o600)
-    config.write_text(json.dumps(_identity(settings)))
+def _write_private(path: pathlib.Path, text: str) -> None:
+    """Write a file whole or not at all, for the owner alone."""
+    partial = path.with_name(f"{path.name}.part")
+    with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(text)
+    os.replace(partial, path)
+
+
+def _start(
+    folder: pathlib.Path, ports: Ports, settings: Settings, owner: pathlib.Path
+) -> "subprocess.Popen[bytes]":
+    _write_private(folder / "s3.json", json.dumps(_identity(settings)))
     (folder / "data").mkdir(exist_ok=True)
-    command = [
+    with (folder / "log").open("ab") as log:
+        return subprocess.Popen(
+            command(ports),
+            stdout=log,
+            stderr=log,
+            cwd=folder,
+            env={"HOME": str(folder.resolve()), **processes.mark(owner)},  # it obeys AWS_* names
+            start_new_session=True,  # Ctrl-C reaches us first; we stop it last
+            preexec_fn=processes.die_with_parent,
+        )
+
+
+def command(ports: Ports) -> list[str]:
+    """Return how the server is called, in its folder."""
+    return [
         _weed(),
         "mini",
-        f"-dir={folder / 'data'}",
+        "-dir=data",
         "-ip=127.0.0.1",
         "-ip.bind=127.0.0.1",
         f"-s3.port={ports.s3}",
@@ -100,12 +165,11 @@ def _start(folder: pathlib.Path, ports: Ports, settings: Settings) -> "subproces
         "-webdav=false",
         "-s3.port.iceberg=0",
         "-s3.port.lance=0",
-        f"-s3.config={config}",
+        "-s3.config=s3.json",
+        "-filer.localSocket=filer.sock",  # by default it stays in /tmp for ever
+        "-master.telemetry=false",  # by default it reports to its makers, abroad
+        "-volume.preStopSeconds=0",  # nobody is to be told that it stops
     ]
-    with (folder / "log").open("ab") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder)
-    (folder / "pid").write_text(str(process.pid))
-    return process
 
 
 def _identity(settings: Settings) -> dict[str, object]:
@@ -115,8 +179,6 @@ def _identity(settings: Settings) -> dict[str, object]:
 
 
 def _weed() -> str:
-    import sys
-
     beside = pathlib.Path(sys.executable).parent / "weed"
     found = str(beside) if beside.exists() else shutil.which("weed")
     if not found:
@@ -124,27 +186,28 @@ def _weed() -> str:
     return found
 
 
-def _wait_ready(
-    process: "subprocess.Popen[bytes]",
-    settings: Settings,
-    log: pathlib.Path,
-    buckets: Sequence[str],
-) -> None:
-    """A listening port is not readiness; a PUT in every bucket is."""
-    store = ObjectStore(settings)
+def _ready(server: _Server, buckets: Sequence[str]) -> bool:
+    """Wait until the server takes a PUT; a listening port is not readiness. False: it ended."""
     deadline = time.monotonic() + _READY_SECONDS
-    while True:
+    while server.process.poll() is None:
         try:
-            for bucket in buckets:
-                store.ensure_bucket(bucket, object_lock=bucket == "falaj-evidence")
-            store.put(Address(buckets[0], ".ready"), b"")
-            return
-        except FalajError as error:
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise InfrastructureError(
-                    f"SeaweedFS did not become ready ({error}); its log: {log}"
-                ) from error
-            time.sleep(0.1)
+            _prepare(server.settings, buckets)
+            return True
+        except (FalajError, OSError) as error:
+            if time.monotonic() > deadline:
+                raise InfrastructureError(f"SeaweedFS did not become ready: {error}") from error
+            time.sleep(0.02)
+    return False
+
+
+def _prepare(settings: Settings, buckets: Sequence[str]) -> None:
+    parts = urllib.parse.urlsplit(settings.endpoint)
+    with socket.create_connection((str(parts.hostname), int(parts.port or 0))):
+        pass  # the client below would wait long before it tries again
+    store = ObjectStore(settings)
+    for bucket in buckets:
+        store.ensure_bucket(bucket, object_lock=bucket == "falaj-evidence")
+    store.put(Address(buckets[0], ".ready"), b"")
 
 
 def _stop(process: "subprocess.Popen[bytes]") -> None:
@@ -156,26 +219,11 @@ def _stop(process: "subprocess.Popen[bytes]") -> None:
         process.wait()
 
 
-def _end_leftover(pid_file: pathlib.Path) -> None:
-    """End a server that a killed run left behind; we hold the lock, so it is nobody's."""
-    if not pid_file.exists():
-        return
-    pid = int(pid_file.read_text())
-    command = pathlib.Path(f"/proc/{pid}/cmdline")
-    if command.exists() and str(pid_file.parent).encode() in command.read_bytes():
-        os.kill(pid, signal.SIGKILL)
-        while command.exists() and command.read_bytes():
-            time.sleep(0.05)
-
-
-def _free_pair() -> int:
-    """Return a port that is free together with port + 10000, where gRPC listens."""
-    while True:
-        with socket.socket() as low, socket.socket() as high:
-            low.bind(("127.0.0.1", 0))
-            port: int = low.getsockname()[1]
-            if port > 55000:
-                continue
-            with contextlib.suppress(OSError):
-                high.bind(("127.0.0.1", port + 10000))
-                return port
+def _is_free(port: int) -> bool:
+    with socket.socket() as low, socket.socket() as high:
+        try:
+            low.bind(("127.0.0.1", port))
+            high.bind(("127.0.0.1", port + _GRPC))
+        except OSError:
+            return False
+    return True

@@ -2,21 +2,15 @@
 
 import contextlib
 import dataclasses
-import json
-import os
 import pathlib
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from components.foundation.errors import InfrastructureError
 from components.foundation.storage import ObjectStore, Settings
 from components.foundation.tables import Tables
-from pipelines.laptop import seaweedfs
+from inference.plane import launch
+from pipelines.laptop import processes, seaweedfs
 
 BUCKETS = (
     "falaj-raw",
@@ -27,8 +21,7 @@ BUCKETS = (
     "falaj-runs",
     "falaj-evidence",
 )
-_READY_SECONDS = 30
-_STOP_SECONDS = 20
+_LOCK = "lock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,31 +53,64 @@ def begin(folder: pathlib.Path, code: str) -> bool:
     What other code made is not built upon: its champion would judge this one's candidates.
     """
     marker = folder / "code"
-    with seaweedfs.alone(folder / "s3"):
+    with _alone(folder):
         changed = marker.exists() and marker.read_text() != code
         if changed:
-            shutil.rmtree(folder)
-        folder.mkdir(parents=True, exist_ok=True)
+            _empty(folder)
         marker.write_text(code)
     return changed
 
 
 @contextlib.contextmanager
 def storing(folder: pathlib.Path) -> Iterator[Session]:
-    """Start the object store alone; stop it however the block ends."""
+    """Start the object store alone; stop it, and all steps, however the block ends.
+
+    Raises:
+        UserError: another run uses the folder now.
+    """
     folder = folder.resolve()
-    with _terminable(), seaweedfs.running(folder / "s3", buckets=BUCKETS) as settings:
-        yield Session(folder, settings, {**settings.environment(), **_places(folder)}, "")
+    with (
+        _alone(folder),
+        processes.interruptible(folder),
+        seaweedfs.running(folder / "s3", buckets=BUCKETS, owner=folder) as settings,
+    ):
+        environment = {**settings.environment(), **_places(folder), **processes.mark(folder)}
+        try:
+            yield Session(folder, settings, environment, "")
+        finally:
+            processes.end(folder, among=processes.steps)
 
 
 @contextlib.contextmanager
 def running(folder: pathlib.Path) -> Iterator[Session]:
-    """Start everything a laptop lacks, hand it over, and stop it however the block ends."""
-    with storing(folder) as laptop:
-        environment = dict(laptop.environment)
-        with _plane(laptop.folder / "plane", {**os.environ, **environment}) as urls:
-            environment["PROMETHEUS_URL"] = urls["api"]
-            yield dataclasses.replace(laptop, environment=environment, gateway=urls["gateway"])
+    """Start everything a laptop lacks, hand it over, and stop it however the block ends.
+
+    Raises:
+        UserError: another run uses the folder now.
+    """
+    with (
+        storing(folder) as laptop,
+        launch.running(laptop.folder / "plane", laptop.environment) as plane,
+    ):
+        environment = {**laptop.environment, **plane.environment()}
+        yield dataclasses.replace(laptop, environment=environment, gateway=plane.gateway)
+
+
+@contextlib.contextmanager
+def _alone(folder: pathlib.Path) -> Iterator[None]:
+    """Hold a folder, and end what a killed run left behind in it: it is nobody's now."""
+    with seaweedfs.alone(folder):
+        processes.end(folder)
+        yield
+
+
+def _empty(folder: pathlib.Path) -> None:
+    """Remove everything but the lock, which is held."""
+    for path in folder.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.name != _LOCK:
+            path.unlink()
 
 
 def _places(folder: pathlib.Path) -> dict[str, str]:
@@ -102,56 +128,3 @@ def _places(folder: pathlib.Path) -> dict[str, str]:
         "TF_CPP_MIN_LOG_LEVEL": "3",
         "PYTHONUNBUFFERED": "1",
     }
-
-
-@contextlib.contextmanager
-def _terminable() -> Iterator[None]:
-    """Let SIGTERM unwind like Ctrl-C, so that everything started is stopped."""
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-@contextlib.contextmanager
-def _plane(folder: pathlib.Path, environment: Mapping[str, str]) -> Iterator[dict[str, str]]:
-    """Run the plane; it ends with us, since its standard input then does."""
-    folder.mkdir(parents=True, exist_ok=True)
-    ports = folder / "ports.json"
-    ports.unlink(missing_ok=True)
-    command = [sys.executable, "-m", "inference.plane", "--until-eof", f"--state={folder}"]
-    with (folder / "log").open("ab") as log:
-        process = subprocess.Popen(
-            [*command, f"--kubeconfig={environment['KUBECONFIG']}"],
-            stdin=subprocess.PIPE,
-            stdout=log,
-            stderr=log,
-            env=environment,
-        )
-    try:
-        yield _wait_ready(process, ports, folder / "log")
-    finally:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(_STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-def _wait_ready(
-    process: "subprocess.Popen[bytes]", ports: pathlib.Path, log: pathlib.Path
-) -> dict[str, str]:
-    """The plane writes its ports once both answer."""
-    deadline = time.monotonic() + _READY_SECONDS
-    while time.monotonic() < deadline and process.poll() is None:
-        if ports.exists():
-            numbers: dict[str, int] = json.loads(ports.read_text())
-            return {name: f"http://127.0.0.1:{port}" for name, port in numbers.items()}
-        time.sleep(0.05)
-    raise InfrastructureError(f"the plane did not become ready; its log: {log}")
