@@ -56,7 +56,7 @@ def build(project: Project, place: Place) -> Any:
             release=release,
             model_name=model.name,
             id_column=model.id,
-            time_column="event_timestamp",
+            time_column=model.time,
             target=f"s3://falaj-curated/observations/{model.name}",
         )
         place.settle(scored, name="Score", keys=True, retries=2)

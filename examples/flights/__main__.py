@@ -5,6 +5,7 @@ import pathlib
 import sys
 import time
 from collections.abc import Sequence
+from typing import Any
 
 from rich.console import Console
 
@@ -57,7 +58,7 @@ class _Job:
 
     def run(self, months: int) -> None:
         example = self._example
-        self._stage("Found the world", [], example.found_world)
+        self._stage("Set up the sources", [], example.set_up_sources)
         first = self._train("tensorflow")
         self._stage("Deploy the first champion", first, lambda: example.deploy_first(first))
         better = self._train("torch")
@@ -101,8 +102,19 @@ class _Job:
         _console.print(f"\n[bold]{title}[/bold]")
         outcome = self._memo.stage(title, inputs, do)
         took = time.monotonic() - began
+        if "answers" in outcome.result:
+            _console.print(f"    {_clients(outcome.result)}")
         _console.print("    unchanged, skipped" if outcome.skipped else f"    done in {took:.1f} s")
         return outcome
+
+
+def _clients(result: dict[str, Any]) -> str:
+    """Say what the endpoint's clients saw, by HTTP status."""
+    seen, after = (
+        ", ".join(f"{count:,} x {code}" for code, count in result[part].items())
+        for part in ("answers", "after_decision")
+    )
+    return f"clients saw {seen}; after the decision {after}"
 
 
 if __name__ == "__main__":

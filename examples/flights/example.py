@@ -29,6 +29,7 @@ from pipelines.project import Project, load
 YEAR = 2013
 TRAIN_MONTHS = 6
 CANARY_MONTH = 7
+_FLIGHTS = 6000  # of the canary's month are asked about, over and over
 _ROLLOUT = {"min_requests": 150, "interval_s": 0.5, "bake_s": 2.0, "max_seconds": 120.0}
 
 
@@ -51,7 +52,7 @@ class Example:
     def database(self) -> pathlib.Path:
         return self.laptop.folder / "airline.db"
 
-    def found_world(self) -> dict[str, Any]:
+    def set_up_sources(self) -> dict[str, Any]:
         """Put the data where an enterprise has it: SQL, objects, REST."""
         rows = world.advance(self.database, upto_month=CANARY_MONTH)
         files = world.upload_landing(self.laptop.store)
@@ -154,7 +155,7 @@ class Example:
     def _bodies(self, rows: str) -> list[bytes]:
         table = self.laptop.tables.read(TableRef.parse(rows))
         signature = Signature.from_dict(self._champion_signature())
-        return requests(table.slice(0, 20000), signature, id_column=self.project.model.id)
+        return requests(table.slice(0, _FLIGHTS), signature, id_column=self.project.model.id)
 
     def _champion_signature(self) -> dict[str, Any]:
         pointer = channel.current(self.project.model.name, store=self.laptop.store, keys=self.keys)

@@ -16,7 +16,7 @@ import sys
 import time
 import urllib.parse
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 from components.foundation.errors import FalajError, InfrastructureError, UserError
 from components.foundation.storage import Address, ObjectStore, Settings
@@ -46,7 +46,7 @@ class Ports:
         Raises:
             InfrastructureError: there are no five.
         """
-            candidates = filter(_is_free, random.sample(_PORTS, len(_PORTS)))
+        candidates = filter(_is_free, random.sample(_PORTS, len(_PORTS)))
         found = list(itertools.islice(candidates, 5))
         if len(found) < 5:
             raise InfrastructureError(
@@ -76,7 +76,7 @@ def running(
         try:
             yield server.settings
         finally:
-            _stop(server.process)
+            _stop(server)
 
 
 @contextlib.contextmanager
@@ -95,6 +95,7 @@ def alone(folder: pathlib.Path) -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class _Server:
+    ports: Ports
     settings: Settings
     process: "subprocess.Popen[bytes]"
 
@@ -104,12 +105,12 @@ def _started(folder: pathlib.Path, buckets: Sequence[str], owner: pathlib.Path) 
     for _ in range(_ATTEMPTS):
         ports = Ports.free()
         settings = _settings(folder, ports)
-        server = _Server(settings, _start(folder, ports, settings, owner))
+        server = _Server(ports, settings, _start(folder, ports, settings, owner))
         try:
             if _ready(server, buckets):
                 return server
         except BaseException:
-            _stop(server.process)
+            _stop(server)
             raise
     raise InfrastructureError(f"SeaweedFS ended {_ATTEMPTS} times; its log: {folder / 'log'}")
 
@@ -166,7 +167,6 @@ def command(ports: Ports) -> list[str]:
         "-s3.port.iceberg=0",
         "-s3.port.lance=0",
         "-s3.config=s3.json",
-        "-filer.localSocket=filer.sock",  # by default it stays in /tmp for ever
         "-master.telemetry=false",  # by default it reports to its makers, abroad
         "-volume.preStopSeconds=0",  # nobody is to be told that it stops
     ]
@@ -210,13 +210,22 @@ def _prepare(settings: Settings, buckets: Sequence[str]) -> None:
     store.put(Address(buckets[0], ".ready"), b"")
 
 
-def _stop(process: "subprocess.Popen[bytes]") -> None:
-    process.send_signal(signal.SIGTERM)
+def _stop(server: _Server) -> None:
+    server.process.send_signal(signal.SIGTERM)
     try:
-        process.wait(_STOP_SECONDS)
+        server.process.wait(_STOP_SECONDS)
     except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+        server.process.kill()
+        server.process.wait()
+    _remove_sockets(server.ports)
+
+
+def _remove_sockets(ports: Ports) -> None:
+    """Remove what the server leaves in /tmp, which it cannot be told to put elsewhere."""
+    numbers = {str(port + above) for port in astuple(ports) for above in (0, _GRPC)}
+    for path in pathlib.Path("/tmp").glob("seaweedfs-*.sock"):  # noqa: S108 - as the server has it
+        if path.stem.rpartition("-")[2] in numbers:
+            path.unlink(missing_ok=True)
 
 
 def _is_free(port: int) -> bool:
