@@ -83,7 +83,7 @@ def _build_verbs(verbs: "_Verbs") -> None:
 
 def _run_verbs(verbs: "_Verbs") -> None:
     again = "falaj run monitoring --set since=2013-08-01 --set until=2013-09-01"
-    rollout = "falaj run deployment --set alpha=0.01 --set 'steps=[5, 25, 50]'"
+    rollout = "falaj run deployment --set release=sealed+s3://... --set 'steps=[5, 25, 50]'"
     run = _verb(verbs, "run", "run a pipeline on this machine", again, rollout)
     run.add_argument("pipeline", help="training-torch, deployment, ...")
     _project_option(run)
