@@ -27,6 +27,12 @@ from components.foundation.storage import ObjectStore, Settings
 from components.foundation.tables import TableRef, Tables
 from components.foundation.verdict import Verdict
 
+_DECLARED = {
+    "provider": "FALAJ_PROVIDER",
+    "country": "FALAJ_COUNTRY",
+    "profile": "FALAJ_RESIDENCY",
+}
+
 
 @dataclass
 class Step:
@@ -64,6 +70,12 @@ class Step:
     def run_id(self) -> str:
         return self.environment.get("FALAJ_RUN_ID", "local")
 
+    @property
+    def place(self) -> dict[str, str]:
+        """What the site declares of its object store; what it does not is left out."""
+        named = {fact: self.environment.get(name, "") for fact, name in _DECLARED.items()}
+        return {fact: value for fact, value in named.items() if value}
+
     def reads(self, *refs: str) -> TableRef:
         """Parse and pin a table reference, and note it as an input of this step.
 
@@ -73,6 +85,14 @@ class Step:
             ref = self.tables.resolve(TableRef.parse(text))
             self.inputs.append(str(ref))
         return ref
+
+    def uses(self, *sources: object) -> None:
+        """Note inputs that `reads` does not pin: releases, objects, tables and services elsewhere.
+
+        Args:
+            sources: as `lineage.dataset` takes them; never with a password or a query string.
+        """
+        self.inputs += map(str, sources)
 
     def writes(self, thing: TableRef | str) -> str:
         """Note a table, release or object as an output; return it as text."""
@@ -102,7 +122,7 @@ def step(name: str) -> Iterator[Step]:
     """
     here = Step(name, os.environ)
     try:
-        lineage = Lineage(here.store, run_id=here.run_id, job=name)
+        lineage = Lineage(here.store, run_id=here.run_id, job=name, place=here.place)
         lineage.start()
         with lineage.failing():
             yield here

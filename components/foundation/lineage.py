@@ -6,14 +6,13 @@ of every step; a test holds them against the client's own classes.
 """
 
 import contextlib
-import datetime
 import urllib.parse
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from components.foundation import digests
+from components.foundation import digests, verdict
 from components.foundation.errors import FalajError
 from components.foundation.storage import Address, ObjectStore
 
@@ -73,10 +72,10 @@ class Lineage:
         *,
         error: BaseException | None = None,
     ) -> dict[str, Any]:
-        """Build one event; `inputs` and `outputs` are references such as s3://bucket/name@7."""
+        """Build one event; `dataset` says how inputs and outputs are named."""
         return {
             "eventType": state,
-            "eventTime": datetime.datetime.now(datetime.UTC).isoformat(),
+            "eventTime": verdict.now(),
             "run": {"runId": self.id, "facets": self._run_facets(error)},
             "job": {"namespace": _NAMESPACE, "name": self.job},
             "inputs": [dataset(name) for name in inputs],
@@ -123,14 +122,25 @@ _DECLARED = ("provider", "country", "profile")
 
 
 def dataset(reference: str) -> dict[str, Any]:
-    """Name a dataset as OpenLineage does: bucket as namespace, version as a facet."""
-    path, _, version = reference.removeprefix("sealed+").partition("@")
-    scheme, _, rest = path.partition("://")
-    bucket, _, name = rest.partition("/")
-    named = {"namespace": f"{scheme}://{bucket}", "name": name}
+    """Name a dataset as OpenLineage does: server or bucket as namespace, version as a facet.
+
+    Args:
+        reference: a table, object or release of ours (`s3://bucket/name@7`), or the URI of a
+            source elsewhere: `postgres://host:port/shop.public.orders`, `https://host/rows`. A
+            source without a server has its folder as namespace: `sqlite:///data/shop.db/orders`.
+    """
+    scheme, _, rest = reference.removeprefix("sealed+").partition("://")
+    place, version = _versioned(rest) if scheme == "s3" else (rest, "")
+    server, _, name = place.rpartition("/") if place.startswith("/") else place.partition("/")
+    named = {"namespace": f"{scheme}://{server}", "name": name}
     if not version:
         return named
     return {**named, "facets": {"version": _facet(_VERSION_FACET, datasetVersion=version)}}
+
+
+def _versioned(place: str) -> tuple[str, str]:
+    path, _, version = place.partition("@")
+    return path, version
 
 
 def _failure(error: BaseException) -> dict[str, Any]:

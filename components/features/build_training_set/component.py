@@ -62,5 +62,5 @@ def build_training_set(
         page.write(report.path, found)
         here.record(found.verdict)
         here.describe(report, rows=found.rows, judged=str(found.digest))
-        here.inputs += map(str, found.sources)
+        here.uses(*found.sources)
         return (here.writes(training_set.write(found, here.tables)), found.rows)

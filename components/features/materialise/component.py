@@ -46,7 +46,7 @@ def materialise(
         moment, wanted = load.parse_time(end), RegistryRef.parse(registry)
         pinned = [here.reads(text) for text in tables]
         loaded = load.load(repository, wanted, here.tables, end=moment, pinned=pinned)
-        here.inputs += map(str, loaded.sources)
+        here.uses(*loaded.sources)
         page.write(report.path, loaded.verdict)
         verdict = here.record(loaded.verdict)
         here.describe(report, rows=loaded.rows)

@@ -37,6 +37,7 @@ def ingest_objects(
     from components.step import step
 
     with step("ingest_objects") as here:
+        here.uses(source)
         done = landing.ingest(
             here.store, here.tables, pattern=source, target=target, format=Format.parse(format)
         )

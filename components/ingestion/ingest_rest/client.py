@@ -81,7 +81,7 @@ class Client:
         except _Again as last:
             asked = "" if last.wait is None else f" and asks to wait {last.wait:g} s"
             raise InfrastructureError(
-                f"{request.url}: {last}{asked}; {self.budget.seconds:.1f} s of the waiting budget "
+                f"{request}: {last}{asked}; {self.budget.seconds:.1f} s of the waiting budget "
                 "are left; run again later, or raise budget_seconds"
             ) from last
 
@@ -92,7 +92,7 @@ class Client:
         try:
             answer = self.http.get(request.url, params=dict(request.query) or None)
         except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
-            raise UserError(f"{request.url}: {error}; expected http(s)://host/path") from error
+            raise UserError(f"{request}: {error}; expected http(s)://host/path") from error
         except httpx.TransportError as error:
             raise _Again(f"no answer ({type(error).__name__}: {error})") from error
         if answer.status_code in _BUSY:
@@ -128,12 +128,11 @@ def _refuse(request: Request, answer: "httpx.Response") -> None:
     status = answer.status_code
     if status in {401, 403}:
         raise UserError(
-            f"{request.url}: refused our credentials ({status}); check the secret that token_env "
-            "names"
+            f"{request}: refused our credentials ({status}); check the secret that token_env names"
         )
     if status != 200:
         raise UserError(
-            f"{request.url}: answers {status} ({answer.text[:_SHOWN]!r}), expected 200; check the "
+            f"{request}: answers {status} ({answer.text[:_SHOWN]!r}), expected 200; check the "
             "address and its parameters"
         )
 
@@ -143,7 +142,7 @@ def _json(request: Request, answer: "httpx.Response") -> Any:
         return answer.json()
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise UserError(
-            f"{request.url}: answers {answer.text[:_SHOWN]!r}, expected JSON; is this the right "
+            f"{request}: answers {answer.text[:_SHOWN]!r}, expected JSON; is this the right "
             "address?"
         ) from error
 
@@ -155,7 +154,7 @@ def _rows(request: Request, body: Any, items: str) -> list[dict[str, Any]]:
         found = found.get(name) if isinstance(found, dict) else None
     if not isinstance(found, list) or not all(isinstance(row, dict) for row in found):
         raise UserError(
-            f"{request.url}: answers {json.dumps(body)[:_SHOWN]}, expected a list of objects "
+            f"{request}: answers {json.dumps(body)[:_SHOWN]}, expected a list of objects "
             + (f"in {items!r}" if items else "at the top")
         )
     return found

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from components.foundation.errors import UserError
 from components.ingestion.commit import Landed, Landing
 from components.ingestion.ingest_rest.client import Client
-from components.ingestion.ingest_rest.pagination import Page, Pagination, Request
+from components.ingestion.ingest_rest.pagination import Page, Pagination, Request, without_query
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -33,6 +33,19 @@ class Collection:
     cursor: str
     since: str
 
+    def __post_init__(self) -> None:
+        parts = urllib.parse.urlsplit(self.url)
+        if parts.username or parts.password:
+            raise UserError(
+                f"url of {parts.hostname}: has a user or password in it; name the environment "
+                "variable that holds a token in token_env"
+            )
+
+    @property
+    def uri(self) -> str:
+        """The address without its query string, which may hold a token."""
+        return without_query(self.url)
+
     @property
     def source(self) -> str:
         """Name the collection without its host, so a service that moves is not read again."""
@@ -45,9 +58,9 @@ class Collection:
             request = request.asking(**{self.since: after})
         asked: set[str] = set()
         while request is not None:
-            if str(request) in asked:
-                raise UserError(f"{self.url}: its pages go in a circle, back to {request}")
-            asked.add(str(request))
+            if repr(request) in asked:
+                raise UserError(f"{self.uri}: its pages go in a circle, back to {request}")
+            asked.add(repr(request))
             page = client.get(request)
             yield page
             request = self.pagination.next(page, name=self.page_name)
@@ -56,7 +69,7 @@ class Collection:
         value = row.get(self.cursor)
         if not isinstance(value, int) or isinstance(value, bool):
             raise UserError(
-                f"{self.url}: a row's cursor {self.cursor!r} is {value!r}; expected an integer"
+                f"{self.uri}: a row's cursor {self.cursor!r} is {value!r}; expected an integer"
             )
         return value
 
@@ -68,8 +81,8 @@ def ingest(landing: Landing, collection: Collection, client: Client) -> Landed:
     fresh = [row for row in read if after is None or collection.position(row) > after]
     if fresh:
         position = max(collection.position(row) for row in fresh)
-        landing.append(_table(fresh, collection.url), positions={collection.source: position})
-    return landing.landed(collection.url)
+        landing.append(_table(fresh, collection.uri), positions={collection.source: position})
+    return landing.landed(collection.uri)
 
 
 def _table(rows: list[dict[str, Any]], url: str) -> "pa.Table":

@@ -53,6 +53,7 @@ def ingest_rest(
     with step("ingest_rest") as here:
         paged = Pagination.parse(pagination)
         source = collection.Collection(url, paged, page_name, cursor, since)
+        here.uses(source.uri)
         token = secret.read(here.environment, token_env)
         client = Client.open(token=token, budget=Budget(budget_seconds), items=items)
         landed = collection.ingest(Landing.open(here.tables, target), source, client)

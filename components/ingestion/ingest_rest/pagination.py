@@ -19,6 +19,10 @@ class Request:
     url: str
     query: Mapping[str, str | int] = field(default_factory=dict)
 
+    def __str__(self) -> str:
+        """Show the address without its query string, which may hold a token."""
+        return without_query(self.url)
+
     def asking(self, **query: str | int) -> "Request":
         return replace(self, query={**self.query, **query})
 
@@ -74,9 +78,14 @@ def _next_link(page: Page, name: str) -> Request | None:
     url = urllib.parse.urljoin(page.request.url, page.link)
     if _origin(url) != _origin(page.request.url):
         raise UserError(
-            f"{page.request.url}: its Link header points to another host, {url}; not followed"
+            f"{page.request}: its Link header points to another host, {without_query(url)}; "
+            "not followed"
         )
     return Request(url)
+
+
+def without_query(url: str) -> str:
+    return urllib.parse.urlsplit(url)._replace(query="", fragment="").geturl()
 
 
 def _origin(url: str) -> tuple[str, str]:

@@ -50,6 +50,7 @@ def ingest_sql(
         source = keyset.open_keyset(
             engine, table, key=key, columns=columns or [], timezone=timezone
         )
+        here.uses(source.uri)
         landing = Landing.open(here.tables, target)
         landed = keyset.ingest(landing, source, table=table, chunk_rows=chunk_rows)
         return (here.writes(landed.table), landed.rows, landed.total)

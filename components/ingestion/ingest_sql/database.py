@@ -13,32 +13,56 @@ if TYPE_CHECKING:
 # What databases say when the user name or the password is wrong.
 _REFUSALS = ("password", "access denied", "authentication", "login failed", "ora-01017")
 
+_SCHEMES = {"postgresql": "postgres", "mariadb": "mysql"}  # where OpenLineage has another name
+_EXPECTED = "expected an SQLAlchemy URL whose driver is installed, e.g. sqlite:////data/shop.db"
+_PORTS = {"postgres": 5432, "mysql": 3306, "mssql": 1433, "oracle": 1521}
+
 
 def connect(connection: str, *, password: str = "") -> "sa.Engine":
     """Make an engine from an SQLAlchemy URL; nothing is contacted yet.
 
     Raises:
-        UserError: not a URL, a password inside it, an unknown dialect or a missing driver,
-            or a SQLite file that is not there (SQLite would quietly make an empty one).
+        UserError: not a URL, a password in it, an unknown dialect or a missing driver, or a
+            SQLite file that is not there (SQLite would quietly make an empty one).
     """
     import sqlalchemy as sa
 
     try:
         url = sa.make_url(connection)
-        if url.password:
+        if url.password or any(_secret(name) for name in url.query):
             raise UserError(
-                f"connection {url!r}: has a password in it; name the environment variable that "
-                "holds it in password_env"
+                f"connection {shown(url)}: has a password in it; name the environment variable "
+                "that holds it in password_env"
             )
         engine = sa.create_engine(url.set(password=password) if password else url)
+    except ValueError as error:  # its message may quote a part of a password
+        raise UserError(f"connection: is no address; {_EXPECTED}") from error
     except (sa.exc.ArgumentError, ModuleNotFoundError) as error:
-        raise UserError(
-            f"connection {connection!r}: {error}; expected an SQLAlchemy URL whose driver is "
-            "installed, e.g. sqlite:////data/shop.db"
-        ) from error
+        raise UserError(f"connection: {error}; {_EXPECTED}") from error
     if url.get_backend_name() == "sqlite" and url.database and not _exists(url.database):
-        raise UserError(f"connection {connection!r}: no such file {url.database}")
+        raise UserError(f"connection {shown(url)}: no such file {url.database}")
     return engine
+
+
+def shown(url: "sa.URL") -> str:
+    """Return an address that may be shown: without a password, without a query string."""
+    return url.set(query={}).render_as_string(hide_password=True)
+
+
+def uri(engine: "sa.Engine", table: "sa.Table") -> str:
+    """Name a table as OpenLineage does, without user, password or query string.
+
+    `postgres://host:port/database.schema.table`, `sqlite:///folder/shop.db/table`.
+    """
+    url, kind = engine.url, engine.url.get_backend_name()
+    scheme = _SCHEMES.get(kind, kind)
+    if kind == "sqlite":
+        file = (url.database or "").removeprefix("file:").partition("?")[0]
+        return f"sqlite://{pathlib.Path(file).absolute()}/{table.name}"
+    schema = table.schema or engine.dialect.default_schema_name
+    levels = [schema, table.name] if scheme == "mysql" else [url.database, schema, table.name]
+    server = f"{scheme}://{url.host or 'localhost'}:{url.port or _PORTS.get(scheme, 0)}"
+    return f"{server}/{'.'.join(filter(None, levels))}"
 
 
 def table(engine: "sa.Engine", name: str) -> "sa.Table":
@@ -54,7 +78,7 @@ def table(engine: "sa.Engine", name: str) -> "sa.Table":
             known = inspector.get_table_names(schema or None)
             known += inspector.get_view_names(schema or None)
     hint = nearest(bare, known) if known else "it has no tables"
-    raise UserError(f"{engine.url!r}: no table {name!r}; {hint}")
+    raise UserError(f"{shown(engine.url)}: no table {name!r}; {hint}")
 
 
 def columns(table: "sa.Table", names: Sequence[str]) -> "list[sa.Column[object]]":
@@ -77,12 +101,16 @@ def speaking_to(engine: "sa.Engine") -> Iterator[None]:
         said = " ".join(str(error.orig).split())[:300]
         if any(word in said.lower() for word in _REFUSALS):
             raise UserError(
-                f"{engine.url!r}: refused our credentials ({said}); check the user in the "
+                f"{shown(engine.url)}: refused our credentials ({said}); check the user in the "
                 "connection and the secret that password_env names"
             ) from error
         raise InfrastructureError(
-            f"{engine.url!r}: the database did not answer as it should ({said}); run again"
+            f"{shown(engine.url)}: the database did not answer as it should ({said}); run again"
         ) from error
+
+
+def _secret(name: str) -> bool:
+    return any(word in name.lower() for word in ("password", "passwd", "pwd", "secret", "token"))
 
 
 def _exists(database: str) -> bool:

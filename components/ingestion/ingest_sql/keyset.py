@@ -36,6 +36,10 @@ class Keyset:
     columns: "Sequence[sa.Column[Any]]"
     timezone: str = "UTC"
 
+    @property
+    def uri(self) -> str:
+        return database.uri(self.engine, self.key.table)
+
     def chunks(self, *, after: int | None, size: int) -> Iterator[Chunk]:
         """Yield what has a key greater than `after`, at most `size` rows at a time."""
         schema = arrow.schema(self.columns)
@@ -83,4 +87,4 @@ def ingest(landing: Landing, keyset: Keyset, *, table: str, chunk_rows: int) -> 
     source = f"sql:{table}:{keyset.key.name}"
     for chunk in keyset.chunks(after=landing.position(source), size=chunk_rows):
         landing.append(chunk.rows, positions={source: chunk.last})
-    return landing.landed(f"{keyset.engine.url!r}: table {table!r}")
+    return landing.landed(f"{database.shown(keyset.engine.url)}: table {table!r}")

@@ -35,7 +35,7 @@ def open_profile(
 
     with step("open_profile") as here:
         uri = channels.resolve(model_name, release, store=here.store, keys=here.keys)
-        here.inputs.append(uri)
+        here.uses(uri)
         path = pathlib.Path(profile.path)
         path.parent.mkdir(parents=True, exist_ok=True)
         opened = releases.read_file(uri, "profile.json", store=here.store, keys=here.keys)

@@ -33,7 +33,7 @@ def register(
     from components.step import step
 
     with step("register") as here:
-        here.inputs.append(release)
+        here.uses(release)
         pointer = channels.move(
             model_name, release, store=here.store, keys=here.keys, channel=channel, reason=reason
         )

@@ -78,6 +78,21 @@ def test_a_sealed_release_is_named_like_its_object() -> None:
     assert found == {"namespace": "s3://falaj-models", "name": "delays/0123456789ab"}
 
 
+@pytest.mark.parametrize(
+    ("uri", "namespace", "name"),
+    [
+        ("postgres://db:5432/shop.public.orders", "postgres://db:5432", "shop.public.orders"),
+        ("sqlite:///data/shop.db/orders", "sqlite:///data/shop.db", "orders"),
+        ("https://weather.example/v1/rows@latest", "https://weather.example", "v1/rows@latest"),
+    ],
+    ids=["server", "file", "service"],
+)
+def test_a_source_elsewhere_is_named_by_its_server_or_folder(
+    uri: str, namespace: str, name: str
+) -> None:
+    assert lineage.dataset(uri) == {"namespace": namespace, "name": name}
+
+
 def test_the_residency_facet_keeps_to_its_published_schema(steps: Lineage) -> None:
     schema = json.loads(
         pathlib.Path(lineage.__file__).with_name("residency_facet.json").read_text()

@@ -103,6 +103,18 @@ def test_a_link_to_another_host_is_not_followed() -> None:
         read(answer, paged(Pagination.LINK))
 
 
+def test_no_message_shows_a_query_string_and_no_address_holds_a_password() -> None:
+    one, _ = client(lambda _: httpx.Response(404, text="gone"))
+    with pytest.raises(UserError) as caught:
+        one.get(Request(f"{URL}?api_key=hidden", {"token": "hidden"}))
+    assert f"{URL}: answers 404" in str(caught.value)
+    assert "hidden" not in str(caught.value)
+
+    with pytest.raises(UserError, match="token_env") as caught:
+        collection.Collection("https://me:hidden@h/rows", Pagination.PAGE, "page", "id", "since")
+    assert "hidden" not in str(caught.value)
+
+
 def test_pages_that_go_in_a_circle_are_an_error() -> None:
     with pytest.raises(UserError, match="in a circle"):
         read(lambda _: items(1, next="same"), paged(Pagination.TOKEN, "next"))

@@ -3,6 +3,8 @@ import datetime
 import pathlib
 import sqlite3
 from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import cast
 
 import pyarrow as pa
 import pytest
@@ -219,6 +221,9 @@ def test_a_key_must_be_an_integer(shop: Shop) -> None:
     [
         ("shop.db", "expected an SQLAlchemy URL"),
         ("postgresql://reader:secret@db/shop", "name the environment variable"),
+        ("postgresql://reader@db/shop?password=secret", "name the environment variable"),
+        ("postgresql://reader:secret@db:port/shop", "expected an SQLAlchemy URL"),
+        ("reader:secret@db/shop", "expected an SQLAlchemy URL"),
         ("nosuchthing://db/shop", "expected an SQLAlchemy URL"),
         ("sqlite:////nowhere/shop.db", "no such file /nowhere/shop.db"),
     ],
@@ -229,6 +234,32 @@ def test_refuses_a_connection_that_cannot_work(connection: str, said: str) -> No
 
     assert "secret" not in str(caught.value)
     assert not pathlib.Path("shop.db").exists()
+
+
+@pytest.mark.parametrize(
+    ("connection", "table", "uri"),
+    [
+        (
+            "postgresql+psycopg://reader@db/shop?sslmode=require",
+            "sales.orders",
+            "postgres://db:5432/shop.sales.orders",
+        ),
+        ("mysql+pymysql://reader@db:3307/shop", "shop.orders", "mysql://db:3307/shop.orders"),
+        ("sqlite:////data/shop.db?timeout=5", "orders", "sqlite:///data/shop.db/orders"),
+    ],
+    ids=["postgresql", "mysql", "sqlite"],
+)
+def test_a_table_is_named_as_openlineage_does_and_without_secrets(
+    connection: str, table: str, uri: str
+) -> None:
+    schema, _, name = table.rpartition(".")
+    url = sa.make_url(connection)
+    engine = SimpleNamespace(url=url, dialect=SimpleNamespace(default_schema_name="public"))
+
+    # Only the address matters here; a real engine would want the driver and a server.
+    found = database.uri(cast("sa.Engine", engine), sa.Table(name, sa.MetaData(), schema=schema))
+
+    assert found == uri
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,89 @@
+"""What a face stands on: exit codes, evidence, and nothing guessed about the place."""
+
+import json
+import pathlib
+from typing import Any
+
+import pytest
+from kfp import dsl
+
+from components.foundation.errors import InfrastructureError, Refused, UserError
+from components.foundation.storage import Address, ObjectStore
+from components.step import Step, step
+
+
+@pytest.fixture
+def run_id(environment: None, monkeypatch: pytest.MonkeyPatch, unique: str) -> str:
+    monkeypatch.setenv("FALAJ_RUN_ID", unique)
+    return unique
+
+
+def events(store: ObjectStore, run_id: str) -> dict[str, Any]:
+    listed = store.list(Address("falaj-evidence", f"lineage/{run_id}/"))
+    read = [json.loads(store.get(item.address)) for item in listed]
+    return {event["eventType"]: event for event in read}
+
+
+@pytest.mark.parametrize(
+    ("error", "code"), [(UserError, 2), (Refused, 3), (InfrastructureError, 75)]
+)
+def test_an_error_of_ours_leaves_as_its_exit_code_with_its_words(
+    run_id: str,
+    error: type[Exception],
+    code: int,
+    store: ObjectStore,
+    tmp_path: pathlib.Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("FALAJ_TERMINATION_LOG", str(tmp_path / "said"))
+
+    with pytest.raises(SystemExit) as left, step("validate"):
+        raise error("the reason")
+
+    assert left.value.code == code
+    assert capsys.readouterr().err == "validate: the reason\n"
+    said = json.loads((tmp_path / "said").read_text())
+    assert said == {"step": "validate", "exit_code": code, "message": "the reason"}
+    assert set(events(store, run_id)) == {"START", "FAIL"}
+
+
+def test_an_error_of_others_stays_what_it_is(run_id: str, store: ObjectStore) -> None:
+    with pytest.raises(ZeroDivisionError), step("validate"):
+        _ = 1 / 0
+
+    assert set(events(store, run_id)) == {"START", "FAIL"}
+
+
+def test_a_step_says_what_it_used_and_made(run_id: str, store: ObjectStore) -> None:
+    with step("ingest_sql") as here:
+        here.uses("postgres://db:5432/shop.public.orders")
+        here.writes("s3://falaj-raw/orders@3")
+
+    event = events(store, run_id)["COMPLETE"]
+    assert [one["name"] for one in event["inputs"]] == ["shop.public.orders"]
+    assert [one["name"] for one in event["outputs"]] == ["orders"]
+
+
+def test_the_place_is_what_the_site_declares_and_nothing_more(
+    run_id: str, store: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FALAJ_COUNTRY", "AE")
+    monkeypatch.setenv("FALAJ_RESIDENCY", "health")
+    monkeypatch.delenv("FALAJ_PROVIDER", raising=False)
+
+    with step("validate"):
+        pass
+
+    facet = events(store, run_id)["START"]["run"]["facets"]["residency"]
+    assert (facet["country"], facet["profile"], facet["provider"]) == ("AE", "health", "undeclared")
+
+
+def test_an_artifact_says_its_digest_and_who_made_it(tmp_path: pathlib.Path) -> None:
+    page = dsl.HTML(uri=str(tmp_path / "page.html"))
+    pathlib.Path(page.path).write_text("<p>")
+
+    Step("validate", {}).describe(page, rows=3)
+
+    assert page.metadata["digest"].startswith("sha256:")
+    assert (page.metadata["producer"], page.metadata["rows"]) == ("validate", 3)
