@@ -98,10 +98,15 @@ class Tables:
         return pa.schema(self._open(ref).schema().to_arrow())  # type: ignore[arg-type]
 
     def read(self, ref: TableRef, columns: Sequence[str] | None = None) -> "pa.Table":
-        """Read a whole table into memory; for large ones use `files` and DuckDB."""
+        """Read a whole table into memory; for large ones use `files` and DuckDB.
+
+        Rows come in the order of their content: a Delta table is a set, and the order in
+        which its writer leaves rows and files differs from run to run.
+        """
         table = self._open(ref)
         with _translated(ref):
-            return table.to_pyarrow_table(columns=list(columns) if columns else None)
+            rows = table.to_pyarrow_table(columns=list(columns) if columns else None)
+        return _in_order(rows)
 
     def transaction(self, ref: TableRef, app_id: str) -> int | None:
         """Return how far a source has been committed to this table, if at all."""
@@ -218,6 +223,14 @@ class Tables:
                 commit_properties=commit,
             )
         return self.resolve(ref.at(None))
+
+
+def _in_order(rows: "pa.Table") -> "pa.Table":
+    """Sort rows by their columns, the first column first; lists and structs do not count."""
+    import pyarrow.types as is_
+
+    flat = [f.name for f in rows.schema if not (is_.is_nested(f.type) or is_.is_null(f.type))]
+    return rows.sort_by([(name, "ascending") for name in flat]) if flat else rows
 
 
 def _duckdb_type(kind: "pa.DataType") -> str:

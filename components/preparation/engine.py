@@ -26,10 +26,14 @@ _LEAST_MB = 128
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What the whole process may use; DuckDB gets what is left after the rest of it."""
+    """What the whole process may use; DuckDB gets what is left after the rest of it.
+
+    One thread, so that the same rows in the same order give the same answer: sums of floats,
+    `any_value`, ties of `row_number` and `LIMIT` follow who comes first.
+    """
 
     memory_mb: int = 1024
-    threads: int = 2
+    threads: int = 1
 
     def __post_init__(self) -> None:
         if self.duckdb_mb < _LEAST_MB:

@@ -120,9 +120,13 @@ def join(
 
 
 def latest(view: View, *, start_us: int, end_us: int) -> str:
-    """Select the newest row of every key between two times, both included."""
+    """Select the newest row of every key between two times, both included.
+
+    Of rows as new as each other the last written counts, then the one whose values sort first.
+    """
     keys = listed([*view.keys.values()])
-    newest = f"{microseconds(view.timestamp)} DESC{_newest_written(view)}"
+    values = map(quoted, view.features.values())
+    newest = ", ".join([f"{microseconds(view.timestamp)} DESC{_newest_written(view)}", *values])
     partition = f"PARTITION BY {keys} " if keys else ""
     return (
         f"{every(view, start_us=start_us, end_us=end_us)} QUALIFY row_number() OVER "

@@ -99,7 +99,7 @@ class Sieve:
     def _good(self) -> str:
         return (
             f"SELECT {self._columns()} FROM {self._judged} "  # noqa: S608
-            f"ANTI JOIN {self._extra} USING ({', '.join(_ROW)}) WHERE {RULE} IS NULL"
+            f"ANTI JOIN {self._extra} USING ({', '.join(_ROW)}) WHERE {RULE} IS NULL ORDER BY ALL"
         )
 
 

@@ -1,12 +1,16 @@
 """Profile a table of any size: a sample fixes the shape, a stream of batches is counted.
 
+Both see rows in the order of their content, so that the same rows have the same profile.
+
 Columns that the table lacks are looked for in its JSON column `features`, which is how
 observations hold them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from components.foundation.errors import UserError, nearest
 from components.foundation.tables import DataFiles
@@ -16,6 +20,7 @@ from components.preparation.profile.profile import Profile
 
 if TYPE_CHECKING:
     import duckdb
+    import pyarrow as pa
 
 _SAMPLE_ROWS = 1_000_000
 _FEATURES = "features"
@@ -154,19 +159,28 @@ def _all_numbers(connection: "duckdb.DuckDBPyConnection", json: _Json, source: s
 
 
 def _sampled(connection: "duckdb.DuckDBPyConnection", view: str, wanted: Sequence[str]) -> Profile:
-    """Choose the shape from at most a million rows, evenly spread over the pinned files."""
+    """Choose the shape from at most a million rows, evenly spread."""
+    import pyarrow as pa
+
     counted = f"SELECT count(*) FROM ({view})"  # noqa: S608
     total = connection.execute(counted).fetchall()[0][0]
     if not total:
         raise UserError("profile: no rows to learn bins from; widen the window or the condition")
-    every = -(-total // _SAMPLE_ROWS)
-    spread = f"{view} AND file_row_number % {every} = 0" if every > 1 else view
-    with engine.streamed(connection, spread) as stream:
-        return Profile.shaped(stream.read_all(), wanted)
+    with engine.streamed(connection, f"{view} ORDER BY ALL") as stream:
+        sample = pa.Table.from_batches(_every(-(-total // _SAMPLE_ROWS), stream), stream.schema)
+    return Profile.shaped(sample, wanted)
+
+
+def _every(step: int, stream: "pa.RecordBatchReader") -> Iterator["pa.RecordBatch"]:
+    """Yield each step-th row."""
+    before = 0
+    for batch in stream:
+        yield batch.take(np.arange(-before % step, batch.num_rows, step))
+        before += batch.num_rows
 
 
 def _counted(connection: "duckdb.DuckDBPyConnection", view: str, shape: Profile) -> Profile:
-    with engine.streamed(connection, view) as stream:
+    with engine.streamed(connection, f"{view} ORDER BY ALL") as stream:
         for batch in stream:
             shape = shape.update(batch)
     return shape
