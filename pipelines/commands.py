@@ -22,7 +22,7 @@ from pipelines.project import Project, load
 if TYPE_CHECKING:
     from pipelines.place import Place
 
-_console = Console(highlight=False, soft_wrap=True)
+_console = Console(highlight=False, soft_wrap=True, markup=False)
 
 
 def compile_(arguments: argparse.Namespace) -> int:
@@ -137,7 +137,7 @@ def show(step: StepRun) -> None:
     """Print one line for a step: its name, how long, and what came of it."""
     took = "unchanged" if step.cached else f"{step.seconds:.1f} s"
     line = f"    {step.title:<32} {took:>9}  {_gist(step.outputs)}"
-    _console.print(line[:160].rstrip(), markup=False)
+    _console.print(line[:160].rstrip())
 
 
 def _gist(outputs: Mapping[str, Any]) -> str:
