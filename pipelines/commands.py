@@ -20,6 +20,7 @@ from pipelines.laptop.watch import StepRun
 from pipelines.project import Project, load
 
 if TYPE_CHECKING:
+    from components.foundation.sealing.keys import KeyRing
     from pipelines.place import Place
 
 _console = Console(highlight=False, soft_wrap=True, markup=False)
@@ -93,11 +94,25 @@ def verify(arguments: argparse.Namespace) -> int:
     with session.storing(arguments.state) as laptop:
         keys = KeyRing.load(pathlib.Path(laptop.environment["FALAJ_KEYS"]))
         entries = AuditLog(laptop.store).verify()
+        _console.print(f"audit log: {entries} entries, every link holds")
         uris = list(release.releases(store=laptop.store))
-        for uri in uris:
-            release.verify(uri, store=laptop.store, keys=keys)
-    _console.print(f"audit log: {entries} entries, every link holds; {len(uris)} releases verified")
+        refused = [uri for uri in uris if not _verified(uri, laptop.store, keys)]
+    if refused:
+        raise Refused(f"{len(refused)} of {len(uris)} releases do not verify; see above")
     return 0
+
+
+def _verified(uri: str, store: ObjectStore, keys: "KeyRing") -> bool:
+    """Say whether a release is what was sealed, and what is wrong if not."""
+    from components.foundation.sealing import release
+
+    try:
+        release.verify(uri, store=store, keys=keys)
+    except Refused as refusal:
+        _console.print(f"refused: {refusal}", markup=False)
+        return False
+    _console.print(f"verified: {uri}", markup=False)
+    return True
 
 
 def seal(arguments: argparse.Namespace) -> int:

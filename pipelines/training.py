@@ -116,6 +116,7 @@ def _train(
         learning_rate=with_.learning_rate,
         weight_decay=with_.weight_decay,
         seed=seed,
+        checkpoint="s3://falaj-runs/checkpoints",
     )
     return place.settle(task, name="Train", retries=2, cpu="2", memory="8G")
 
