@@ -48,7 +48,6 @@ READS_THE_ENVIRONMENT = {
     "inference/plane/pods.py": "hands its environment on to a child",
     "pipelines/commands.py": "the body of the command line",
     "pipelines/laptop/runner.py": "kfp.local gives steps this process's environment",
-    "pipelines/laptop/session.py": "hands its environment on to a child",
 }
 
 
