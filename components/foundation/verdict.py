@@ -41,6 +41,7 @@ class Verdict:
         evidence: numbers, thresholds, alpha; JSON values only, no NaN.
         judged: digest of what was judged, as text ("sha256:...").
         time: when, RFC 3339 in UTC.
+        measured: what the same judgement finds otherwise each time, such as milliseconds.
     """
 
     subject: str
@@ -49,6 +50,7 @@ class Verdict:
     evidence: dict[str, Any] = field(default_factory=dict)
     judged: str = ""
     time: str = field(default_factory=lambda: now())
+    measured: dict[str, Any] = field(default_factory=dict)
 
     @property
     def passes(self) -> bool:
@@ -70,8 +72,10 @@ class Verdict:
             raise UserError(f"verdict {json.dumps(value)[:200]}: {error}") from error
 
     def digest(self) -> digests.Digest:
-        """Digest everything but the time, so the same judgement has the same digest."""
-        return digests.of_json({k: v for k, v in self.to_dict().items() if k != "time"})
+        """Digest everything but time and `measured`: the same judgement has the same digest."""
+        content = self.to_dict()
+        del content["time"], content["measured"]
+        return digests.of_json(content)
 
     def __str__(self) -> str:
         return f"{self.subject}: {self.decision} - {self.reason}"

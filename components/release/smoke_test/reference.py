@@ -11,6 +11,7 @@ from components.evaluation.runtime import OnnxModel
 from components.foundation.errors import UserError
 from components.foundation.signature import Array, Signature
 from components.foundation.tables import DataFiles
+from components.preparation import engine
 from components.training import artifact
 
 if TYPE_CHECKING:
@@ -59,13 +60,10 @@ def difference(answer: Mapping[str, Any], want: Mapping[str, Array], rows: slice
 
 
 def first_rows(files: DataFiles, count: int) -> "pa.Table":
-    """Read the first rows of a table's data files, and no more than that."""
-    import pyarrow.dataset as ds
-
-    if not files.paths:
-        return files.schema.empty_table()
-    paths = [str(path) for path in files.paths]
-    return ds.dataset(paths, schema=files.schema, format="parquet").head(count)
+    """Read the rows of a table that come first in the order of their content."""
+    query = f"SELECT * FROM {files.duckdb_source()} ORDER BY ALL LIMIT {count}"  # noqa: S608
+    with engine.opened([files]) as connection, engine.streamed(connection, query) as stream:
+        return stream.read_all()
 
 
 def _apart(given: list[Any], want: Array) -> float:
