@@ -1,11 +1,11 @@
 """Turn what the stages gave into the story that the report shows."""
 
+import datetime
 import json
 import pathlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from components.foundation import verdict as verdicts
 from components.foundation.verdict import Verdict
 from components.governance.report import rendering
 from components.governance.report.story import (
@@ -21,24 +21,26 @@ from components.governance.report.story import (
 )
 from pipelines.laptop.memo import Outcome
 
+_CHAMPION, _REPLACED = "champion", "champion until replaced"
 _INTERVALS = ("auc", "log_loss", "brier")
 
 
 def write(path: pathlib.Path, outcomes: Sequence[Outcome], seconds: float) -> pathlib.Path:
     """Write the report, and the story it was made from beside it."""
-    story = tell(outcomes, seconds)
+    story = tell(outcomes, seconds, ended=datetime.datetime.now(datetime.UTC))
     path.parent.mkdir(parents=True, exist_ok=True)
     path.with_suffix(".json").write_text(story.to_json())
     rendering.write(story, path)
     return path.resolve()
 
 
-def tell(outcomes: Sequence[Outcome], seconds: float) -> Story:
+def tell(outcomes: Sequence[Outcome], seconds: float, *, ended: datetime.datetime) -> Story:
     """Build the story of a run from its stages, in order."""
+    started = ended - datetime.timedelta(seconds=seconds)
     return Story(
         title="Flights: will it arrive more than 15 minutes late?",
-        run_id="",
-        started=verdicts.now(),
+        run_id=f"flights-{started:%Y%m%dT%H%M%S}",
+        started=started.isoformat(timespec="seconds"),
         seconds=seconds,
         stages=tuple(stage for outcome in outcomes for stage in _stages(outcome)),
         quarantine=tuple(_quarantine(outcomes)),
@@ -173,12 +175,11 @@ def _months(outcomes: Sequence[Outcome]) -> Iterator[Month]:
 
 
 def _month(month: str, drift: dict[str, Any], window: dict[str, Any]) -> Month:
-    drifted = [f for f in drift["evidence"].get("findings", []) if f["drifted"]]
     known = bool(window.get("labelled"))
     return Month(
         month=month,
         decision=drift["decision"],
-        drifted=tuple(Effect(f["column"], f["effect"]) for f in drifted),
+        drifted=tuple(_drifted(drift["evidence"].get("findings", []))),
         auc=window.get("auc") if known else None,
         low=window.get("auc_low") if known else None,
         high=window.get("auc_high") if known else None,
@@ -186,26 +187,40 @@ def _month(month: str, drift: dict[str, Any], window: dict[str, Any]) -> Month:
     )
 
 
+def _drifted(findings: Sequence[dict[str, Any]]) -> Iterator[Effect]:
+    """Each column once, the farthest first, though several questions are asked of one."""
+    effects: dict[str, float] = {}
+    for found in findings:
+        if found["drifted"]:
+            column, effect = found["column"], found["effect"]
+            effects[column] = max(effect, effects.get(column, effect))
+    for column, effect in sorted(effects.items(), key=lambda item: -item[1]):
+        yield Effect(column, effect)
+
+
 def _releases(outcomes: Sequence[Outcome]) -> Iterator[Release]:
-    fates = {o.result["release"]: _fate(o) for o in outcomes if o.title.startswith("Roll out")}
-    champion = next((uri for uri, fate in fates.items() if fate == "champion"), "")
+    """Every release that was deployed, in that order, and what became of it."""
+    fates: dict[str, str] = {}
     for outcome in outcomes:
-        if outcome.title.startswith("Train with"):
-            fates.setdefault(outcome.result["release"], "champion until replaced")
-    if not champion and fates:
-        fates = {u: f.removesuffix(" until replaced") for u, f in fates.items()}
+        given = _outputs(outcome)
+        if "deploy" not in given:
+            continue
+        fate = _fate(given)
+        if fate == _CHAMPION:
+            fates = {uri: _REPLACED if f == _CHAMPION else f for uri, f in fates.items()}
+        fates[given["deploy"]["release"]] = fate
     for uri, fate in fates.items():
         model, version = uri.split("/")[-2:]
-        yield Release(model, version, f"sha256:{version}", uri, fate)
+        yield Release(model, version, f"sha256:{version}…", uri, fate)
 
 
-def _fate(outcome: Outcome) -> str:
-    given = _outputs(outcome)
-    judged = given.get("roll-out") or given["deploy"]
-    match judged["verdict"]["decision"]:
-        case "promote":
-            return "champion"
-        case "refuse":
-            return "never started"
+def _fate(given: dict[str, dict[str, Any]]) -> str:
+    if "roll-out" not in given:
+        return "never started"
+    match given["roll-out"]["verdict"]["decision"]:
+        case "promote" | "stable":
+            return _CHAMPION
+        case "roll back":
+            return "rolled back"
         case decision:
-            return str(decision)
+            return f"undecided ({decision})"
