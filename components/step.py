@@ -94,7 +94,7 @@ class Step:
         """
         self.inputs += map(str, sources)
 
-    def writes(self, thing: TableRef | str) -> str:
+    def writes(self, thing: object) -> str:
         """Note a table, release or object as an output; return it as text."""
         self.outputs.append(str(thing))
         return str(thing)
@@ -104,6 +104,28 @@ class Step:
         AuditLog(self.store).append("verdict", verdict.subject, verdict.to_dict())
         print(verdict)
         return verdict
+
+    def audit(self, kind: str, subject: str, body: Mapping[str, Any]) -> None:
+        """Put an event that is no verdict in the audit log: a release, a channel that moved."""
+        AuditLog(self.store).append(kind, subject, body)
+
+    def publish(self, artifact: Any, content: object, **facts: Any) -> None:
+        """Write an output artifact of one file, and describe it.
+
+        Args:
+            artifact: of any type of KFP.
+            content: text or bytes as they are; another value as JSON.
+            facts: as `describe` takes them.
+        """
+        path = pathlib.Path(artifact.path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(_encoded(content))
+        self.describe(artifact, **facts)
+
+    def log(self, metrics: Any, numbers: Mapping[str, float]) -> None:
+        """Show numbers in the dashboard by a metrics artifact."""
+        for name, value in numbers.items():
+            metrics.log_metric(name, value)
 
     def describe(self, artifact: Any, **facts: Any) -> None:
         """Say on an artifact what it is: digest, producer, and facts such as rows."""
@@ -131,6 +153,15 @@ def step(name: str) -> Iterator[Step]:
         print(f"{name}: {error}", file=sys.stderr)
         _leave_termination_message(here, error)
         raise SystemExit(error.exit_code) from error
+
+
+def _encoded(content: object) -> bytes:
+    match content:
+        case bytes():
+            return content
+        case str():
+            return content.encode()
+    return (json.dumps(content, indent=2, allow_nan=False) + "\n").encode()
 
 
 def _leave_termination_message(here: Step, error: FalajError) -> None:

@@ -29,8 +29,9 @@ class OnnxModel:
     signature: Signature
 
     @classmethod
-    def open(cls, folder: pathlib.Path) -> Self:
+    def open(cls, path: pathlib.Path | str) -> Self:
         """Read the signature; raises UserError if the folder is no ONNX model."""
+        folder = pathlib.Path(path)
         if not (folder / artifact.ONNX).exists():
             raise UserError(f"{folder}: has no {artifact.ONNX}; export_onnx makes one")
         return cls(folder, artifact.read_signature(folder))

@@ -73,11 +73,9 @@ class Trained:
         }
         return {name: value for name, value in numbers.items() if finite(value) is not None}
 
-    def draw(self, path: str) -> None:
-        page = curve.render(f"Training {self.job.entry}", self.history, rows=self.rows)
-        target = pathlib.Path(path)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(page)
+    def page(self) -> str:
+        """Draw the learning curve."""
+        return curve.render(f"Training {self.job.entry}", self.history, rows=self.rows)
 
     @property
     def result(self) -> tuple[int, float, float]:

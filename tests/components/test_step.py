@@ -87,3 +87,21 @@ def test_an_artifact_says_its_digest_and_who_made_it(tmp_path: pathlib.Path) -> 
 
     assert page.metadata["digest"].startswith("sha256:")
     assert (page.metadata["producer"], page.metadata["rows"]) == ("validate", 3)
+
+
+def test_publishes_text_as_it_is_and_values_as_json(tmp_path: pathlib.Path) -> None:
+    here = Step("evaluate", {})
+    text, value = (dsl.Artifact(uri=str(tmp_path / "deep" / name)) for name in ("t", "v"))
+
+    here.publish(text, "\u00fc")
+    here.publish(value, {"auc": 0.5}, rows=3)
+
+    assert pathlib.Path(text.path).read_text(encoding="utf-8") == "\u00fc"
+    assert json.loads(pathlib.Path(value.path).read_text()) == {"auc": 0.5}
+    assert value.metadata["rows"] == 3
+    assert value.metadata["digest"] != text.metadata["digest"] != ""
+
+
+def test_publishes_no_number_that_json_cannot_say(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        Step("evaluate", {}).publish(dsl.Artifact(uri=str(tmp_path / "v")), float("nan"))

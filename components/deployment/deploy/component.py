@@ -61,6 +61,5 @@ def deploy(
         )
         how = Launch(route, Capacity(min_replicas, max_replicas), observations, timeout_s)
         version, verdict = launch(cluster, wanted, how)
-        here.record(verdict)
-        chosen = here.writes(str(version.release))
-        return (version.slot, chosen, verdict.to_dict(), str(verdict.decision))
+        decision = str(here.record(verdict).decision)
+        return (version.slot, here.writes(version.release), verdict.to_dict(), decision)

@@ -52,29 +52,22 @@ def roll_out(
     """
     from components.deployment import route
     from components.deployment.record import Record
-    from components.deployment.roll_out import report as pages
     from components.deployment.roll_out.counters import Metrics
+    from components.deployment.roll_out.report import render
     from components.deployment.roll_out.rollout import Rollout
     from components.deployment.roll_out.trial import Rules
     from components.foundation.kubernetes.client import Cluster
     from components.step import step
 
     with step("roll_out") as here:
-        rules = Rules(
-            tuple(map(int, steps)),
-            alpha,
-            error_margin,
-            min_requests,
-            interval_s,
-            max_seconds,
-            bake_s,
-        )
+        shares = tuple(map(int, steps))
+        rules = Rules(shares, alpha, error_margin, min_requests, interval_s, max_seconds, bake_s)
         cluster = Cluster.connect(here.environment, namespace=namespace)
         metrics = Metrics.from_environment(here.environment)
         record, way = Record.open(cluster, model_name), route.of(cluster, model_name)
         rollout = Rollout(record, way, metrics, rules, tell=here.record)
         verdict = rollout.run()
-        pages.write(verdict, rollout.history, page=report.path, points=history.path)
-        here.describe(report, decision=str(verdict.decision))
-        here.describe(history, points=len(rollout.history))
+        page, points = render(verdict, rollout.history), len(rollout.history)
+        here.publish(report, page, decision=str(verdict.decision))
+        here.publish(history, rollout.history, points=points)
         return (verdict.to_dict(), str(verdict.decision))

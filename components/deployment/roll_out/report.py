@@ -1,8 +1,6 @@
 """What a rollout looked like, as one page."""
 
-import json
 import math
-import pathlib
 from collections.abc import Sequence
 
 from components.deployment.roll_out.rollout import Point
@@ -20,14 +18,6 @@ def render(verdict: Verdict, history: Sequence[Point]) -> str:
         table(("what", "value"), [("reason", verdict.reason), *facts]),
     ]
     return page(verdict.subject, "\n".join(parts))
-
-
-def write(verdict: Verdict, history: Sequence[Point], *, page: str, points: str) -> None:
-    """Write the page, and the points as JSON."""
-    for path, text in ((page, render(verdict, history)), (points, json.dumps(list(history)))):
-        target = pathlib.Path(path)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(text)
 
 
 def _charts(verdict: Verdict, history: Sequence[Point]) -> tuple[str, ...]:

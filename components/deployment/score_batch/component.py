@@ -47,6 +47,7 @@ def score_batch(
         named = releases.chosen(
             release, model=model_name, channel="champion", store=here.store, keys=lambda: here.keys
         )
+        here.uses(named)
         source, into = here.reads(rows), unversioned(target)
         order = Order(source, into, named, id_column, time_column, batch_rows)
         table, count = score(order, here.tables, here.store, here.keys, cache=here.cache)

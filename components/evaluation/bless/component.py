@@ -41,19 +41,17 @@ def bless(
     Returns:
         The verdict and its decision: accept, refuse or inconclusive.
     """
-    import pathlib
-
     from components.evaluation.bless import judge
     from components.evaluation.bless.champion import meet
     from components.evaluation.bless.expectations import Expectations
-    from components.evaluation.bless.report import save
+    from components.evaluation.bless.report import render
     from components.evaluation.runtime import OnnxModel
     from components.step import step
 
     with step("bless") as here:
         asked = Expectations.parse(expectations)
         rows, ours, theirs = meet(
-            OnnxModel.open(pathlib.Path(challenger.path)),
+            OnnxModel.open(challenger.path),
             here.reads(test),
             label=label,
             others=[*asked.slice_columns, asked.groups],
@@ -64,6 +62,5 @@ def bless(
         )
         found = judge.judge(rows, ours, theirs, model=model_name, asked=asked, seed=seed)
         verdict = here.record(found.verdict)
-        save(found, report.path)
-        here.describe(report, decision=str(verdict.decision))
+        here.publish(report, render(found), decision=str(verdict.decision))
         return (verdict.to_dict(), str(verdict.decision))

@@ -1,6 +1,5 @@
 """A blessing as a page."""
 
-import pathlib
 from html import escape
 
 from components.evaluation.bless.judge import Blessing
@@ -19,13 +18,6 @@ def render(blessing: Blessing) -> str:
         f"<p>{escape(verdict.reason)}</p>" + _metrics(blessing) + _slices(blessing)
     )
     return page(verdict.subject, body)
-
-
-def save(blessing: Blessing, path: str) -> None:
-    """Write the page."""
-    target = pathlib.Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(render(blessing))
 
 
 def _metrics(blessing: Blessing) -> str:

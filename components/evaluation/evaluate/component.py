@@ -54,28 +54,23 @@ def evaluate(
     Returns:
         The metrics by name; the table of scored rows, if one was asked for.
     """
-    import pathlib
-
     from components.evaluation import labels
     from components.evaluation.evaluate import measure
-    from components.evaluation.evaluate.report import save
+    from components.evaluation.evaluate.report import render
     from components.evaluation.runtime import OnnxModel
     from components.step import step
 
     with step("evaluate") as here:
         settings = measure.Settings(threshold, bootstrap, seed, slices, groups)
-        served = OnnxModel.open(pathlib.Path(model.path))
+        served = OnnxModel.open(model.path)
         rows = labels.read(
             here.tables, here.reads(test), served.signature, label=label, others=[*slices, groups]
         )
         scores = served.score(rows.table)
         found = measure.evaluate(rows, scores, settings, model=served.digest)
-        found.save(evaluation.path)
-        save(found, report.path)
-        for name, value in found.metrics().items():
-            metrics.log_metric(name, value)
+        here.publish(report, render(found))
+        here.publish(evaluation, found.to_dict(), rows=found.scores.rows, model=served.digest)
+        here.log(metrics, found.metrics())
         classification.log_confusion_matrix(["negative", "positive"], found.confusion.matrix)
-        here.describe(report)
-        here.describe(evaluation, rows=found.scores.rows, model=served.digest)
         written = labels.write_scored(here.tables, scored, rows, scores)
         return (found.metrics(), here.writes(written) if written else "")

@@ -1,7 +1,5 @@
 """Everything we know of how good scores are: metrics with intervals, calibration, slices."""
 
-import json
-import pathlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -89,12 +87,6 @@ class Evaluation:
             "slices": [{"slice": s.name, **s.scores.to_dict()} for s in self.slices],
             **self.facts,
         }
-
-    def save(self, path: str) -> None:
-        """Write it as JSON."""
-        target = pathlib.Path(path)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(json.dumps(self.to_dict(), indent=2, allow_nan=False) + "\n")
 
 
 def evaluate(rows: Labelled, scores: Floats, settings: Settings, *, model: str) -> Evaluation:

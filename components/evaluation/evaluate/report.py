@@ -1,7 +1,5 @@
 """An evaluation as a page."""
 
-import pathlib
-
 from components.evaluation.evaluate.measure import Evaluation
 from components.foundation import svg
 from components.foundation.page import number, page
@@ -10,7 +8,7 @@ from components.foundation.statistics.metrics import Calibration, Confusion, fin
 _NAMES = {"auc": "AUC", "log_loss": "log loss", "brier": "Brier score"}
 
 
-def render(title: str, evaluation: Evaluation) -> str:
+def render(evaluation: Evaluation) -> str:
     """Show metrics with intervals, calibration, confusion and slices."""
     scores = evaluation.scores
     words = (
@@ -27,14 +25,7 @@ def render(title: str, evaluation: Evaluation) -> str:
         caption="Metrics with 95 % intervals",
     )
     parts = (words, metrics, calibration(evaluation.calibration), confusion(evaluation.confusion))
-    return page(title, "".join(parts) + _slices(evaluation))
-
-
-def save(evaluation: Evaluation, path: str) -> None:
-    """Write the page."""
-    target = pathlib.Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(render(f"Evaluation on {evaluation.table}", evaluation))
+    return page(f"Evaluation on {evaluation.table}", "".join(parts) + _slices(evaluation))
 
 
 def calibration(found: Calibration) -> str:

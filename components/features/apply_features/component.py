@@ -29,13 +29,14 @@ def apply_features(
             e.g. s3://falaj-features/flights/registry.db#sha256:...
         views: names of the registered feature views.
     """
-    from components.features.apply_features import apply, page
+    from components.features.apply_features import apply
+    from components.features.apply_features.report import render
     from components.features.repository import Repository
     from components.step import step
 
     with step("apply_features") as here:
         repository = Repository.load(repo, here.environment, cache=here.cache)
         applied = apply.apply(repository)
-        page.write(report.path, applied, project=repository.project)
-        here.describe(report, views=len(applied.views))
+        page = render(applied, project=repository.project)
+        here.publish(report, page, views=len(applied.views))
         return (here.writes(str(applied.registry)), [view.name for view in applied.views])

@@ -47,7 +47,8 @@ def build_training_set(
         table: reference of the training set, version pinned.
         rows: how many rows it has.
     """
-    from components.features.build_training_set import page, training_set
+    from components.features.build_training_set import training_set
+    from components.features.build_training_set.report import render
     from components.features.build_training_set.request import Request
     from components.features.repository import Repository
     from components.step import step
@@ -59,8 +60,7 @@ def build_training_set(
             registry, feature_service, here.reads(entities), columns, label, where, target
         )
         found = training_set.join(repository, request, here.tables, pinned=pinned)
-        page.write(report.path, found)
         here.record(found.verdict)
-        here.describe(report, rows=found.rows, judged=str(found.digest))
+        here.publish(report, render(found), rows=found.rows, judged=str(found.digest))
         here.uses(*found.sources)
         return (here.writes(training_set.write(found, here.tables)), found.rows)

@@ -36,7 +36,8 @@ def materialise(
         decision: the verdict's decision alone, for a gate.
         rows: keys loaded, over all views.
     """
-    from components.features.materialise import load, page
+    from components.features.materialise import load
+    from components.features.materialise.report import render
     from components.features.registry_store.reference import RegistryRef
     from components.features.repository import Repository
     from components.step import step
@@ -47,7 +48,6 @@ def materialise(
         pinned = [here.reads(text) for text in tables]
         loaded = load.load(repository, wanted, here.tables, end=moment, pinned=pinned)
         here.uses(*loaded.sources)
-        page.write(report.path, loaded.verdict)
         verdict = here.record(loaded.verdict)
-        here.describe(report, rows=loaded.rows)
+        here.publish(report, render(verdict), rows=loaded.rows)
         return (verdict.to_dict(), str(verdict.decision), loaded.rows)

@@ -29,11 +29,11 @@ def attest_residency(
         decision: "accept" or "refuse".
     """
     from components.foundation.site import Site
-    from components.governance.attest_residency import attestation, page
+    from components.governance.attest_residency import attestation
+    from components.governance.attest_residency.report import render
     from components.step import step
 
     with step("attest_residency") as here:
         verdict = here.record(attestation.attest(Site.parse(site)))
-        page.write(verdict, report.path)
-        here.describe(report, decision=str(verdict.decision))
+        here.publish(report, render(verdict), decision=str(verdict.decision))
         return (verdict.to_dict(), str(verdict.decision))

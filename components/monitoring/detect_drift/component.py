@@ -49,7 +49,7 @@ def detect_drift(
 
     from components.foundation.statistics.multiplicity import Correction
     from components.monitoring.detect_drift import drift
-    from components.monitoring.detect_drift import report as pages
+    from components.monitoring.detect_drift.report import render
     from components.preparation.profile.profile import Profile
     from components.step import step
 
@@ -58,6 +58,6 @@ def detect_drift(
         floors = drift.Floors(alpha, effect_floor, share_floor, min_rows, way)
         before, after = (Profile.read(pathlib.Path(one.path)) for one in (reference, window))
         verdict = drift.judge(before, after, subject=subject, score=score, floors=floors)
-        pages.write(pathlib.Path(report.path), here.record(verdict))
-        here.describe(report, rows=after.rows, decision=str(verdict.decision))
-        return (verdict.to_dict(), str(verdict.decision))
+        page, decision = render(here.record(verdict)), str(verdict.decision)
+        here.publish(report, page, rows=after.rows, decision=decision)
+        return (verdict.to_dict(), decision)

@@ -1,6 +1,5 @@
 """The page of a drift verdict: what moved, by how much, against which floor."""
 
-import pathlib
 from collections.abc import Mapping
 from html import escape
 from typing import Any
@@ -12,13 +11,7 @@ from components.foundation.verdict import Verdict
 _SHOWN = 12
 
 
-def write(path: pathlib.Path, verdict: Verdict) -> None:
-    """Write the page, and the folders it lies in."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(html(verdict))
-
-
-def html(verdict: Verdict) -> str:
+def render(verdict: Verdict) -> str:
     """Make the page; it holds shares and statistics, never values of rows."""
     findings = verdict.evidence.get("findings", [])
     body = (

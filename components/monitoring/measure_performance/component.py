@@ -45,10 +45,8 @@ def measure_performance(
         verdict: stable, drift, or inconclusive while labels are missing.
         metrics: every window's numbers.
     """
-    import pathlib
-
     from components.monitoring.measure_performance import join, realised
-    from components.monitoring.measure_performance import report as pages
+    from components.monitoring.measure_performance.report import render
     from components.step import step
 
     with step("measure_performance") as here:
@@ -59,6 +57,6 @@ def measure_performance(
         refs = [str(seen.ref), str(known.ref)]
         named = subject or seen.ref.name
         verdict = realised.judge(windows, subject=named, floors=floors, judged=refs)
-        pages.write(pathlib.Path(report.path), here.record(verdict))
-        here.describe(report, windows=len(windows), decision=str(verdict.decision))
+        page, decision = render(here.record(verdict)), str(verdict.decision)
+        here.publish(report, page, windows=len(windows), decision=decision)
         return (verdict.to_dict(), {"by": by, "windows": verdict.evidence["windows"]})

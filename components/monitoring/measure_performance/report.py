@@ -1,6 +1,5 @@
 """The page of realised performance: AUC over time with intervals, and how many labels came."""
 
-import pathlib
 from collections.abc import Mapping
 from html import escape
 from typing import Any
@@ -10,13 +9,7 @@ from components.foundation.svg import Series, line_chart
 from components.foundation.verdict import Verdict
 
 
-def write(path: pathlib.Path, verdict: Verdict) -> None:
-    """Write the page, and the folders it lies in."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(html(verdict))
-
-
-def html(verdict: Verdict) -> str:
+def render(verdict: Verdict) -> str:
     windows = verdict.evidence["windows"]
     body = (
         f"<p>{badge(str(verdict.decision), good=verdict.passes)} {escape(verdict.reason)}</p>"

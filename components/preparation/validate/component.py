@@ -32,17 +32,15 @@ def validate(
         verdict: the judgement with every rule's counts.
         decision: accept or refuse.
     """
-    import pathlib
-
     from components.preparation.validate import check
     from components.preparation.validate import contract as contracts
-    from components.preparation.validate import report as pages
+    from components.preparation.validate.report import render
     from components.step import step
 
     with step("validate") as here:
         promised = contracts.parse(contract)
         files = here.tables.files(here.reads(table), here.cache)
         verdict = here.record(check.check(files, promised, as_of=as_of))
-        pages.write(pathlib.Path(report.path), verdict)
-        here.describe(report, rows=verdict.evidence["rows"], decision=str(verdict.decision))
-        return (verdict.to_dict(), str(verdict.decision))
+        rows, decision = verdict.evidence["rows"], str(verdict.decision)
+        here.publish(report, render(verdict), rows=rows, decision=decision)
+        return (verdict.to_dict(), decision)

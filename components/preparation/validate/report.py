@@ -1,6 +1,5 @@
 """The page of a contract's verdict: one line a rule."""
 
-import pathlib
 from collections.abc import Mapping
 from html import escape
 from typing import Any
@@ -9,13 +8,7 @@ from components.foundation.page import Html, badge, page, table
 from components.foundation.verdict import Verdict
 
 
-def write(path: pathlib.Path, verdict: Verdict) -> None:
-    """Write the page, and the folders it lies in."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(html(verdict))
-
-
-def html(verdict: Verdict) -> str:
+def render(verdict: Verdict) -> str:
     """Make the page; it holds counts, never values of rows."""
     evidence = verdict.evidence
     body = (

@@ -27,8 +27,6 @@ def open_profile(
     Returns:
         The release that was opened.
     """
-    import pathlib
-
     from components.foundation.sealing import channel as channels
     from components.foundation.sealing import release as releases
     from components.step import step
@@ -36,9 +34,6 @@ def open_profile(
     with step("open_profile") as here:
         uri = channels.resolve(model_name, release, store=here.store, keys=here.keys)
         here.uses(uri)
-        path = pathlib.Path(profile.path)
-        path.parent.mkdir(parents=True, exist_ok=True)
         opened = releases.read_file(uri, "profile.json", store=here.store, keys=here.keys)
-        path.write_bytes(opened)
-        here.describe(profile, release=uri)
+        here.publish(profile, opened, release=uri)
         return uri

@@ -28,7 +28,6 @@ def register(
     Returns:
         The channel and its serial, e.g. s3://falaj-models/delays/channel/candidate@3.
     """
-    from components.foundation.audit import AuditLog
     from components.foundation.sealing import channel as channels
     from components.step import step
 
@@ -37,6 +36,6 @@ def register(
         pointer = channels.move(
             model_name, release, store=here.store, keys=here.keys, channel=channel, reason=reason
         )
-        AuditLog(here.store).append("channel", f"{model_name}/{channel}", pointer.present())
+        here.audit("channel", f"{model_name}/{channel}", pointer.present())
         print(f"{model_name}/{channel} points at {pointer.uri}")
         return here.writes(str(pointer))

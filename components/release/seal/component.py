@@ -38,7 +38,6 @@ def seal(
     import pathlib
 
     from components.face import images
-    from components.foundation.audit import AuditLog
     from components.foundation.sealing import release as releases
     from components.release.seal import bundle
     from components.step import step
@@ -50,6 +49,6 @@ def seal(
             release = releases.seal(
                 folder, model=model_name, facts=bound, store=here.store, keys=here.keys
             )
-        AuditLog(here.store).append("release", release.uri, release.to_dict())
+        here.audit("release", release.uri, release.to_dict())
         print(f"sealed {release.uri}")
         return here.writes(release.uri)

@@ -40,7 +40,7 @@ def smoke_test(
     import pathlib
 
     from components.release.smoke_test import reference, trial
-    from components.release.smoke_test import report as pages
+    from components.release.smoke_test.report import render
     from components.step import step
 
     with step("smoke_test") as here:
@@ -49,7 +49,5 @@ def smoke_test(
         sample = reference.Sample.of(folder, reference.first_rows(files, sample_rows))
         limits = trial.Limits(p99_ms=max_latency_ms, difference=max_difference)
         verdict = trial.judge(folder, sample, limits, here.environment)
-        here.record(verdict)
-        pages.write(pathlib.Path(report.path), verdict)
-        here.describe(report, decision=str(verdict.decision))
+        here.publish(report, render(here.record(verdict)), decision=str(verdict.decision))
         return (verdict.to_dict(), str(verdict.decision))

@@ -1,19 +1,12 @@
 """The page of a smoke test."""
 
-import pathlib
 from html import escape
 
 from components.foundation.page import Html, badge, page, table
 from components.foundation.verdict import Verdict
 
 
-def write(path: pathlib.Path, verdict: Verdict) -> None:
-    """Write the page, and the folders it lies in."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(html(verdict))
-
-
-def html(verdict: Verdict) -> str:
+def render(verdict: Verdict) -> str:
     """Make the page; it holds counts and times, never values of rows."""
     evidence = dict(verdict.evidence)
     malformed = evidence.pop("malformed", [])

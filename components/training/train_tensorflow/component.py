@@ -72,20 +72,16 @@ def train_tensorflow(
     from components.training.train_tensorflow.learner import start
 
     with step("train_tensorflow") as here:
-        plan = Plan.of(
-            epochs, batch_size, learning_rate, patience, class_weight, seed, weight_decay
-        )
+        how = Plan.of(epochs, batch_size, learning_rate, patience, class_weight, seed, weight_decay)
         entry = EntryPoint.load(entry_point)
         tables = (here.reads(train), here.reads(validation))
-        job = Job(*tables, features, label, entry, parameters, plan)
+        job = Job(*tables, features, label, entry, parameters, how)
         trained = run(
             job, start, model.path, tables=here.tables, store=here.store, checkpoint=checkpoint
         )
-        trained.draw(curve.path)
-        for name, value in trained.numbers().items():
-            metrics.log_metric(name, value)
+        here.publish(curve, trained.page())
+        here.log(metrics, trained.numbers())
         here.describe(
             model, framework="tensorflow", signature="signature.json", **trained.numbers()
         )
-        here.describe(curve)
         return trained.result

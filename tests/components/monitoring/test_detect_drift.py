@@ -172,7 +172,7 @@ def test_evidence_is_plain_json_and_the_page_shows_it() -> None:
     verdict = judged(0, 5_000, shift=0.3)
 
     assert json.loads(json.dumps(verdict.to_dict(), allow_nan=False)) == verdict.to_dict()
-    assert "moved" in report.html(verdict)
+    assert "moved" in report.render(verdict)
 
 
 @pytest.mark.usefixtures("environment")

@@ -164,7 +164,7 @@ def test_evidence_is_plain_json_and_the_page_shows_it(world: World) -> None:
     _, verdict = world.judge(world.observations(), world.known(JULY))
 
     assert json.loads(json.dumps(verdict.to_dict(), allow_nan=False)) == verdict.to_dict()
-    assert "2013-08" in report.html(verdict)
+    assert "2013-08" in report.render(verdict)
 
 
 def test_intervals_hold_the_truth_about_as_often_as_they_say(world: World) -> None:

@@ -1,6 +1,5 @@
 """The leakage report of a training set, for a person."""
 
-import pathlib
 from html import escape
 
 from components.features.build_training_set.leakage import Facts
@@ -10,8 +9,8 @@ from components.foundation.page import Html, badge, number, page, table
 _HEADERS = ("view", "rows", "served", "expired", "newer than the row", "written later")
 
 
-def write(path: str, found: Set) -> None:
-    """Write where every feature comes from in time, and how much is missing."""
+def render(found: Set) -> str:
+    """Show where every feature comes from in time, and how much is missing."""
     verdict = found.verdict
     told = badge(str(verdict.decision), good=verdict.passes)
     body = (
@@ -21,9 +20,7 @@ def write(path: str, found: Set) -> None:
         f"{table(('view', 'feature', 'null %'), _nulls(found), caption='What is missing')}"
         f"{table(('table',), _tables(found), caption='Read')}"
     )
-    file = pathlib.Path(path)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(page(f"Training set {found.request.target.name}", body))
+    return page(f"Training set {found.request.target.name}", body)
 
 
 def _row(fact: Facts) -> tuple[object, ...]:

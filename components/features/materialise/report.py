@@ -1,6 +1,5 @@
 """What the online store answers, for a person."""
 
-import pathlib
 from html import escape
 
 from components.foundation.page import badge, page, table
@@ -9,8 +8,8 @@ from components.foundation.verdict import Verdict
 _HEADERS = ("view", "rows", "read back", "missing", "different", "features that differ")
 
 
-def write(path: str, verdict: Verdict) -> None:
-    """Write how many rows were loaded and read back, view by view."""
+def render(verdict: Verdict) -> str:
+    """Show how many rows were loaded and read back, view by view."""
     rows = [
         (
             view["view"],
@@ -23,7 +22,5 @@ def write(path: str, verdict: Verdict) -> None:
         for view in verdict.evidence["views"]
     ]
     told = badge(str(verdict.decision), good=verdict.passes)
-    file = pathlib.Path(path)
-    file.parent.mkdir(parents=True, exist_ok=True)
     body = f"<p>{told} {escape(verdict.reason)}</p>{table(_HEADERS, rows)}"
-    file.write_text(page(verdict.subject.capitalize(), body))
+    return page(verdict.subject.capitalize(), body)

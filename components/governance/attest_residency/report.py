@@ -1,16 +1,9 @@
 """Show a residency verdict as a page for the dashboard."""
 
-import pathlib
 from html import escape
 
 from components.foundation.page import badge, page, table
 from components.foundation.verdict import Verdict
-
-
-def write(verdict: Verdict, path: str) -> None:
-    target = pathlib.Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(render(verdict), encoding="utf-8")
 
 
 def render(verdict: Verdict) -> str:
