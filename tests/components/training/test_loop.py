@@ -85,7 +85,7 @@ def fold() -> Fold:
 
 
 def _plan(epochs: int, patience: int = 99) -> Plan:
-    return Plan.of(epochs, 32, 0.1, patience, "none", 1)
+    return Plan.of(epochs, 32, 0.1, patience, "none", 1, weight_decay=0.0)
 
 
 def _silent(_: str) -> None:
