@@ -58,7 +58,7 @@ class Step:
     @cached_property
     def keys(self) -> KeyRing:
         """The site's key ring, which seals and opens releases."""
-        return KeyRing.of(self.environment)
+        return KeyRing.from_environment(self.environment)
 
     @property
     def cache(self) -> pathlib.Path:

@@ -47,7 +47,7 @@ def _parser() -> argparse.ArgumentParser:
 def _unseal_all(paths: Sequence[str], environment: Mapping[str, str]) -> None:
     pairs = list(_pairs(paths))
     store = ObjectStore(Settings.from_environment(environment))
-    keys = KeyRing.of(environment)
+    keys = KeyRing.from_environment(environment)
     for source, destination in pairs:
         opened = release.unseal(source, pathlib.Path(destination), store=store, keys=keys)
         files = len(opened.statement.files)

@@ -62,7 +62,7 @@ class KeyRing:
         return ring
 
     @classmethod
-    def of(cls, environment: Mapping[str, str]) -> Self:
+    def from_environment(cls, environment: Mapping[str, str]) -> Self:
         """Read the ring whose folder FALAJ_KEYS names; raises UserError if none is named."""
         folder = environment.get("FALAJ_KEYS")
         if not folder:

@@ -122,6 +122,6 @@ def test_takes_a_secret_volume_as_kubernetes_mounts_it(tmp_path: pathlib.Path) -
 def test_a_ring_that_nobody_named_is_asked_for(tmp_path: pathlib.Path) -> None:
     KeyRing.create(tmp_path)
 
-    assert KeyRing.of({"FALAJ_KEYS": str(tmp_path)}).signer is not None
+    assert KeyRing.from_environment({"FALAJ_KEYS": str(tmp_path)}).signer is not None
     with pytest.raises(UserError, match="FALAJ_KEYS is not set"):
-        KeyRing.of({})
+        KeyRing.from_environment({})
