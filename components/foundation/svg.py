@@ -10,20 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from components.foundation.page import number, page, table
-
-__all__ = [
-    "Bar",
-    "Level",
-    "Mark",
-    "Series",
-    "bar_chart",
-    "dot_chart",
-    "line_chart",
-    "number",
-    "page",
-    "table",
-]
+from components.foundation.page import number
 
 _WIDTH, _HEIGHT = 400, 250  # user units, about pixels on a phone
 _LEFT, _RIGHT, _TOP, _BOTTOM = 54, 12, 22, 30

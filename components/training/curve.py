@@ -1,7 +1,7 @@
 """The learning curve as a page."""
 
 from components.foundation import svg
-from components.foundation.page import number, page
+from components.foundation.page import number, page, table
 from components.training.loop import History
 
 
@@ -19,7 +19,7 @@ def render(title: str, history: History, *, rows: int) -> str:
         x_label="epoch",
         marks=[svg.Mark(best.number, "best")],
     )
-    table = svg.table(
+    rows_by_epoch = table(
         ["epoch", "training loss", "validation log loss", "validation AUC", "seconds"],
         [[e.number, e.loss, e.log_loss, e.auc, e.seconds] for e in history.epochs],
     )
@@ -28,4 +28,4 @@ def render(title: str, history: History, *, rows: int) -> str:
         f"{number(round(history.throughput(rows)))} rows a second. "
         f"The weights are those of epoch {best.number}.</p>"
     )
-    return page(title, words + chart + table)
+    return page(title, words + chart + rows_by_epoch)

@@ -4,8 +4,8 @@ import math
 from collections.abc import Sequence
 
 from components.deployment.roll_out.rollout import Point
-from components.foundation.page import badge
-from components.foundation.svg import Mark, Series, line_chart, page, table
+from components.foundation.page import badge, page, table
+from components.foundation.svg import Mark, Series, line_chart
 from components.foundation.verdict import Verdict
 
 

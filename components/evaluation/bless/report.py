@@ -3,8 +3,7 @@
 from html import escape
 
 from components.evaluation.bless.judge import Blessing
-from components.foundation import svg
-from components.foundation.page import badge, page
+from components.foundation.page import badge, page, table
 from components.foundation.statistics.metrics import finite
 
 _NAMES = {"log_loss": "log loss", "auc": "AUC", "brier": "Brier score"}
@@ -37,7 +36,7 @@ def _metrics(blessing: Blessing) -> str:
             ("brier", duel.brier),
         )
     ]
-    return svg.table(
+    return table(
         ["metric", "challenger", duel.champion.name, "difference", "from", "to"],
         rows,
         caption="On the same rows, with the 95 % interval of the difference",
@@ -45,7 +44,7 @@ def _metrics(blessing: Blessing) -> str:
 
 
 def _slices(blessing: Blessing) -> str:
-    return svg.table(
+    return table(
         ["slice", "rows", "base rate", "AUC", "log loss"],
         [
             [

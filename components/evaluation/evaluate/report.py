@@ -2,7 +2,7 @@
 
 from components.evaluation.evaluate.measure import Evaluation
 from components.foundation import svg
-from components.foundation.page import number, page
+from components.foundation.page import number, page, table
 from components.foundation.statistics.metrics import Calibration, Confusion, finite
 
 _NAMES = {"auc": "AUC", "log_loss": "log loss", "brier": "Brier score"}
@@ -16,7 +16,7 @@ def render(evaluation: Evaluation) -> str:
         f"left out; {number(finite(scores.base_rate * 100))} % positive, "
         f"{number(finite(scores.mean_score * 100))} % promised.</p>"
     )
-    metrics = svg.table(
+    metrics = table(
         ["metric", "value", "from", "to"],
         [
             [_NAMES[name], interval.estimate, interval.low, interval.high]
@@ -44,7 +44,7 @@ def calibration(found: Calibration) -> str:
 
 
 def confusion(found: Confusion) -> str:
-    return svg.table(
+    return table(
         [f"at {found.threshold}", "was positive", "was negative"],
         [
             ["called positive", found.true_positive, found.false_positive],
@@ -57,7 +57,7 @@ def confusion(found: Confusion) -> str:
 def _slices(evaluation: Evaluation) -> str:
     if not evaluation.slices:
         return ""
-    return svg.table(
+    return table(
         ["slice", "rows", "base rate", "mean score", "AUC", "log loss"],
         [
             [
