@@ -77,7 +77,7 @@ def write_scored(tables: Tables, target: str, rows: Labelled, scores: Floats) ->
     import pyarrow as pa
 
     table = rows.table.append_column("score", pa.array(scores))
-    return str(tables.replace(TableRef.parse(f"{target}@latest"), table))
+    return str(tables.replace(TableRef.unversioned(target), table))
 
 
 def _text(value: Any) -> str:

@@ -46,6 +46,21 @@ class TableRef:
             )
         return cls(address.bucket, address.key, None if version == "latest" else int(version))
 
+    @classmethod
+    def unversioned(cls, text: str) -> Self:
+        """Read a table to write: `s3://bucket/name`, with or without `@latest`.
+
+        Raises:
+            UserError: it names a version; versions are made by writing.
+        """
+        ref = cls.parse(text if "@" in text else f"{text}@latest")
+        if ref.version is not None:
+            raise UserError(
+                f"target {text!r}: expected s3://bucket/name; a version cannot be written to, "
+                f"leave @{ref.version}"
+            )
+        return ref
+
     def at(self, version: int | None) -> "TableRef":
         return dataclasses.replace(self, version=version)
 

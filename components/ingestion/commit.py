@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from components.foundation.errors import UserError
-from components.foundation.storage import Address
 from components.foundation.tables import TableRef, Tables
 from components.ingestion import drift
 
@@ -43,12 +42,7 @@ class Landing:
     @classmethod
     def open(cls, tables: Tables, target: str) -> Self:
         """Open the table at an address without a version, e.g. `s3://falaj-raw/flights`."""
-        address = Address.parse(target)
-        if not address.key or "@" in target:
-            raise UserError(
-                f"target {target!r}: expected s3://bucket/name; what is written has no version yet"
-            )
-        ref = TableRef(address.bucket, address.key.rstrip("/"))
+        ref = TableRef.unversioned(target.rstrip("/"))
         return cls(tables, tables.resolve(ref) if tables.exists(ref) else ref)
 
     def position(self, source: str) -> int | None:

@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 from components.foundation.digests import Digest
-from components.foundation.errors import InfrastructureError, UserError
+from components.foundation.errors import InfrastructureError
 from components.foundation.tables import TableRef, Tables
 
 if TYPE_CHECKING:
@@ -37,18 +37,6 @@ def replace(
         if tables.transaction(target, _APP) == _number(recipe):  # another run of the same step
             return tables.resolve(target.at(None))
         raise
-
-
-def unversioned(text: str) -> TableRef:
-    """Read a table to write: `s3://bucket/name`, with or without `@latest`.
-
-    Raises:
-        UserError: it names a version; versions are made by writing.
-    """
-    ref = TableRef.parse(text if "@" in text else f"{text}@latest")
-    if ref.version is not None:
-        raise UserError(f"target {text!r}: a version cannot be written to; leave @{ref.version}")
-    return ref
 
 
 def _number(recipe: Digest) -> int:

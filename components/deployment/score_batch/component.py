@@ -40,7 +40,7 @@ def score_batch(
     """
     from components.deployment import releases
     from components.deployment.score_batch.scoring import Order, score
-    from components.preparation.once import unversioned
+    from components.foundation.tables import TableRef
     from components.step import step
 
     with step("score_batch") as here:
@@ -48,7 +48,7 @@ def score_batch(
             release, model=model_name, channel="champion", store=here.store, keys=lambda: here.keys
         )
         here.uses(named)
-        source, into = here.reads(rows), unversioned(target)
+        source, into = here.reads(rows), TableRef.unversioned(target)
         order = Order(source, into, named, id_column, time_column, batch_rows)
         table, count = score(order, here.tables, here.store, here.keys, cache=here.cache)
         return (here.writes(table), count, named.version)

@@ -46,8 +46,7 @@ class Request:
         where: str,
         target: str,
     ) -> Self:
-        """Read what a component is given; a target without a version is meant."""
-        name = target if "@" in target else f"{target}@latest"
+        """Read what a component is given; the target has no version yet."""
         return cls(
             registry=RegistryRef.parse(registry),
             service=service,
@@ -55,7 +54,7 @@ class Request:
             columns=tuple(columns),
             label=label,
             where=where,
-            target=TableRef.parse(name).at(None),
+            target=TableRef.unversioned(target),
         )
 
     @property

@@ -40,15 +40,15 @@ def curate(
         rows_out: rows of the table made.
         quarantined: "alias: rule" -> rows set aside.
     """
+    from components.foundation.tables import TableRef
     from components.preparation.curate import curation
     from components.preparation.engine import Limits
-    from components.preparation.once import unversioned
     from components.step import step
 
     with step("curate") as here:
         inputs = {alias: here.reads(text) for alias, text in tables.items()}
         limits = Limits(memory_limit_mb)
-        order = curation.Order(inputs, sql, unversioned(target), contracts, limits)
+        order = curation.Order(inputs, sql, TableRef.unversioned(target), contracts, limits)
         done = curation.work(order, here.tables, here.cache)
         for ref in done.quarantines.values():
             here.writes(ref)

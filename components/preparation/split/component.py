@@ -36,13 +36,13 @@ def split(
         test: reference of the test rows.
         rows: rows of each part.
     """
-    from components.preparation.once import unversioned
+    from components.foundation.tables import TableRef
     from components.preparation.split import parts
     from components.step import step
 
     with step("split") as here:
         rule = parts.Rule.parse(column, boundaries, fractions)
         files = here.tables.files(here.reads(table), here.cache)
-        made = parts.divide(files, rule, target=unversioned(target), tables=here.tables)
+        made = parts.divide(files, rule, target=TableRef.unversioned(target), tables=here.tables)
         rows = {part: here.tables.rows(ref) for part, ref in made.items()}
         return (*(here.writes(made[part]) for part in parts.NAMES), rows)

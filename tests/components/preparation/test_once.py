@@ -78,9 +78,9 @@ def test_losing_to_another_recipe_is_to_be_tried_again(tables: Tables, target: T
 
 @pytest.mark.parametrize("text", ["s3://b/t", "s3://b/t@latest"])
 def test_a_target_has_no_version(text: str) -> None:
-    assert once.unversioned(text) == TableRef("b", "t")
+    assert TableRef.unversioned(text) == TableRef("b", "t")
 
 
 def test_refuses_to_write_to_a_version() -> None:
     with pytest.raises(UserError, match="a version cannot be written to"):
-        once.unversioned("s3://b/t@3")
+        TableRef.unversioned("s3://b/t@3")
