@@ -32,7 +32,7 @@ def open_session(path: pathlib.Path, *, threads: int = 1) -> "onnxruntime.Infere
         )
     # onnxruntime raises many classes over Exception; each means that the file does not load.
     except Exception as error:
-        raise UserError(f"{path}: ONNX Runtime cannot load it: {error}") from error
+        raise UserError(f"{path}: ONNX Runtime cannot load it: {error}; export it again") from error
 
 
 def predict(

@@ -136,10 +136,6 @@ class ObjectStore:
         with _translated(address):
             self._minio.put_object(address.bucket, address.key, io.BytesIO(data), len(data))
 
-    def put_file(self, address: Address, path: pathlib.Path) -> None:
-        with _translated(address):
-            self._minio.fput_object(address.bucket, address.key, str(path))
-
     def get_bounded(self, address: Address, *, limit: int) -> bytes:
         """Read an object that others may have written; raises Refused if it is larger."""
         with self.reading(address) as source:

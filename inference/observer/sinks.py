@@ -27,7 +27,9 @@ class Folder:
             hidden.write_bytes(data)
             os.replace(hidden, self.path / name)
         except OSError as error:
-            raise InfrastructureError(f"{self.path / name}: {error.strerror}") from error
+            raise InfrastructureError(
+                f"{self.path / name}: {error.strerror}; is it writable?"
+            ) from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -231,9 +231,14 @@ def _new(key: Key, body: Manifest) -> Manifest:
             "name": key.name,
             "namespace": key.namespace,
             "uid": str(uuid.uuid4()),
-            "creationTimestamp": datetime.datetime.now(datetime.UTC).strftime("%FT%TZ"),
+            "creationTimestamp": timestamp(),
         },
     }
+
+
+def timestamp() -> str:
+    """Say what time it is, as Kubernetes does: to the second, in UTC."""
+    return datetime.datetime.now(datetime.UTC).strftime("%FT%TZ")
 
 
 def _server_metadata(body: Manifest) -> dict[str, Any]:

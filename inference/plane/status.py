@@ -5,10 +5,10 @@ has to cope with them: `Ready` stays true while old pods live, and `observedGene
 the Deployment's.
 """
 
-import datetime
 from dataclasses import dataclass
 from typing import Any
 
+from inference.plane.objects import timestamp
 from inference.plane.ownership import Manifest
 from inference.plane.pods import Failure
 
@@ -143,7 +143,7 @@ def _model(view: View) -> dict[str, Any]:
 def _with_times(conditions: list[dict[str, str]], before: Manifest | None) -> list[dict[str, str]]:
     """Keep the time of a condition that has not changed."""
     known = {c["type"]: c for c in (before or {}).get("conditions") or []}
-    now = datetime.datetime.now(datetime.UTC).strftime("%FT%TZ")
+    now = timestamp()
     return [
         {
             **condition,

@@ -89,7 +89,7 @@ class Model:
             self.predict(row)
         # onnxruntime raises many classes over Exception; each means that the model cannot predict.
         except Exception as error:
-            raise UserError(f"{self.name}: fails on a row of zeros: {error}") from error
+            raise UserError(f"{self.name}: fails on a row of zeros: {error}; {_EXPORT}") from error
 
 
 _EXPORT = "export the model and its signature together"

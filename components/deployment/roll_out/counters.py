@@ -49,10 +49,13 @@ class Metrics:
             )
         except urllib3.exceptions.HTTPError as error:
             raise InfrastructureError(
-                f"metrics {self.url}: did not answer ({type(error).__name__})"
+                f"metrics {self.url}: did not answer ({type(error).__name__}); check PROMETHEUS_URL"
             ) from error
         if answer.status != 200:
-            raise InfrastructureError(f"metrics {self.url}/federate: status {answer.status}")
+            raise InfrastructureError(
+                f"metrics {self.url}/federate: status {answer.status}, expected 200; check "
+                "PROMETHEUS_URL"
+            )
         return parse(answer.data.decode())
 
 
@@ -68,7 +71,7 @@ def parse(text: str) -> Sample:
             if sample.name == NAME
         }
     except ValueError as error:
-        raise InfrastructureError(f"metrics: {error}") from error
+        raise InfrastructureError(f"metrics: {error}; expected Prometheus' text format") from error
 
 
 def gained(before: Sample, now: Sample, *, version: str) -> Arm:

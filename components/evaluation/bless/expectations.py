@@ -98,7 +98,7 @@ def _mapping(text: str) -> Mapping[str, Any]:
     try:
         value = yaml.safe_load(text) or {}
     except yaml.YAMLError as error:
-        raise UserError(f"expectations: not YAML: {error}") from error
+        raise UserError(f"expectations: not YAML: {error}; correct the text") from error
     if not isinstance(value, dict):
         raise UserError(f"expectations: got {type(value).__name__}; expected names with values")
     return value

@@ -101,7 +101,7 @@ def join(
         InfrastructureError: the join gave more or fewer rows than it got.
     """
     columns = _entity_rows(connection, entities, timestamp)
-    _check_names(columns, views, timestamp)
+    _check_names(columns, views)
     joins = (_asof(place, view, as_written) for place, view in enumerate(views))
     selected = ", ".join([f"e.{_ROW}", *(f"e.{quoted(c)}" for c in columns), f"e.{_TIME}"])
     matched = (_matched(place, view) for place, view in enumerate(views))
@@ -162,7 +162,7 @@ def _entity_rows(
     return columns
 
 
-def _check_names(columns: Sequence[str], views: Sequence[View], timestamp: str) -> None:
+def _check_names(columns: Sequence[str], views: Sequence[View]) -> None:
     taken = dict.fromkeys(columns, "the entity rows")
     for view in views:
         for key in view.keys:

@@ -129,7 +129,10 @@ def move(
     """
     location = ReleaseUri.parse(to_uri)
     if location.model != model:
-        raise UserError(f"channel {model}/{channel}: {to_uri} is a release of {location.model}")
+        raise UserError(
+            f"channel {model}/{channel}: {to_uri} is a release of {location.model}; name one of "
+            f"{model}"
+        )
     target = releases.read(location, store=store, keys=keys)
     found = _read(model, channel, store, keys)
     before, etag = found or (Pointer(model, channel, ()), None)
@@ -172,7 +175,10 @@ def _decode(payload: bytes, where: str) -> Pointer:
         if not serials or serials != list(range(serials[0], serials[0] - len(serials), -1)):
             raise ValueError(f"serials {serials[:5]} do not follow each other")
     except (ValueError, KeyError, TypeError) as error:
-        raise Refused(f"{where}: is signed, but no channel of this format: {error}") from error
+        raise Refused(
+            f"{where}: is signed, but no channel of this format: {error}; was it written by a "
+            "newer version?"
+        ) from error
     return pointer
 
 

@@ -84,8 +84,9 @@ class Statement:
             check_paths([file.path for file in statement.files])
         except (ValueError, KeyError, TypeError, AttributeError, FalajError) as error:
             raise Refused(
-                f"{where}: is signed, but no statement of format {_FORMAT}: {error}"
-            ) from (error)
+                f"{where}: is signed, but no statement of format {_FORMAT}: {error}; was it sealed "
+                "by a newer version?"
+            ) from error
         if statement.encode() != payload or not statement.agrees():
             raise Refused(f"{where}: is signed, but its parts contradict each other; seal it again")
         return statement

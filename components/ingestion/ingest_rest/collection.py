@@ -59,7 +59,10 @@ class Collection:
         asked: set[str] = set()
         while request is not None:
             if repr(request) in asked:
-                raise UserError(f"{self.uri}: its pages go in a circle, back to {request}")
+                raise UserError(
+                    f"{self.uri}: its pages go in a circle, back to {request}; check pagination "
+                    "and page_name"
+                )
             asked.add(repr(request))
             page = client.get(request)
             yield page
@@ -96,5 +99,7 @@ def _table(rows: list[dict[str, Any]], url: str) -> "pa.Table":
         try:
             columns[name] = pa.array(values)
         except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-            raise UserError(f"{url}: field {name!r} mixes types ({error})") from error
+            raise UserError(
+                f"{url}: field {name!r} mixes types ({error}); give it one type at the source"
+            ) from error
     return pa.table({name: array for name, array in columns.items() if array.type != pa.null()})

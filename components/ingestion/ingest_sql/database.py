@@ -40,7 +40,7 @@ def connect(connection: str, *, password: str = "") -> "sa.Engine":
     except (sa.exc.ArgumentError, ModuleNotFoundError) as error:
         raise UserError(f"connection: {error}; {_EXPECTED}") from error
     if url.get_backend_name() == "sqlite" and url.database and not _exists(url.database):
-        raise UserError(f"connection {shown(url)}: no such file {url.database}")
+        raise UserError(f"connection {shown(url)}: no such file {url.database}; mount its folder")
     return engine
 
 

@@ -39,7 +39,9 @@ def convert(folder: pathlib.Path, signature: Signature) -> "onnx.ModelProto":
                 verbose=False,
             )
     except torch.onnx.OnnxExporterError as error:
-        raise UserError(f"{_operator(error)}: PyTorch cannot say this in ONNX") from error
+        raise UserError(
+            f"{_operator(error)}: PyTorch cannot say this in ONNX; build the model without it"
+        ) from error
     if exported is None:
         raise UserError("PyTorch exported nothing; is the program whole?")
     proto: onnx.ModelProto = exported.model_proto
