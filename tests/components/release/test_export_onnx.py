@@ -1,9 +1,10 @@
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime
 import pyarrow as pa
 import pytest
 from kfp import dsl
@@ -195,19 +196,27 @@ def test_refuses_what_no_trainer_wrote(tmp_path: pathlib.Path) -> None:
         export.export(tmp_path, tmp_path / "onnx")
 
 
-def _graph(operator: str = "Neg", counter: int = 1, domain: str = "") -> onnx.ModelProto:
+def _graph(operator: str = "Neg", counter: int = 1, domain: str = "") -> Any:
     node = helper.make_node(
         operator, ["x__7"], [f"y__{counter}"], name=f"n__{counter}", domain=domain
     )
     node.doc_string = "/home/amal/secret/model.py, line 3"
     entry = node.metadata_props.add()
     entry.key, entry.value = "stack_trace", "/home/amal/secret/model.py"
-    last = helper.make_node("Neg", [f"y__{counter}"], ["probability"])
+    return _model([node, _last("Neg", f"y__{counter}")])
+
+
+def _last(operator: str, *inputs: str) -> onnx.NodeProto:
+    return helper.make_node(operator, inputs, ["probability"])
+
+
+def _model(nodes: list[onnx.NodeProto], constants: Sequence[onnx.TensorProto] = ()) -> Any:
     values = [
         helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["n"])
         for name in ("x__7", "probability")
     ]
-    return helper.make_model(helper.make_graph([node, last], "g", values[:1], values[1:]))
+    made = helper.make_graph(nodes, "g", values[:1], values[1:], constants)
+    return helper.make_model(made, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
 
 
 SIGNATURE = Signature((Tensor("x__7", "FP32"),), (Tensor("probability", "FP32"),))
@@ -218,6 +227,28 @@ def test_names_do_not_count_and_inputs_keep_theirs() -> None:
 
     assert first == second
     assert b"x__7" in first
+
+
+def test_order_of_nodes_and_names_of_constants_do_not_count() -> None:
+    first, second = (graph.finish(_sum(*names), SIGNATURE) for names in ("abc", "cab"))
+
+    assert first == second
+    session = onnxruntime.InferenceSession(first)
+    (answer,) = session.run(None, {"x__7": np.array([5], np.float32)})
+    assert answer.tolist() == [-2.0]
+
+
+def _sum(constant: str, left: str, right: str) -> Any:
+    """Make (x - 1) - (x + 1), its inner nodes in the order of their names."""
+    one = helper.make_tensor(constant, onnx.TensorProto.FLOAT, [1], [1.0])
+    unused = helper.make_node("Neg", ["x__7"], ["unused"])
+    inner = [
+        helper.make_node("Sub", ["x__7", constant], [left], name=left),
+        helper.make_node("Add", ["x__7", constant], [right], name=right),
+        unused,
+    ]
+    nodes = [*sorted(inner, key=lambda node: str(node.name)), _last("Sub", left, right)]
+    return _model(nodes, [one])
 
 
 def test_a_finished_graph_tells_nothing_of_where_it_was_made() -> None:
