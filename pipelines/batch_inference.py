@@ -7,7 +7,7 @@ from kfp import dsl
 from components.deployment.score_batch.component import score_batch
 from components.features.build_training_set.component import build_training_set
 from pipelines import stages
-from pipelines.place import Place
+from pipelines.place import Keys, Place
 from pipelines.project import Project
 
 
@@ -59,6 +59,6 @@ def build(project: Project, place: Place) -> Any:
             time_column=model.time,
             target=f"s3://falaj-curated/observations/{model.name}",
         )
-        place.settle(scored, name="Score", keys=True, retries=2)
+        place.settle(scored, name="Score", keys=Keys.OPEN, retries=2)
 
     return batch_inference

@@ -61,7 +61,8 @@ def run(arguments: argparse.Namespace) -> int:
     pipeline = compiled.pipeline(arguments.pipeline, load(arguments.project), place)
     values = parameters.parse(arguments.values, pipeline)
     with session.running(arguments.state) as laptop:
-        runner = LocalRunner(arguments.state / "runs", laptop.environment, show)
+        environment = {**place.site.environment(), **laptop.environment}
+        runner = LocalRunner(arguments.state / "runs", environment, show)
         done = runner.run(pipeline, values)
     _console.print(f"{done.pipeline}: {len(done.steps)} steps in {done.seconds:.0f} s")
     return 0

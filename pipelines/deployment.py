@@ -8,7 +8,7 @@ from components.deployment.deploy.component import deploy
 from components.deployment.roll_out.component import roll_out
 from components.release.register.component import register
 from pipelines import stages
-from pipelines.place import Place
+from pipelines.place import Keys, Place
 from pipelines.project import Project
 
 
@@ -46,7 +46,7 @@ def build(project: Project, place: Place) -> Any:
             release=release,
             observations=f"s3://falaj-raw/observations/{model}",
         )
-        place.settle(deployed, name="Deploy dark", cached=False, keys=True)
+        place.settle(deployed, name="Deploy dark", cached=False, keys=Keys.OPEN)
         ready = stages.hold(place, deployed, name="Gate on readiness")
         judged = roll_out(
             model_name=model,
@@ -65,6 +65,6 @@ def build(project: Project, place: Place) -> Any:
             channel="champion",
             reason="promoted by the rollout",
         ).after(good)
-        place.settle(moved, name="Register as champion", cached=False, keys=True)
+        place.settle(moved, name="Register as champion", cached=False, keys=Keys.SIGN)
 
     return deployment

@@ -8,7 +8,7 @@ from components.monitoring.detect_drift.component import detect_drift
 from components.monitoring.measure_performance.component import measure_performance
 from components.preparation.profile.component import profile
 from components.release.open_profile.component import open_profile
-from pipelines.place import Place
+from pipelines.place import Keys, Place
 from pipelines.project import Project
 
 
@@ -43,7 +43,7 @@ def build(project: Project, place: Place) -> Any:
             min_auc: realised AUC below this is drift.
         """
         reference = open_profile(release=release, model_name=model.name)
-        place.settle(reference, name="Open the reference profile", cached=False, keys=True)
+        place.settle(reference, name="Open the reference profile", cached=False, keys=Keys.OPEN)
         window = profile(
             table=observations,
             columns=[*model.inputs, "score"],

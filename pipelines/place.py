@@ -1,17 +1,35 @@
 """What a place gives a step: on a cluster its environment and identity, on a laptop nothing."""
 
+import enum
 import pathlib
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Self, assert_never
 
 from components.foundation.site import Site
 
 SITE_CONFIG = "falaj-site"
 STORE_SECRET = "falaj-object-store"  # noqa: S105 - the name of a Secret, not its content
-KEYS_SECRET = "falaj-keys"  # noqa: S105 - the name of a Secret, not its content
+OPENING_SECRET = "falaj-keys"  # noqa: S105 - the name of a Secret, not its content
+SIGNING_SECRET = "falaj-signing"  # noqa: S105 - the name of a Secret, not its content
 KEYS_PATH = "/var/run/falaj/keys"
-SITE_NAMES = ("AWS_ENDPOINT_URL", "AWS_REGION", "PROMETHEUS_URL", "FALAJ_NAMESPACE")
+SITE_NAMES = (
+    "AWS_ENDPOINT_URL",
+    "AWS_REGION",
+    "PROMETHEUS_URL",
+    "FALAJ_NAMESPACE",
+    "FALAJ_PROVIDER",
+    "FALAJ_COUNTRY",
+    "FALAJ_RESIDENCY",
+)
 STORE_NAMES = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+
+
+class Keys(enum.Enum):
+    """What a step does with sealed releases and channels."""
+
+    NONE = enum.auto()
+    OPEN = enum.auto()
+    SIGN = enum.auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +60,7 @@ class Place:
         retries: int = 0,
         cpu: str = "1",
         memory: str = "2G",
-        keys: bool = False,
+        keys: Keys = Keys.NONE,
     ) -> Any:
         """Give a task its name, caching, retries and (on a cluster) what its pod needs.
 
@@ -55,11 +73,12 @@ class Place:
         task.set_cpu_request("250m").set_cpu_limit(cpu)
         task.set_memory_request("512M").set_memory_limit(memory)
         if self.on_kubernetes:
-            _give_environment(task, keys=keys)
+            _give_environment(task)
+            _give_keys(task, keys)
         return task
 
 
-def _give_environment(task: Any, *, keys: bool) -> None:
+def _give_environment(task: Any) -> None:
     from kfp import kubernetes
 
     kubernetes.use_config_map_as_env(task, SITE_CONFIG, {name: name for name in SITE_NAMES})
@@ -68,6 +87,20 @@ def _give_environment(task: Any, *, keys: bool) -> None:
     kubernetes.set_security_context(
         task, run_as_user=65532, run_as_group=65532, run_as_non_root=True
     )
-    if keys:
-        kubernetes.use_secret_as_volume(task, KEYS_SECRET, mount_path=KEYS_PATH)
-        task.set_env_variable("FALAJ_KEYS", KEYS_PATH)
+
+
+def _give_keys(task: Any, keys: Keys) -> None:
+    """Mount the ring a step needs; the signing key goes to steps that sign, and no others."""
+    from kfp import kubernetes
+
+    match keys:
+        case Keys.NONE:
+            return
+        case Keys.OPEN:
+            secret = OPENING_SECRET
+        case Keys.SIGN:
+            secret = SIGNING_SECRET
+        case _:
+            assert_never(keys)
+    kubernetes.use_secret_as_volume(task, secret, mount_path=KEYS_PATH)
+    task.set_env_variable("FALAJ_KEYS", KEYS_PATH)

@@ -134,12 +134,18 @@ def load(folder: pathlib.Path) -> Project:
     except yaml.YAMLError as error:
         raise UserError(f"{path}: not YAML: {error}") from error
     except pydantic.ValidationError as error:
-        raise UserError(f"{path}: {_first(error)}") from error
+        raise UserError(f"{path}: {_what(error)}") from error
 
 
-def _first(error: pydantic.ValidationError) -> str:
-    first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "extra_forbidden":
-        return f"{where}: unknown; {nearest(str(first['loc'][-1]), list(Project.model_fields))}"
-    return f"{where}: {first['msg']}, got {first['input']!r}"[:300]
+def _what(error: pydantic.ValidationError) -> str:
+    """Say what is wrong: an unknown field first, for it explains a missing one."""
+    found = sorted(error.errors(), key=lambda e: e["type"] != "extra_forbidden")[0]
+    where = ".".join(str(part) for part in found["loc"])
+    match found["type"]:
+        case "extra_forbidden":
+            known = list(Project.model_fields)
+            return f"{where}: unknown; {nearest(str(found['loc'][-1]), known)}"
+        case "missing":
+            return f"{where}: {found['msg']}"
+        case _:
+            return f"{where}: {found['msg']}, got {found['input']!r}"[:300]

@@ -18,7 +18,7 @@ from components.release.smoke_test.component import smoke_test
 from components.training.train_tensorflow.component import train_tensorflow
 from components.training.train_torch.component import train_torch
 from pipelines import stages
-from pipelines.place import Place
+from pipelines.place import Keys, Place
 from pipelines.project import Estimator, Project
 
 
@@ -148,7 +148,7 @@ def _judge_and_release(
         expectations=project.text(project.model.expectations),
         seed=seed,
     )
-    place.settle(blessed, name="Bless against the champion", cached=False, keys=True)
+    place.settle(blessed, name="Bless against the champion", cached=False, keys=Keys.OPEN)
     good = stages.hold(place, blessed, name="Gate on the blessing")
     tried = place.settle(
         smoke_test(model=onnx, rows=test).after(good), name="Smoke test in the real server"
@@ -164,11 +164,11 @@ def _judge_and_release(
         model_name=project.model.name,
         facts={"training": sets.outputs["train"], "test": test},
     ).after(safe)
-    place.settle(sealed, name="Seal", keys=True, retries=2)
+    place.settle(sealed, name="Seal", keys=Keys.SIGN, retries=2)
     registered = register(
         release=sealed.output,
         model_name=project.model.name,
         channel="candidate",
         reason="blessed by the training pipeline",
     )
-    place.settle(registered, name="Register as candidate", cached=False, keys=True)
+    place.settle(registered, name="Register as candidate", cached=False, keys=Keys.SIGN)

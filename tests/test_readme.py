@@ -43,8 +43,13 @@ ON_A_CLUSTER = {
         "kubectl -n falaj create secret generic falaj-object-store --dry-run=client "
         "--from-env-file=TMP/store.env"
     ),
-    "kubectl -n falaj create secret generic falaj-keys --from-file=keys/": (
-        "kubectl -n falaj create secret generic falaj-keys --dry-run=client --from-file=TMP/keys"
+    "kubectl -n falaj create secret generic falaj-keys --from-file=keys/verify.pem "
+    "--from-file=keys/wrapping.key": (
+        "kubectl -n falaj create secret generic falaj-keys --dry-run=client "
+        "--from-file=TMP/keys/verify.pem --from-file=TMP/keys/wrapping.key"
+    ),
+    "kubectl -n falaj create secret generic falaj-signing --from-file=keys/": (
+        "kubectl -n falaj create secret generic falaj-signing --dry-run=client --from-file=TMP/keys"
     ),
     "kubectl apply --server-side -k kustomize/overlays/<yours>": (
         "kubectl kustomize kustomize/overlays/smb"

@@ -164,8 +164,11 @@ class Site(_Strict):
             "PROMETHEUS_URL": self.metrics,
             "FALAJ_KEYS": self.keys,
             "FALAJ_NAMESPACE": self.namespace,
+            "FALAJ_PROVIDER": self.object_store.provider,
+            "FALAJ_COUNTRY": self.residency.country or "",
+            "FALAJ_RESIDENCY": str(self.residency.profile),
         }
-        return {name: value for name, value in values.items() if value != EMBEDDED}
+        return {name: value for name, value in values.items() if value not in {EMBEDDED, ""}}
 
 
 class _NoTwins(yaml.SafeLoader):

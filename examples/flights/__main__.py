@@ -16,6 +16,7 @@ from pipelines.commands import show
 from pipelines.laptop import session
 from pipelines.laptop.memo import Memo, Outcome, Work
 from pipelines.laptop.runner import LocalRunner, code_digest
+from pipelines.place import Place
 
 _console = Console(highlight=False, soft_wrap=True)
 
@@ -29,7 +30,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             _console.print("the code has changed since the last run: starting over")
         with session.running(options.out / "laptop") as laptop:
             memo = Memo(laptop.folder / "done", code)
-            runner = LocalRunner(laptop.folder / "runs", laptop.environment, show)
+            environment = {**Place.named("laptop").site.environment(), **laptop.environment}
+            runner = LocalRunner(laptop.folder / "runs", environment, show)
             _Job(Example(laptop, runner), memo).run(options.months)
     except FalajError as error:
         _console.print(f"stopped: {error}", markup=False)

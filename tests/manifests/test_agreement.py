@@ -47,7 +47,7 @@ def test_the_site_has_every_name_that_steps_take_from_it() -> None:
     assert set(place.SITE_NAMES) <= set(site["data"])
 
 
-@pytest.mark.parametrize("secret", [place.STORE_SECRET, place.KEYS_SECRET])
+@pytest.mark.parametrize("secret", [place.STORE_SECRET, place.OPENING_SECRET, place.SIGNING_SECRET])
 def test_the_secrets_that_steps_take_are_documented(secret: str) -> None:
     assert f"| `{secret}` |" in (ROOT / "manifests/storage/README.md").read_text()
 

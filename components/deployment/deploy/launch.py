@@ -41,6 +41,7 @@ def launch(cluster: Cluster, release: ReleaseUri, how: Launch) -> tuple[Version,
     clear(record, how.route)
     state = record.state
     if state.champion and state.champion.release == release:
+        record.change(verdict={})  # whatever it says is of a candidate that is not this one
         return state.champion, _judge(cluster, state.champion, how, "serves as champion already")
     if state.phase in (Phase.CANARY, Phase.BAKING):
         return _under_way(record, release)

@@ -1,0 +1,53 @@
+import pathlib
+from typing import Any
+
+import pytest
+from google.protobuf import json_format
+
+from components.foundation.errors import UserError
+from pipelines import compiled, place
+from pipelines.place import Place
+from pipelines.project import load
+
+ROOT = pathlib.Path(__file__).parents[2]
+PROJECT = load(ROOT / "examples/flights")
+
+
+def executors(name: str) -> dict[str, Any]:
+    """Kubernetes settings of every step of a pipeline built for a cluster."""
+    pipeline = compiled.pipeline(name, PROJECT, Place.named("cluster"))
+    spec = json_format.MessageToDict(pipeline.platform_spec)["platforms"]["kubernetes"]
+    executors: dict[str, Any] = spec["deploymentSpec"]["executors"]
+    return executors
+
+
+def mounted(settings: dict[str, Any]) -> set[str]:
+    return {volume["secretName"] for volume in settings.get("secretAsVolume", [])}
+
+
+@pytest.mark.parametrize("name", list(compiled.BUILDERS))
+def test_the_signing_key_goes_to_steps_that_sign_and_no_others(name: str) -> None:
+    signing = {step for step, s in executors(name).items() if place.SIGNING_SECRET in mounted(s)}
+
+    assert {step.rstrip("-0123456789") for step in signing} <= {"exec-seal", "exec-register"}
+
+
+def test_every_step_on_a_cluster_knows_the_site_and_is_nobody() -> None:
+    for step, settings in executors("training-torch").items():
+        names = {
+            pair["envVar"] for source in settings["configMapAsEnv"] for pair in source["keyToEnv"]
+        }
+        assert names == set(place.SITE_NAMES), step
+        assert settings["securityContext"]["runAsNonRoot"] is True, step
+
+
+@pytest.mark.parametrize("name", list(compiled.BUILDERS))
+def test_a_laptop_is_given_no_kubernetes_settings(name: str) -> None:
+    pipeline = compiled.pipeline(name, PROJECT, Place.named("laptop"))
+
+    assert not pipeline.platform_spec.platforms
+
+
+def test_an_unknown_site_is_named() -> None:
+    with pytest.raises(UserError, match="no such file"):
+        Place.named("moon")
