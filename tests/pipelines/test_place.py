@@ -2,7 +2,9 @@ import pathlib
 from typing import Any
 
 import pytest
-from google.protobuf import json_format
+
+# protobuf ships no types, and its stubs lag behind the version that kfp wants
+from google.protobuf import json_format  # type: ignore[import-untyped]
 
 from components.foundation.errors import UserError
 from pipelines import compiled, place
