@@ -53,6 +53,19 @@ def test_slices_add_up_to_the_whole(model: Model, rows: Make) -> None:
     assert len(found.slices) == 6
 
 
+def test_slices_too_small_to_say_anything_are_left_out(model: Model, rows: Make) -> None:
+    table = rows(200)
+    sizes = [31] * 31 + [29] * 29 + [0] * 140
+    table = table.append_column("gate", pa.array([f"of {size}" for size in sizes]))
+    table = table.set_column(
+        table.schema.get_field_index("late"), "late", pa.array([0.0, 1.0] * 100)
+    )
+
+    found = _measure(table, model(), slices=["gate"])
+
+    assert [part.name for part in found.slices] == ["gate=of 0", "gate=of 31"]
+
+
 def test_days_resampled_whole_are_named_in_the_evaluation(model: Model, rows: Make) -> None:
     found = _measure(rows(1000), model(), groups="day")
 

@@ -2,6 +2,7 @@ import copy
 import pathlib
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from kfp import dsl
@@ -10,6 +11,7 @@ from components.foundation.tables import TableRef, Tables
 from components.release.smoke_test.component import smoke_test
 from components.release.smoke_test.malformed import Outcome
 from components.release.smoke_test.process import without_secrets
+from components.release.smoke_test.reference import difference
 from components.release.smoke_test.trial import Limits, Trial
 from tests.inference.models import SIGNATURE, write_model
 
@@ -86,6 +88,21 @@ def test_a_candidate_sees_no_credentials() -> None:
     environment = {"PATH": "/bin", "AWS_SECRET_ACCESS_KEY": "s", "FALAJ_KEYS": "/k"}
 
     assert without_secrets(environment) == {"PATH": "/bin"}
+
+
+@pytest.mark.parametrize(
+    ("given", "apart"),
+    [
+        pytest.param([0.1, 0.7, None], 0.2, id="the largest of all rows"),
+        pytest.param([0.1, 0.5], float("inf"), id="another count"),
+        pytest.param([0.1, 0.5, 0.9], float("inf"), id="an answer where none should be"),
+    ],
+)
+def test_an_answer_is_as_far_off_as_its_worst_row(given: list[float | None], apart: float) -> None:
+    answer = {"outputs": [{"name": "probability", "data": given}]}
+    want = {"probability": np.array([9.0, 0.1, 0.5, np.nan])}
+
+    assert difference(answer, want, slice(1, 4)) == pytest.approx(apart)
 
 
 GOOD = Outcome("no JSON", 400, 400, leaks=False)
