@@ -22,11 +22,13 @@ def start(build: Callable[[], Any], spec: Spec, plan: Plan) -> "KerasLearner":
     """Seed everything, then build the model: initial weights depend on the seed only.
 
     Raises:
-        UserError: the user's function did not return a keras.Model.
+        UserError: the user's function did not return a keras.Model, or its module computes
+            when it is imported.
     """
     import keras
     import tensorflow as tf
 
+    _use_one_thread()
     tf.config.experimental.enable_op_determinism()
     keras.utils.set_random_seed(plan.seed)
     model = build()
@@ -38,6 +40,20 @@ def start(build: Callable[[], Any], spec: Spec, plan: Plan) -> "KerasLearner":
     return KerasLearner(model, spec.signature, plan)
 
 
+def _use_one_thread() -> None:
+    """Sum in the same order on any number of cores."""
+    import tensorflow as tf
+
+    try:
+        tf.config.threading.set_intra_op_parallelism_threads(1)
+        tf.config.threading.set_inter_op_parallelism_threads(1)
+    except RuntimeError as error:
+        raise UserError(
+            "TensorFlow has computed something before the training began, on all cores, so the "
+            "result would depend on their number; move what the module computes into the function"
+        ) from error
+
+
 class KerasLearner:
     """Adam on binary cross entropy of logits."""
 
@@ -47,9 +63,7 @@ class KerasLearner:
         self._model = model
         self._signature = signature
         self._seed = plan.seed
-        self._optimiser = keras.optimizers.AdamW(
-            plan.learning_rate, weight_decay=plan.weight_decay
-        )
+        self._optimiser = keras.optimizers.AdamW(plan.learning_rate, weight_decay=plan.weight_decay)
         self._optimiser.build(model.trainable_variables)
 
     @property

@@ -55,6 +55,16 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_another(train: Any)
     assert artifact.read(first).card.weights != artifact.read(other).card.weights
 
 
+def test_trains_on_one_thread_so_that_cores_do_not_count(train: Any) -> None:
+    import tensorflow as tf
+
+    train(epochs=1)
+
+    threading = tf.config.threading
+    assert threading.get_intra_op_parallelism_threads() == 1
+    assert threading.get_inter_op_parallelism_threads() == 1
+
+
 def test_goes_on_from_a_checkpoint_with_the_same_weights(
     train: Any, unique: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
