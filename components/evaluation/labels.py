@@ -1,5 +1,6 @@
 """Rows to judge by: those of a table that have a label."""
 
+import contextlib
 import datetime
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from components.foundation import digests
 from components.foundation.errors import UserError, nearest
 from components.foundation.signature import Signature
 from components.foundation.statistics.metrics import Floats
 from components.foundation.tables import TableRef, Tables
+from components.preparation import once
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -71,13 +74,23 @@ def labelled(table: "pa.Table", *, label: str, source: str) -> Labelled:
 
 
 def write_scored(tables: Tables, target: str, rows: Labelled, scores: Floats) -> str:
-    """Write the rows with a column `score` to a table, if one is named; return it pinned."""
+    """Write the rows with a column `score` to a table, if one is named; return it pinned.
+
+    The same rows with the same scores are written once.
+    """
     if not target:
         return ""
     import pyarrow as pa
 
     table = rows.table.append_column("score", pa.array(scores))
-    return str(tables.replace(TableRef.unversioned(target), table))
+    recipe = digests.of_json([rows.source, table.column_names, str(digests.of_bytes(scores.data))])
+    made = once.replace(
+        tables,
+        TableRef.unversioned(target),
+        recipe,
+        lambda: contextlib.nullcontext(table.to_reader()),
+    )
+    return str(made)
 
 
 def _text(value: Any) -> str:

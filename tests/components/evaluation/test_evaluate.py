@@ -115,6 +115,13 @@ def test_writes_report_evaluation_and_scored_rows(
     )
 
 
+def test_scored_rows_are_written_once(run: Any, model: Model, unique: str) -> None:
+    target = f"s3://falaj-features/{unique}/scored"
+    refs = [run(model(), slices=slices, scored=target)[1] for slices in ([], [], ["airport"])]
+
+    assert refs == [f"{target}@0", f"{target}@0", f"{target}@1"]
+
+
 def test_refuses_a_model_whose_signature_does_not_match_the_table(
     run: Any, model: Model, tables: Tables, unique: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
