@@ -42,6 +42,7 @@ class Card:
         epochs_run: passes over the rows.
         best_epoch: whose weights these are.
         weights: digest of the weights alone.
+        data: digest of the rows it learnt from and stopped by, whatever version held them.
     """
 
     framework: str
@@ -58,6 +59,7 @@ class Card:
     epochs_run: int
     best_epoch: int
     weights: str
+    data: str = ""  # of models made before there was one
     export: Mapping[str, Any] = field(default_factory=dict)  # of an ONNX folder: how it was made
 
 
@@ -92,11 +94,11 @@ def read_signature(folder: pathlib.Path) -> Signature:
     return Signature.from_dict(_load(folder / "signature.json"))
 
 
-def weights_digest(weights: Mapping[str, NDArray[Any]]) -> str:
+def arrays_digest(arrays: Mapping[str, NDArray[Any]]) -> str:
     """Digest named arrays by name, type, shape and content."""
     parts = {
         name: [str(array.dtype), list(array.shape), str(digests.of_bytes(_contiguous(array)))]
-        for name, array in weights.items()
+        for name, array in arrays.items()
     }
     return str(digests.of_json(parts))
 

@@ -106,7 +106,7 @@ def run(
         folder = pathlib.Path(path)
         folder.mkdir(parents=True, exist_ok=True)
         learner.export(folder)
-    artifact.write(folder, spec.signature, _card(job, learner, history, fold.train))
+    artifact.write(folder, spec.signature, _card(job, learner, history, fold))
     return Trained(job, history, len(fold.train), fold.train.unlabelled)
 
 
@@ -134,15 +134,17 @@ def _probe(learner: Learner, rows: Rows, entry: str) -> None:
         )
 
 
-def _card(job: Job, learner: Learner, history: History, rows: Rows) -> artifact.Card:
+def _card(job: Job, learner: Learner, history: History, fold: Fold) -> artifact.Card:
     name, version = learner.framework
+    parts = [{**rows.inputs, job.label: rows.labels} for rows in (fold.train, fold.validation)]
     return artifact.Card(
         framework=name,
         version=version,
         **job.facts(),
-        rows=len(rows),
-        base_rate=rows.base_rate,
+        rows=len(fold.train),
+        base_rate=fold.train.base_rate,
         epochs_run=len(history.epochs),
         best_epoch=history.best.number,
-        weights=artifact.weights_digest(learner.weights()),
+        weights=artifact.arrays_digest(learner.weights()),
+        data=str(digests.of_json([artifact.arrays_digest(part) for part in parts])),
     )

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from kfp import dsl
 
+from components.foundation.tables import TableRef, Tables
 from components.training import artifact
 from components.training.checkpoints import Saved, StoredCheckpoint
 from components.training.train_torch.component import train_torch
@@ -90,6 +91,22 @@ def test_the_same_seed_gives_the_same_model_and_another_seed_another(train: Any)
     assert (first / "model.json").read_bytes() == (again / "model.json").read_bytes()
     assert (first / "program.pt2").read_bytes() == (again / "program.pt2").read_bytes()
     assert _weights(first) != _weights(other)
+
+
+def test_rows_in_another_order_and_version_give_the_same_model(
+    train: Any, training: dict[str, Any], tables: Tables
+) -> None:
+    first, _ = train("first")
+    ref = TableRef.parse(training["train"])
+    rows = tables.read(ref)
+    backwards = rows.take(np.arange(len(rows))[::-1])
+    again, _ = train("again", train=str(tables.replace(ref, backwards)))
+    other, _ = train("other", train=str(tables.replace(ref, rows.slice(1))))
+
+    old, new, less = (artifact.read(folder).card for folder in (first, again, other))
+    assert (old.train, new.train) == (f"{ref.uri}@0", f"{ref.uri}@1")
+    assert (old.weights, old.data) == (new.weights, new.data)
+    assert old.data != less.data
 
 
 def test_a_killed_step_goes_on_and_gives_the_same_model(
