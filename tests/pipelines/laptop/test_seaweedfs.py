@@ -108,12 +108,12 @@ def test_a_folder_in_use_is_refused(tmp_path: pathlib.Path) -> None:
 
 
 def test_what_a_killed_run_left_is_ended(tmp_path: pathlib.Path) -> None:
-    command, mark = ["/bin/sleep", "600"], processes.mark(tmp_path)
-    with (
-        subprocess.Popen(command, env=mark) as left,
-        seaweedfs.running(tmp_path, buckets=["things"]),
-    ):
-        assert left.poll() is not None
+    with subprocess.Popen(["/bin/sleep", "600"], env=processes.mark(tmp_path)) as left:
+        try:
+            with seaweedfs.running(tmp_path, buckets=["things"]):
+                assert left.poll() is not None
+        finally:
+            left.kill()
 
 
 def test_ports_are_taken_from_what_is_free(few: range) -> None:
