@@ -8,7 +8,7 @@ from components.foundation.verdict import Verdict
 
 def render(verdict: Verdict) -> str:
     """Make the page; it holds counts and times, never values of rows."""
-    evidence = dict(verdict.evidence)
+    evidence = {**verdict.evidence, **verdict.measured}
     malformed = evidence.pop("malformed", [])
     body = (
         f"<p>{badge(str(verdict.decision), good=verdict.passes)} {escape(verdict.reason)}</p>"

@@ -35,6 +35,8 @@ def test_a_sound_candidate_is_accepted(
     assert len(evidence["malformed"]) >= 10
     assert all(case["good"] for case in evidence["malformed"])
     page = pathlib.Path(report.path).read_text()
+    assert "p99_ms" not in evidence
+    assert str(verdict["measured"]["p99_ms"]) in page
     assert "an unknown input" in page
     assert "<script" not in page
 
