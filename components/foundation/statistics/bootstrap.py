@@ -1,7 +1,7 @@
 """Intervals of metrics by resampling rows, or whole groups of rows that vary together.
 
 One set of resamples serves every model, so differences between models are paired. A
-resample is a count for each row; metrics of many resamples are matrix products.
+resample is a count for each row; metrics of many resamples are weighted sums.
 """
 
 from collections.abc import Iterator, Sequence
@@ -100,8 +100,10 @@ class _Prepared:
 
     def under(self, counts: Floats) -> tuple[Floats, Floats, Floats]:
         """Return AUC, log loss and Brier score of each resample (a row of counts)."""
-        means = counts @ self.losses / counts.sum(axis=1, keepdims=True)
-        return self._auc(counts), means[:, 0], means[:, 1]
+        drawn = counts.sum(axis=1)
+        # Not a matrix product: its last digits depend on how many cores there are.
+        log_loss, brier = ((counts * loss).sum(axis=1) / drawn for loss in self.losses.T)
+        return self._auc(counts), log_loss, brier
 
     def _auc(self, counts: Floats) -> Floats:
         ranked = counts[:, self.order]
