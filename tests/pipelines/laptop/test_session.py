@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -46,13 +46,11 @@ def job(
             process.kill()
 
 
-def gone(folder: pathlib.Path, *, seconds: float) -> bool:
+def until(holds: Callable[[], bool], *, seconds: float = 10) -> None:
     deadline = time.monotonic() + seconds
-    while processes.marked(folder):
-        if time.monotonic() > deadline:
-            return False
+    while not holds():
+        assert time.monotonic() < deadline, "it never became true"
         time.sleep(0.05)
-    return True
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -60,7 +58,7 @@ def test_a_signal_ends_everything_that_was_started(
     folder: pathlib.Path, number: signal.Signals
 ) -> None:
     with job(folder) as running:
-        assert len(processes.marked(folder)) == STARTED
+        until(lambda: len(processes.marked(folder)) == STARTED)
 
         running.send_signal(number)
 
@@ -102,10 +100,7 @@ def test_servers_end_with_a_killed_run(folder: pathlib.Path) -> None:
         running.kill()
 
         assert len(servers) == 2
-        deadline = time.monotonic() + 10
-        while servers & set(processes.marked(folder)):
-            assert time.monotonic() < deadline, "a server outlives the run that started it"
-            time.sleep(0.05)
+        until(lambda: not servers & set(processes.marked(folder)))
 
 
 def test_a_killed_run_is_healed_by_the_next(folder: pathlib.Path) -> None:
