@@ -68,7 +68,7 @@ class Place:
         """
         task.set_display_name(name)
         task.set_caching_options(cached)
-        if retries:
+        if retries and self.on_kubernetes:  # kfp.local would sleep the backoff through a Ctrl-C
             task.set_retry(retries, backoff_duration="10s", backoff_factor=2.0)
         task.set_cpu_request("250m").set_cpu_limit(cpu)
         task.set_memory_request("512M").set_memory_limit(memory)

@@ -50,10 +50,25 @@ def of_path(path: pathlib.Path) -> Digest:
 
 
 def canonical_json(value: Any) -> bytes:
-    """Encode deterministically: sorted keys, no spaces, UTF-8, no NaN."""
+    """Encode deterministically: sorted keys, no spaces, UTF-8, no NaN, 2.0 as 2 (RFC 8785).
+
+    KFP hands whole numbers on as floats; what they are of stays the same.
+    """
     return json.dumps(
-        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+        _whole(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
     ).encode()
+
+
+def _whole(value: Any) -> Any:
+    match value:
+        case float() if value.is_integer():
+            return int(value)
+        case dict():
+            return {key: _whole(item) for key, item in value.items()}
+        case list() | tuple():
+            return [_whole(item) for item in value]
+        case _:
+            return value
 
 
 def of_json(value: Any) -> Digest:

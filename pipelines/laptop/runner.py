@@ -142,10 +142,10 @@ def _failure(pipeline: str, failure: pathlib.Path, watch: Watch) -> FalajError:
 
 
 def code_digest() -> str:
-    """Digest what steps run: our packages and the lock they were installed from."""
+    """Digest what a run is made of: our packages and the lock they were installed with."""
     root = pathlib.Path(__file__).parents[2]
     digest = hashlib.sha256()
-    for package in ("components", "examples", "requirements.lock"):
+    for package in ("components", "examples", "inference", "pipelines", "requirements.lock"):
         for path in sorted([root / package, *(root / package).rglob("*")]):
             if path.suffix in {".py", ".yaml", ".sql", ".lock"} and path.is_file():
                 digest.update(path.relative_to(root).as_posix().encode())

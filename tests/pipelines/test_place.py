@@ -53,3 +53,18 @@ def test_a_laptop_is_given_no_kubernetes_settings(name: str) -> None:
 def test_an_unknown_site_is_named() -> None:
     with pytest.raises(UserError, match="no such file"):
         Place.named("moon")
+
+
+def test_only_a_cluster_retries() -> None:
+    """kfp.local sleeps between tries where no signal reaches it."""
+    retried = {
+        name: any(
+            task.retry_policy.max_retry_count
+            for task in compiled.pipeline(
+                "collection", PROJECT, Place.named(name)
+            ).pipeline_spec.root.dag.tasks.values()
+        )
+        for name in ("laptop", "cluster")
+    }
+
+    assert retried == {"laptop": False, "cluster": True}

@@ -162,6 +162,12 @@ class Rollout:
         state = self.record.state
         if state.verdict:
             return Verdict.from_dict(state.verdict)
+        verdict = self._nothing_to_judge()
+        self.tell(verdict)
+        return verdict
+
+    def _nothing_to_judge(self) -> Verdict:
+        state = self.record.state
         subject = f"rollout of {self.record.model}"
         if state.champion is None or state.phase is not Phase.STABLE:
             reason = f"nothing is ready to be rolled out ({state.phase}); deploy a release first"
