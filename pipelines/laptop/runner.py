@@ -51,7 +51,7 @@ class LocalRunner:
     folder: pathlib.Path
     environment: Mapping[str, str]
     show: Show = lambda step: None
-    workers: int = 2
+    workers: int = 3  # one more than cores: steps also wait, for sources and for the store
     code: str = field(default_factory=lambda: code_digest())
     last: Run | None = None  # the newest run, ended well or not
 
