@@ -93,7 +93,7 @@ def verify(arguments: argparse.Namespace) -> int:
     from components.foundation.sealing.keys import KeyRing
 
     with session.storing(arguments.state) as laptop:
-        keys = KeyRing.load(pathlib.Path(laptop.environment["FALAJ_KEYS"]))
+        keys = KeyRing.from_environment(laptop.environment)
         entries = AuditLog(laptop.store).verify()
         _console.print(f"audit log: {entries} entries, every link holds")
         uris = list(release.releases(store=laptop.store))
@@ -187,7 +187,7 @@ def serve_champion(project: Project, laptop: session.Session) -> str | None:
     from components.foundation.sealing.uri import ReleaseUri
 
     model = project.model.name
-    keys = KeyRing.load(pathlib.Path(laptop.environment["FALAJ_KEYS"]))
+    keys = KeyRing.from_environment(laptop.environment)
     champion = current(model, store=laptop.store, keys=keys)
     if champion is None:
         return None
@@ -217,7 +217,7 @@ def _signature(laptop: session.Session, release: str) -> Signature:
     from components.foundation.sealing.keys import KeyRing
     from components.foundation.sealing.release import unseal
 
-    keys = KeyRing.load(pathlib.Path(laptop.environment["FALAJ_KEYS"]))
+    keys = KeyRing.from_environment(laptop.environment)
     with tempfile.TemporaryDirectory() as scratch:
         folder = pathlib.Path(scratch) / "release"
         unseal(release, folder, store=laptop.store, keys=keys)
@@ -247,7 +247,4 @@ def _store() -> ObjectStore:
 def _keys() -> Any:
     from components.foundation.sealing.keys import KeyRing
 
-    folder = _environment().get("FALAJ_KEYS")
-    if not folder:
-        raise UserError("FALAJ_KEYS is not set: name the folder of the key ring")
-    return KeyRing.load(pathlib.Path(folder))
+    return KeyRing.from_environment(_environment())

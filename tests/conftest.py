@@ -10,17 +10,7 @@ import pytest
 
 from components.foundation.storage import ObjectStore, Settings
 from components.foundation.tables import Tables
-from pipelines.laptop import seaweedfs
-
-BUCKETS = [
-    "falaj-raw",
-    "falaj-curated",
-    "falaj-quarantine",
-    "falaj-features",
-    "falaj-models",
-    "falaj-runs",
-    "falaj-evidence",
-]
+from pipelines.laptop import seaweedfs, session
 
 GOLDENS = pathlib.Path(__file__).with_name("golden")
 
@@ -46,7 +36,7 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
 
 @pytest.fixture(scope="session")
 def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
-    with seaweedfs.running(tmp_path_factory.mktemp("s3"), buckets=BUCKETS) as settings:
+    with seaweedfs.running(tmp_path_factory.mktemp("s3"), buckets=session.BUCKETS) as settings:
         yield settings
 
 

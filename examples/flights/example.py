@@ -46,7 +46,7 @@ class Example:
 
     @cached_property
     def keys(self) -> KeyRing:
-        return KeyRing.load(pathlib.Path(self.laptop.environment["FALAJ_KEYS"]))
+        return KeyRing.from_environment(self.laptop.environment)
 
     @property
     def database(self) -> pathlib.Path:
