@@ -5,6 +5,7 @@ import pathlib
 from dataclasses import dataclass
 from typing import Any, Self, assert_never
 
+from components.foundation.errors import UserError
 from components.foundation.site import Site
 
 SITE_CONFIG = "falaj-site"
@@ -46,6 +47,17 @@ class Place:
         """Read a site by the name of one that ships here, or by the path of its file."""
         shipped = pathlib.Path(__file__).with_name("sites") / f"{name}.yaml"
         return cls(Site.load(shipped if shipped.exists() else pathlib.Path(name)))
+
+    @classmethod
+    def here(cls, name: str) -> Self:
+        """Read a site on which this machine can run; a cluster is not one."""
+        place = cls.named(name)
+        if place.on_kubernetes:
+            raise UserError(
+                f"site {name}: is a cluster; compile with `falaj compile` and upload "
+                "build/pipelines"
+            )
+        return place
 
     @property
     def on_kubernetes(self) -> bool:

@@ -46,7 +46,7 @@ READS_THE_ENVIRONMENT = {
     "components/features/settings.py": "Feast makes our plug-ins itself and hands them nothing",
     "inference/plane/launch.py": "hands its environment on to a child",
     "inference/plane/pods.py": "hands its environment on to a child",
-    "pipelines/commands.py": "the body of the command line",
+    "pipelines/commands/releases.py": "a command whose store and keys are the environment's",
     "pipelines/laptop/runner.py": "kfp.local gives steps this process's environment",
 }
 

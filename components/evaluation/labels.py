@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from components.foundation import digests
+from components.foundation import digests, once
 from components.foundation.errors import UserError, nearest
 from components.foundation.signature import Signature
 from components.foundation.statistics.metrics import Floats
 from components.foundation.tables import TableRef, Tables
-from components.preparation import once
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -5,9 +5,18 @@ Only faces and command lines turn these into exit codes.
 
 
 class FalajError(Exception):
-    """Root of every error raised on purpose."""
+    """Root of every error raised on purpose.
+
+    Attributes:
+        code: what happened, in a word that stays the same while messages are reworded;
+            errors.yaml beside this file has the cause and the cure of each.
+    """
 
     exit_code = 1
+
+    def __init__(self, message: str = "", *, code: str = "") -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class UserError(FalajError):

@@ -12,7 +12,7 @@ from rich.console import Console
 from components.foundation.errors import FalajError
 from examples.flights import told
 from examples.flights.example import CANARY_MONTH, Example
-from pipelines.commands import show
+from pipelines.commands.screen import show
 from pipelines.laptop import session
 from pipelines.laptop.memo import Memo, Outcome, Work
 from pipelines.laptop.runner import LocalRunner, code_digest

@@ -12,8 +12,7 @@ from typing import Any
 
 from components.foundation.errors import Refused
 from components.foundation.sealing import channel
-from components.foundation.sealing.keys import KeyRing
-from components.foundation.sealing.release import seal, unseal, verify
+from components.foundation.sealing.release import read_file, seal, unseal, verify
 from components.foundation.signature import Signature
 from components.foundation.storage import Address
 from components.foundation.tables import TableRef
@@ -44,10 +43,6 @@ class Example:
     def project(self) -> Project:
         return load(pathlib.Path(__file__).parent)
 
-    @cached_property
-    def keys(self) -> KeyRing:
-        return KeyRing.from_environment(self.laptop.environment)
-
     @property
     def database(self) -> pathlib.Path:
         return self.laptop.folder / "airline.db"
@@ -65,7 +60,10 @@ class Example:
             arguments = {**self._sources(url), "as_of": as_of, "until": as_of}
             run = self._run(f"training-{framework}", arguments)
         pointer = channel.current(
-            self.project.model.name, store=self.laptop.store, keys=self.keys, channel="candidate"
+            self.project.model.name,
+            store=self.laptop.store,
+            keys=self.laptop.keys,
+            channel="candidate",
         )
         if pointer is None:
             raise Refused("the training pipeline ended without a candidate")
@@ -124,7 +122,7 @@ class Example:
         with self._opened(release) as folder:
             uri = self._seal(folder, {"made from": release, "fault": "one byte altered"})
         with contextlib.suppress(Refused):  # refused already: an earlier run altered it
-            verify(uri, store=self.laptop.store, keys=self.keys)
+            verify(uri, store=self.laptop.store, keys=self.laptop.keys)
             target = Address.parse(uri.removeprefix("sealed+")) / "files" / "model.onnx"
             data = bytearray(self.laptop.store.get(target))
             data[len(data) // 2] ^= 1
@@ -133,13 +131,13 @@ class Example:
 
     def _seal(self, folder: pathlib.Path, facts: Mapping[str, Any]) -> str:
         model, store = self.project.model.name, self.laptop.store
-        return seal(folder, model=model, facts=facts, store=store, keys=self.keys).uri
+        return seal(folder, model=model, facts=facts, store=store, keys=self.laptop.keys).uri
 
     @contextlib.contextmanager
     def _opened(self, release: str) -> Iterator[pathlib.Path]:
         with tempfile.TemporaryDirectory() as scratch:
             folder = pathlib.Path(scratch) / "release"
-            unseal(release, folder, store=self.laptop.store, keys=self.keys)
+            unseal(release, folder, store=self.laptop.store, keys=self.laptop.keys)
             (folder / "release.json").unlink()
             yield folder
 
@@ -157,12 +155,20 @@ class Example:
         signature = Signature.from_dict(self._champion_signature())
         return requests(table.slice(0, _FLIGHTS), signature, id_column=self.project.model.id)
 
+    def _pointer(self, name: str) -> channel.Pointer | None:
+        model, laptop = self.project.model.name, self.laptop
+        return channel.current(model, store=laptop.store, keys=laptop.keys, channel=name)
+
     def _champion_signature(self) -> dict[str, Any]:
-        pointer = channel.current(self.project.model.name, store=self.laptop.store, keys=self.keys)
+        pointer = channel.current(
+            self.project.model.name, store=self.laptop.store, keys=self.laptop.keys
+        )
         if pointer is None:
             raise Refused("there is no champion to send traffic to")
-        with self._opened(pointer.uri) as folder:
-            signature: dict[str, Any] = json.loads((folder / "signature.json").read_text())
+        text = read_file(
+            pointer.uri, "signature.json", store=self.laptop.store, keys=self.laptop.keys
+        )
+        signature: dict[str, Any] = json.loads(text)
         return signature
 
     def _run(self, name: str, arguments: Mapping[str, Any]) -> Run:

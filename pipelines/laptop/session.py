@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from components.foundation.sealing.keys import KeyRing
 from components.foundation.storage import ObjectStore, Settings
 from components.foundation.tables import Tables
 from inference.plane import launch
@@ -40,6 +41,10 @@ class Session:
     @property
     def tables(self) -> Tables:
         return Tables(self.settings)
+
+    @property
+    def keys(self) -> KeyRing:
+        return KeyRing.from_environment(self.environment)
 
 
 def host(model: str) -> str:
@@ -114,8 +119,6 @@ def _empty(folder: pathlib.Path) -> None:
 
 
 def _places(folder: pathlib.Path) -> dict[str, str]:
-    from components.foundation.sealing.keys import KeyRing
-
     if not (folder / "keys").exists():
         KeyRing.create(folder / "keys")
     return {

@@ -8,11 +8,11 @@ import pyarrow as pa
 import pytest
 
 from components.features.offline_store import asof, sql
+from components.foundation import engine
+from components.foundation.engine import Limits
 from components.foundation.tables import DataFiles, TableRef, Tables
 from components.foundation.verdict import Decision, Verdict
-from components.preparation import engine
 from components.preparation.curate import curation
-from components.preparation.engine import Limits
 from components.preparation.profile import observed
 from components.preparation.split import parts
 from components.release.smoke_test.reference import first_rows

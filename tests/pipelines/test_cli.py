@@ -5,8 +5,9 @@ import shlex
 
 import pytest
 
-from pipelines import commands, compiled
-from pipelines.__main__ import main
+from pipelines import compiled
+from pipelines.__main__ import main, parser
+from pipelines.commands import catalogue
 
 ROOT = pathlib.Path(__file__).parents[2]
 SITES = ROOT / "pipelines/sites"
@@ -62,16 +63,15 @@ def test_help_explains_every_option(command: str, capsys: pytest.CaptureFixture[
 
 @pytest.mark.parametrize("command", ["", *COMMANDS], ids=lambda command: command or "falaj")
 def test_a_line_to_copy_is_one_that_the_parser_takes(
-    command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for name in ("compile_", "catalogue", "run", "serve", "seal", "unseal", "verify"):
-        monkeypatch.setattr(commands, name, lambda arguments: 0)
     with pytest.raises(SystemExit):
         main([*command.split(), "--help"])
 
     for line in said(capsys).partition("examples:\n")[2].strip().splitlines():
         program, *arguments = shlex.split(line)
-        assert (program, main(arguments)) == ("falaj", 0)
+        assert program == "falaj"
+        assert callable(parser().parse_args(arguments).do)
 
 
 @pytest.mark.parametrize("line", ["", "compil", "seal folder", "run deployment --sit laptop -x"])
@@ -86,7 +86,7 @@ def test_an_interruption_is_130(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(arguments: object) -> int:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(commands, "catalogue", interrupted)
+    monkeypatch.setattr(catalogue, "do", interrupted)
 
     assert main(["catalogue"]) == 130
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from components.evaluation.runtime import OnnxModel
+from components.foundation import engine, sql
 from components.foundation.errors import UserError, nearest
 from components.foundation.sealing import release as releases
 from components.foundation.sealing.keys import KeyRing
@@ -21,7 +22,6 @@ from components.foundation.sealing.uri import ReleaseUri
 from components.foundation.signature import Array, json_values
 from components.foundation.storage import ObjectStore
 from components.foundation.tables import DataFiles, TableRef, Tables
-from components.preparation import engine, sql
 
 if TYPE_CHECKING:
     import duckdb

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from components.foundation import engine, sql
 from components.foundation.errors import UserError, nearest
 from components.foundation.tables import DataFiles
-from components.preparation import engine, sql
 
 _ONE = "SELECT score, label, part FROM joined WHERE name = ? ORDER BY moment, id"
 _OBSERVED, _LABELLED = ("id", "time", "score"), ("id", "label", "known_at")

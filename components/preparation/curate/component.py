@@ -40,9 +40,9 @@ def curate(
         rows_out: rows of the table made.
         quarantined: "alias: rule" -> rows set aside.
     """
+    from components.foundation.engine import Limits
     from components.foundation.tables import TableRef
     from components.preparation.curate import curation
-    from components.preparation.engine import Limits
     from components.step import step
 
     with step("curate") as here:

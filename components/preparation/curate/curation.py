@@ -12,10 +12,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from components.foundation import digests
+from components.foundation import digests, engine, once, sql
 from components.foundation.errors import UserError, nearest
 from components.foundation.tables import DataFiles, TableRef, Tables
-from components.preparation import engine, once, sql
 from components.preparation.curate import sieve
 from components.preparation.validate import contract as c
 

@@ -8,9 +8,9 @@ same version of a table is always divided the same way.
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from components.foundation import sql
 from components.foundation.errors import UserError
 from components.foundation.tables import DataFiles
-from components.preparation import sql
 from components.preparation.validate import contract as c
 from components.preparation.validate import rules as r
 

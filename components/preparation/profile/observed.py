@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from components.foundation import engine, sql
 from components.foundation.errors import UserError, nearest
 from components.foundation.tables import DataFiles
-from components.preparation import engine, sql
 from components.preparation.profile.columns import Numeric
 from components.preparation.profile.profile import Profile
 

@@ -7,10 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from components.foundation import digests
+from components.foundation import digests, engine, once, sql
 from components.foundation.errors import UserError, nearest
 from components.foundation.tables import DataFiles, TableRef, Tables
-from components.preparation import engine, once, sql
 
 if TYPE_CHECKING:
     import pyarrow as pa

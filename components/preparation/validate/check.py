@@ -5,11 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from components.foundation import digests
+from components.foundation import digests, engine, sql
 from components.foundation.errors import UserError
 from components.foundation.tables import DataFiles
 from components.foundation.verdict import Decision, Verdict
-from components.preparation import engine, sql
 from components.preparation.validate import contract as c
 from components.preparation.validate import rules as r
 

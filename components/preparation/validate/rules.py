@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, assert_never
 
+from components.foundation import sql
 from components.foundation.errors import UserError, nearest
-from components.preparation import sql
 from components.preparation.validate import contract as c
 
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from components.evaluation.runtime import OnnxModel
+from components.foundation import engine
 from components.foundation.errors import UserError
 from components.foundation.signature import Array, Signature
 from components.foundation.tables import DataFiles
-from components.preparation import engine
 from components.training import artifact
 
 if TYPE_CHECKING:

@@ -5,10 +5,10 @@ import pathlib
 import resource
 import sys
 
+from components.foundation.engine import Limits
 from components.foundation.storage import Settings
 from components.foundation.tables import TableRef, Tables
 from components.preparation.curate import curation
-from components.preparation.engine import Limits
 
 
 def main(settings: str, source: str, cache: str, sql: str, contract: str, memory_mb: str) -> None:

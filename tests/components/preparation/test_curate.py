@@ -3,11 +3,11 @@ import pathlib
 import pyarrow as pa
 import pytest
 
+from components.foundation.engine import Limits
 from components.foundation.errors import UserError
 from components.foundation.tables import TableRef, Tables
 from components.preparation.curate import curation
 from components.preparation.curate.component import curate
-from components.preparation.engine import Limits
 
 CONTRACT = """
 name: trips
@@ -187,7 +187,7 @@ def test_the_engine_itself_opens_no_other_file(
     """The check of the SQL is not the only wall."""
     import duckdb
 
-    from components.preparation import engine
+    from components.foundation import engine
 
     secret = tmp_path / "secret.csv"
     secret.write_text("a\n1\n")

@@ -10,13 +10,13 @@ import pyarrow as pa
 import pytest
 
 from components.evaluation.bless.expectations import Expectations
+from components.foundation import engine
 from components.foundation.storage import ObjectStore, Settings
 from components.foundation.tables import TableRef, Tables
 from components.foundation.verdict import Verdict
 from components.ingestion.ingest_objects.component import ingest_objects
 from components.ingestion.ingest_rest.component import ingest_rest
 from components.ingestion.ingest_sql.component import ingest_sql
-from components.preparation import engine
 from components.preparation.curate.component import curate
 from components.preparation.validate import check
 from components.preparation.validate import contract as contracts

@@ -11,9 +11,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from components.foundation import sql
 from components.foundation.errors import FalajError, InfrastructureError, UserError
 from components.foundation.tables import DataFiles
-from components.preparation import sql
 
 if TYPE_CHECKING:
     import duckdb

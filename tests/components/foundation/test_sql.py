@@ -1,8 +1,8 @@
 import duckdb
 import pytest
 
+from components.foundation import sql
 from components.foundation.errors import UserError
-from components.preparation import sql
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,9 @@ from collections.abc import Callable, Iterator
 import pyarrow as pa
 import pytest
 
-from components.foundation import digests
+from components.foundation import digests, once
 from components.foundation.errors import InfrastructureError, UserError
 from components.foundation.tables import TableRef, Tables
-from components.preparation import once
 
 ROWS = pa.table({"n": [1, 2]})
 RECIPE, OTHER = digests.of_json("a recipe"), digests.of_json("another")
