@@ -106,7 +106,7 @@ def story() -> Story:
         ),
         links=(
             Link("Compiled pipelines", "../build/pipelines"),
-            Link("Catalogue", "../docs/components.md"),
+            Link("Catalogue", "../docs/components/README.md"),
         ),
     )
 

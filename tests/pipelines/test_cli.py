@@ -130,9 +130,11 @@ def test_catalogue_lists_components(capsys: pytest.CaptureFixture[str]) -> None:
     assert "ingestion/ingest_sql [data]" in said(capsys)
 
 
-def test_catalogue_writes_the_page_in_docs(tmp_path: pathlib.Path) -> None:
-    assert main(["catalogue", "--write", str(tmp_path / "page.md")]) == 0
-    assert (tmp_path / "page.md").read_text() == (ROOT / "docs/components.md").read_text()
+def test_catalogue_writes_the_pages_in_docs(tmp_path: pathlib.Path) -> None:
+    assert main(["catalogue", "--write", str(tmp_path)]) == 0
+    assert (tmp_path / "release.md").read_text() == (
+        ROOT / "docs/components/release.md"
+    ).read_text()
 
 
 # run

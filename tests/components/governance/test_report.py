@@ -64,7 +64,7 @@ STORY = Story(
         Month("2013-09", "drift", tuple(Effect(f"c{i}", i / 10) for i in range(5, 0, -1))),
     ),
     releases=(Release("m", "v1", _DIGEST, "sealed+s3://falaj-models/m/v1", "champion"),),
-    links=(Link("catalogue", "docs/components.md"),),
+    links=(Link("catalogue", "docs/components/README.md"),),
 )
 
 

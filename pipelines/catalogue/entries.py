@@ -1,20 +1,17 @@
-"""List every component from its own code: what for, what it takes, gives, needs and how it ends.
-
-`docs/components.md` is what `markdown()` returns; a test holds one against the other.
-"""
+"""Read every component from its own code: what for, what it takes, gives, needs and how it ends."""
 
 import importlib
 import inspect
 import pathlib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from components.face import images
 
-_ROOT = pathlib.Path(__file__).parents[1]
-_CHANNEL = (
+_ROOT = pathlib.Path(__file__).parents[2]
+CHANNEL = (
     "ingestion",
     "preparation",
     "privacy",
@@ -57,18 +54,7 @@ def entries() -> list[Entry]:
     """Load every component of the suite, in the order of the channel."""
     files = (_ROOT / "components").glob("*/*/component.py")
     found = (_entry(file) for file in files)
-    return sorted(found, key=lambda one: (_CHANNEL.index(one.stage), one.name))
-
-
-def text(listed: Sequence[Entry] | None = None) -> str:
-    """Return the catalogue for a terminal: one component a paragraph."""
-    return "\n".join(_paragraph(entry) for entry in (entries() if listed is None else listed))
-
-
-def markdown(listed: Sequence[Entry] | None = None) -> str:
-    """Return the catalogue as Markdown, ending in a newline."""
-    listed = entries() if listed is None else listed
-    return "\n".join([*_opening(listed), *(line for entry in listed for line in _chapter(entry))])
+    return sorted(found, key=lambda one: (CHANNEL.index(one.stage), one.name))
 
 
 def _entry(file: pathlib.Path) -> Entry:
@@ -144,68 +130,3 @@ def _labelled(documentation: str, labels: Sequence[str]) -> dict[str, str]:
     """Read what follows each label, at the start of a line or of a sentence."""
     parts = re.split(rf"(?:^|(?<=\. ))({'|'.join(labels)}):", documentation, flags=re.MULTILINE)
     return dict(zip(parts[1::2], parts[2::2], strict=True))
-
-
-def _opening(listed: Sequence[Entry]) -> Iterator[str]:
-    yield "# Components"
-    yield ""
-    yield "<!-- Made by `falaj catalogue --write docs/components.md`; change the code instead. -->"
-    yield ""
-    yield f"{len(listed)} components, in the order of the channel."
-    yield ""
-    yield "| Component | What for | Image |"
-    yield "|---|---|---|"
-    for entry in listed:
-        link = f"[{entry.name}](#{entry.name})"
-        yield f"| {entry.stage} / {link} | {_inline(entry.purpose)} | {entry.image} |"
-    yield ""
-
-
-def _chapter(entry: Entry) -> Iterator[str]:
-    yield f"## {entry.name}"
-    yield ""
-    yield entry.purpose
-    yield ""
-    for label, body in entry.facts.items():
-        yield f"- **{label}**: {body}"
-    yield f"- **Image**: {entry.image}"
-    yield f"- **Source**: `components/{entry.stage}/{entry.name}/component.py`"
-    yield ""
-    yield from _ports("Input", entry.inputs)
-    yield from _ports("Output", entry.outputs)
-
-
-def _ports(kind: str, ports: Sequence[Port]) -> Iterator[str]:
-    if not ports:
-        return
-    defaults = kind == "Input"
-    yield f"| {kind} | Type |{' Default |' if defaults else ''} What it is |"
-    yield f"|---|---|{'---|' if defaults else ''}---|"
-    for port in ports:
-        default = f" {_default(port)} |" if defaults else ""
-        yield f"| `{port.name}` | {port.type} |{default} {_inline(port.text)} |"
-    yield ""
-
-
-def _default(port: Port) -> str:
-    return "required" if port.default is None else f"`{_inline(port.default)}`"
-
-
-def _inline(words: str) -> str:
-    return words.replace("|", "\\|")
-
-
-def _paragraph(entry: Entry) -> str:
-    takes = ", ".join(_signature(port) for port in entry.inputs) or "nothing"
-    gives = ", ".join(f"{port.name}: {port.type}" for port in entry.outputs) or "nothing"
-    return (
-        f"{entry.stage}/{entry.name} [{entry.image}]\n"
-        f"    {entry.purpose}\n"
-        f"    takes {takes}\n"
-        f"    gives {gives}\n"
-    )
-
-
-def _signature(port: Port) -> str:
-    default = "" if port.default is None else f" = {port.default}"
-    return f"{port.name}: {port.type}{default}"

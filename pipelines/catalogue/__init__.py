@@ -1,0 +1,1 @@
+"""What components there are, read from their own code."""
