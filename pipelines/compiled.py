@@ -28,7 +28,10 @@ BUILDERS: dict[str, Callable[[Project, Place], Any]] = {
 def pipeline(name: str, project: Project, place: Place) -> Any:
     """Build one pipeline; raises UserError with the nearest name when there is none."""
     if name not in BUILDERS:
-        raise UserError(f"pipeline {name!r}: there is none; {nearest(name, list(BUILDERS))}")
+        raise UserError(
+            f"pipeline {name!r}: there is none; {nearest(name, list(BUILDERS))}",
+            code="pipeline-unknown",
+        )
     return BUILDERS[name](project, place)
 
 

@@ -69,7 +69,10 @@ class Compiled:
             name, text, documents = "pipeline", json.dumps(source), [dict(source)]
         whole: dict[str, Any] = {key: value for one in documents for key, value in one.items()}
         if "pipelineInfo" not in whole or "root" not in whole:
-            raise UserError(f"{name}: not a compiled pipeline; expected pipelineInfo and root")
+            raise UserError(
+                f"{name}: not a compiled pipeline; expected pipelineInfo and root",
+                code="pipeline-malformed",
+            )
         return cls(name, whole, whole.get("platforms", {}), len(text.encode()))
 
     def at(self, *path: str) -> str:

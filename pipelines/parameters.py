@@ -28,9 +28,12 @@ def parse(pairs: Iterable[str], pipeline: Any) -> dict[str, Any]:
     for pair in pairs:
         name, equals, text = pair.partition("=")
         if not equals:
-            raise UserError(f"--set {pair!r}: expected NAME=VALUE")
+            raise UserError(f"--set {pair!r}: expected NAME=VALUE", code="parameter-malformed")
         if name not in known:
-            raise UserError(f"--set {pair!r}: no such parameter; {nearest(name, list(known))}")
+            raise UserError(
+                f"--set {pair!r}: no such parameter; {nearest(name, list(known))}",
+                code="parameter-unknown",
+            )
         kind = ParameterType.ParameterTypeEnum.Name(known[name].parameter_type)
         values[name] = text if kind == "STRING" else _value(pair, text, kind)
     return values
@@ -43,5 +46,5 @@ def _value(pair: str, text: str, kind: str) -> Any:
     except ValueError:
         value = None
     if not isinstance(value, types) or (isinstance(value, bool) and kind != "BOOLEAN"):
-        raise UserError(f"--set {pair!r}: expected {expected}")
+        raise UserError(f"--set {pair!r}: expected {expected}", code="parameter-malformed")
     return value

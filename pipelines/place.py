@@ -55,7 +55,8 @@ class Place:
         if place.on_kubernetes:
             raise UserError(
                 f"site {name}: is a cluster; compile with `falaj compile` and upload "
-                "build/pipelines"
+                "build/pipelines",
+                code="site-is-a-cluster",
             )
         return place
 

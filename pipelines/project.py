@@ -111,7 +111,10 @@ class Project(_Strict):
         """Read one of the project's own files."""
         path = self.folder / file
         if not path.is_file():
-            raise UserError(f"{self.folder / PROJECT_FILE}: names {file}, which is not there")
+            raise UserError(
+                f"{self.folder / PROJECT_FILE}: names {file}, which is not there",
+                code="project-malformed",
+            )
         return path.read_text()
 
     def contract(self, table: str) -> str:
@@ -127,14 +130,16 @@ def load(folder: pathlib.Path) -> Project:
     """
     path = folder / PROJECT_FILE
     if not path.is_file():
-        raise UserError(f"{path}: not found; a project folder has a {PROJECT_FILE}")
+        raise UserError(
+            f"{path}: not found; a project folder has a {PROJECT_FILE}", code="project-missing"
+        )
     try:
         raw = yaml.safe_load(path.read_text())
         return Project(folder=folder, **raw)
     except yaml.YAMLError as error:
-        raise UserError(f"{path}: not YAML: {error}") from error
+        raise UserError(f"{path}: not YAML: {error}", code="project-malformed") from error
     except pydantic.ValidationError as error:
-        raise UserError(f"{path}: {_what(error)}") from error
+        raise UserError(f"{path}: {_what(error)}", code="project-malformed") from error
 
 
 def _what(error: pydantic.ValidationError) -> str:

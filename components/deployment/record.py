@@ -90,7 +90,8 @@ class Record:
         found = cls.find(cluster, model)
         if found is None:
             raise UserError(
-                f"model {model}: was never deployed in {cluster.namespace}; deploy a release first"
+                f"model {model}: was never deployed in {cluster.namespace}; deploy a release first",
+                code="never-deployed",
             )
         return found
 
@@ -124,7 +125,8 @@ class Record:
         except Conflict as error:
             raise Refused(
                 f"rollout of {self.model}: another run has moved it on from {self.state.phase}; "
-                "let it finish, then run again"
+                "let it finish, then run again",
+                code="rollout-moved",
             ) from error
         self.state = state
 

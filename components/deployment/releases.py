@@ -30,12 +30,16 @@ def chosen(
     pointer = channels.current(model, store=store, keys=keys(), channel=channel)
     if pointer is None:
         raise UserError(
-            f"channel {model}/{channel}: was never set; register a release there or name one"
+            f"channel {model}/{channel}: was never set; register a release there or name one",
+            code="channel-unset",
         )
     return ReleaseUri.parse(pointer.uri)
 
 
 def _of_model(release: ReleaseUri, model: str) -> ReleaseUri:
     if release.model != model:
-        raise UserError(f"release {release}: is of {release.model!r}, expected one of {model!r}")
+        raise UserError(
+            f"release {release}: is of {release.model!r}, expected one of {model!r}",
+            code="release-of-another-model",
+        )
     return release

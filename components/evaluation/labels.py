@@ -56,7 +56,8 @@ def read(
             what = "an input of the model" if name in inputs else "asked for"
             raise UserError(
                 f"{ref}: has no column {name!r}, {what}; {nearest(name, schema.names)}; "
-                "was the model trained on other features?"
+                "was the model trained on other features?",
+                code="column-unknown",
             )
     return labelled(tables.read(ref, list(dict.fromkeys(wanted))), label=label, source=str(ref))
 
@@ -65,10 +66,16 @@ def labelled(table: "pa.Table", *, label: str, source: str) -> Labelled:
     """Leave out rows without a label; raises UserError when none is left or one is no label."""
     known = table.filter(table.column(label).is_valid())
     if not known.num_rows:
-        raise UserError(f"{source}: none of {table.num_rows} rows has a label; nothing to judge by")
+        raise UserError(
+            f"{source}: none of {table.num_rows} rows has a label; nothing to judge by",
+            code="no-labels",
+        )
     labels = known.column(label).to_numpy(zero_copy_only=False).astype(np.float64)
     if not np.isin(labels, (0.0, 1.0)).all():
-        raise UserError(f"{source}: label {label!r} is {np.unique(labels)[:5]}; expected 0 and 1")
+        raise UserError(
+            f"{source}: label {label!r} is {np.unique(labels)[:5]}; expected 0 and 1",
+            code="label-not-binary",
+        )
     return Labelled(source, known, labels, table.num_rows - known.num_rows)
 
 

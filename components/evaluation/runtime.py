@@ -33,7 +33,10 @@ class OnnxModel:
         """Read the signature; raises UserError if the folder is no ONNX model."""
         folder = pathlib.Path(path)
         if not (folder / artifact.ONNX).exists():
-            raise UserError(f"{folder}: has no {artifact.ONNX}; export_onnx makes one")
+            raise UserError(
+                f"{folder}: has no {artifact.ONNX}; export_onnx makes one",
+                code="model-folder-incomplete",
+            )
         return cls(folder, artifact.read_signature(folder))
 
     @property
@@ -70,7 +73,8 @@ class OnnxModel:
         except (errors.InvalidArgument, errors.Fail, errors.RuntimeException) as error:
             raise UserError(
                 f"{self.folder / artifact.ONNX}: fails on some rows: {error}; do they "
-                "hold codes that it was not trained on?"
+                "hold codes that it was not trained on?",
+                code="model-fails",
             ) from error
         scores: Floats = answers[0].astype(np.float64)
         return scores

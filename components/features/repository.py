@@ -47,17 +47,22 @@ class Repository:
         except (ModuleNotFoundError, FileNotFoundError) as error:
             raise UserError(
                 f"feature repository {package!r}: {error}; expected an importable package with "
-                "a feature_store.yaml in it"
+                "a feature_store.yaml in it",
+                code="feature-repository",
             ) from error
         defaults = {"FALAJ_CACHE": str(cache), "FALAJ_ONLINE_STORE": str(cache / "online.db")}
         try:
             filled = string.Template(text).substitute({**defaults, **environment})
         except KeyError as missing:
             raise UserError(
-                f"{package}/feature_store.yaml: {missing} is not set; a site has to give it"
+                f"{package}/feature_store.yaml: {missing} is not set; a site has to give it",
+                code="environment-unset",
             ) from None
         except ValueError as error:
-            raise UserError(f"{package}/feature_store.yaml: {error}; write $$ for a $") from None
+            raise UserError(
+                f"{package}/feature_store.yaml: {error}; write $$ for a $",
+                code="feature-store-yaml",
+            ) from None
         return cls(package, yaml.safe_load(filled))
 
     @property
@@ -108,7 +113,8 @@ class Repository:
         if not found:
             raise UserError(
                 f"feature repository {self.package!r}: its modules define no feature views; "
-                "expected Entity, FeatureView and FeatureService objects at module level"
+                "expected Entity, FeatureView and FeatureService objects at module level",
+                code="feature-repository",
             )
         return [found[key] for key in sorted(found)]
 
@@ -119,7 +125,8 @@ def path_of(view: "FeatureView") -> str:
     if not path:
         raise UserError(
             f"feature view {view.name}: expected source=FileSource(path='s3://bucket/table', "
-            "file_format=DeltaFormat())"
+            "file_format=DeltaFormat())",
+            code="feature-source",
         )
     return str(path).rstrip("/")
 
@@ -133,7 +140,8 @@ def check_unchanged(registry: RegistryRef) -> None:
         raise UserError(
             f"registry {registry.address}: defines {got}, this step was given "
             f"{registry.definitions}; somebody applied other definitions since, so run "
-            "apply_features again"
+            "apply_features again",
+            code="registry-moved-on",
         )
 
 

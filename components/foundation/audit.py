@@ -71,7 +71,10 @@ class AuditLog:
                 continue
             self._advance(Head.of(entry))
             return entry
-        raise Conflict(f"audit log {self.log}: lost the race {_ATTEMPTS} times; run the step again")
+        raise Conflict(
+            f"audit log {self.log}: lost the race {_ATTEMPTS} times; run the step again",
+            code="audit-raced",
+        )
 
     def entries(self) -> Iterator[Entry]:
         for item in self.store.list(self.log):
@@ -163,5 +166,6 @@ class AuditLog:
 
     def _broken(self, what: str) -> Refused:
         return Refused(
-            f"audit log {self.log}: {what}; restore the object's earlier version from the bucket"
+            f"audit log {self.log}: {what}; restore the object's earlier version from the bucket",
+            code="audit-broken",
         )

@@ -22,7 +22,9 @@ class Digest:
     def parse(cls, text: str) -> Self:
         algorithm, _, value = text.partition(":")
         if algorithm != "sha256" or len(value) != 64 or set(value) - set("0123456789abcdef"):
-            raise UserError(f"digest {text!r}: expected sha256: and 64 hex digits")
+            raise UserError(
+                f"digest {text!r}: expected sha256: and 64 hex digits", code="digest-malformed"
+            )
         return cls(value)
 
     @property

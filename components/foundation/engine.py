@@ -39,7 +39,8 @@ class Limits:
         if self.duckdb_mb < _LEAST_MB:
             raise UserError(
                 f"memory limit {self.memory_mb} MB: the process itself needs {_OVERHEAD_MB} MB; "
-                f"expected at least {_OVERHEAD_MB + _LEAST_MB}"
+                f"expected at least {_OVERHEAD_MB + _LEAST_MB}",
+                code="memory-limit-too-small",
             )
 
     @property
@@ -127,11 +128,13 @@ def _translate(error: "duckdb.Error") -> FalajError:
     text = str(error).split("\n\n", 1)[0]
     match error:
         case duckdb.OutOfMemoryException():
-            return UserError(f"DuckDB: {text}; raise memory_limit_mb or select less")
+            return UserError(
+                f"DuckDB: {text}; raise memory_limit_mb or select less", code="memory-limit-reached"
+            )
         case duckdb.IOException() | duckdb.InternalException() | duckdb.FatalException():
-            return InfrastructureError(f"DuckDB: {text}; run the step again")
+            return InfrastructureError(f"DuckDB: {text}; run the step again", code="engine-failed")
         case _:
-            return UserError(f"DuckDB refused the SQL: {text}")
+            return UserError(f"DuckDB refused the SQL: {text}", code="sql-failed")
 
 
 def _storable(connection: "duckdb.DuckDBPyConnection", query: str) -> str:
@@ -158,6 +161,7 @@ def _cast(column: str, kind: str) -> str | None:
         return "TIMESTAMP"
     if kind.startswith(("TIME", "INTERVAL", "BIT", "UNION")) and not kind.startswith("TIMESTAMP"):
         raise UserError(
-            f"column {column!r} is {kind}, which Delta Lake does not have; cast it in the SQL"
+            f"column {column!r} is {kind}, which Delta Lake does not have; cast it in the SQL",
+            code="type-unsupported",
         )
     return None

@@ -21,7 +21,9 @@ def open_session(path: pathlib.Path, *, threads: int = 1) -> "onnxruntime.Infere
     import onnxruntime
 
     if not path.exists():
-        raise UserError(f"{path}: missing; expected the folder of an ONNX model")
+        raise UserError(
+            f"{path}: missing; expected the folder of an ONNX model", code="model-folder-incomplete"
+        )
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -32,7 +34,10 @@ def open_session(path: pathlib.Path, *, threads: int = 1) -> "onnxruntime.Infere
         )
     # onnxruntime raises many classes over Exception; each means that the file does not load.
     except Exception as error:
-        raise UserError(f"{path}: ONNX Runtime cannot load it: {error}; export it again") from error
+        raise UserError(
+            f"{path}: ONNX Runtime cannot load it: {error}; export it again",
+            code="model-unloadable",
+        ) from error
 
 
 def predict(

@@ -82,7 +82,9 @@ def locate(provider: str, region: str) -> Region | None:
         UserError: the provider itself is unknown.
     """
     if provider not in providers():
-        raise UserError(f"provider {provider!r}; {nearest(provider, providers())}")
+        raise UserError(
+            f"provider {provider!r}; {nearest(provider, providers())}", code="provider-unknown"
+        )
     return registry().get((provider, region))
 
 

@@ -34,7 +34,10 @@ class Tensor:
     def __post_init__(self) -> None:
         if self.datatype not in DTYPES:
             known = nearest(self.datatype, list(DTYPES))
-            raise UserError(f"tensor {self.name}: datatype {self.datatype!r}; {known}")
+            raise UserError(
+                f"tensor {self.name}: datatype {self.datatype!r}; {known}",
+                code="signature-malformed",
+            )
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -58,7 +61,8 @@ class Signature:
         except (KeyError, TypeError) as error:
             raise UserError(
                 f"signature: {error}; expected inputs and outputs, each a list of "
-                "{name, datatype, shape}"
+                "{name, datatype, shape}",
+                code="signature-malformed",
             ) from error
 
     def feed(self, rows: "pa.Table") -> dict[str, Array]:
@@ -105,12 +109,14 @@ def _column(rows: "pa.Table", tensor: Tensor) -> Array:
     if tensor.name not in rows.column_names:
         raise UserError(
             f"the model wants {tensor.name!r}, the rows lack it; "
-            f"{nearest(tensor.name, rows.column_names)}"
+            f"{nearest(tensor.name, rows.column_names)}",
+            code="model-input-missing",
         )
     column = rows.column(tensor.name)
     if column.null_count and tensor.dtype.kind != "f":
         raise UserError(
             f"column {tensor.name!r} has {column.null_count} nulls, the model wants "
-            f"{tensor.datatype}; fill them in the features"
+            f"{tensor.datatype}; fill them in the features",
+            code="model-input-null",
         )
     return column.to_numpy(zero_copy_only=False).astype(tensor.dtype)

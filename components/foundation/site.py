@@ -133,21 +133,26 @@ class Site(_Strict):
         try:
             return cls.parse(path.read_text(encoding="utf-8"), source=str(path))
         except FileNotFoundError:
-            raise UserError(f"site {path}: no such file; sites ship in pipelines/sites/") from None
+            raise UserError(
+                f"site {path}: no such file; sites ship in pipelines/sites/", code="site-missing"
+            ) from None
 
     @classmethod
     def parse(cls, text: str, *, source: str = "text") -> Self:
         try:
             value = yaml.load(text, Loader=_NoTwins)  # noqa: S506 - a SafeLoader
         except yaml.YAMLError as error:
-            raise UserError(f"site {source}: not YAML: {error}") from error
+            raise UserError(f"site {source}: not YAML: {error}", code="site-malformed") from error
         if not isinstance(value, dict):
-            raise UserError(f"site {source}: expected fields such as name, kind and object_store")
+            raise UserError(
+                f"site {source}: expected fields such as name, kind and object_store",
+                code="site-malformed",
+            )
         try:
             return cls.model_validate(value)
         except pydantic.ValidationError as error:
             problems = "; ".join(_explain(cls, one) for one in error.errors())
-            raise UserError(f"site {source}: {problems}") from error
+            raise UserError(f"site {source}: {problems}", code="site-malformed") from error
 
     def text(self) -> str:
         """Return YAML that parses to the same site; what a component is given."""

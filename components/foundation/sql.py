@@ -52,12 +52,16 @@ def condition(text: str, columns: Mapping[str, str], *, where: str) -> str:
     if tree.find(exp.Query, exp.Table, exp.AggFunc, exp.Window):
         raise UserError(
             f"{where}: {text!r} reads more than its own row; "
-            "write an expression over columns, without SELECT, aggregates or windows"
+            "write an expression over columns, without SELECT, aggregates or windows",
+            code="condition-malformed",
         )
     for column in list(tree.find_all(exp.Column)):
         if column.name not in columns or column.table:
             known = nearest(column.name, list(columns))
-            raise UserError(f"{where}: {text!r} names {column.sql()!r}, no such column; {known}")
+            raise UserError(
+                f"{where}: {text!r} names {column.sql()!r}, no such column; {known}",
+                code="column-unknown",
+            )
     return tree.transform(_substitute, columns).sql(dialect=_DIALECT)
 
 
@@ -71,7 +75,10 @@ def select(text: str, *, reads: Collection[str]) -> str:
 
     tree = _statement(text)
     if not isinstance(tree, exp.Query):
-        raise UserError(f"the SQL is {tree.key.upper()}; expected one SELECT statement")
+        raise UserError(
+            f"the SQL is {tree.key.upper()}; expected one SELECT statement",
+            code="sql-not-one-select",
+        )
     local = {cte.alias for cte in tree.find_all(exp.CTE)}
     for table in tree.find_all(exp.Table):
         if type(table.this).__name__ in _GENERATORS or _plain(table) in local:
@@ -79,7 +86,8 @@ def select(text: str, *, reads: Collection[str]) -> str:
         if _plain(table) not in reads:
             raise UserError(
                 f"the SQL reads {_source(table)!r}; it may read only {', '.join(sorted(reads))}: "
-                "declare every table in `tables`"
+                "declare every table in `tables`",
+                code="sql-undeclared-table",
             )
     return text.strip().rstrip(";")
 
@@ -93,7 +101,8 @@ def _condition(text: str, where: str) -> "exp.Expr":
         return sqlglot.parse_one(text, into=exp.Condition, dialect=_DIALECT)
     except SqlglotError as error:
         raise UserError(
-            f"{where}: {text!r} is no expression that is true or false ({_first_line(error)})"
+            f"{where}: {text!r} is no expression that is true or false ({_first_line(error)})",
+            code="condition-malformed",
         ) from error
 
 
@@ -104,9 +113,14 @@ def _statement(text: str) -> "exp.Expr":
     try:
         trees = [tree for tree in sqlglot.parse(text, dialect=_DIALECT) if tree is not None]
     except SqlglotError as error:
-        raise UserError(f"the SQL does not parse: {_first_line(error)}") from error
+        raise UserError(
+            f"the SQL does not parse: {_first_line(error)}", code="sql-syntax"
+        ) from error
     if len(trees) != 1:
-        raise UserError(f"the SQL has {len(trees)} statements; expected exactly one SELECT")
+        raise UserError(
+            f"the SQL has {len(trees)} statements; expected exactly one SELECT",
+            code="sql-not-one-select",
+        )
     return trees[0]
 
 

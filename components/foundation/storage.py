@@ -52,7 +52,10 @@ class Address:
     def parse(cls, text: str) -> Self:
         parts = urllib.parse.urlsplit(text)
         if parts.scheme != "s3" or not parts.netloc or parts.query:
-            raise UserError(f"address {text!r}: expected s3://bucket/key without a query string")
+            raise UserError(
+                f"address {text!r}: expected s3://bucket/key without a query string",
+                code="address-malformed",
+            )
         return cls(parts.netloc, parts.path.lstrip("/"))
 
     def __truediv__(self, name: str) -> "Address":
@@ -88,7 +91,8 @@ class Settings:
             )
         except KeyError as missing:
             raise UserError(
-                f"object store: {missing} is not set; a site file or a Secret has to give it"
+                f"object store: {missing} is not set; a site file or a Secret has to give it",
+                code="object-store-unset",
             ) from None
 
     def environment(self) -> dict[str, str]:
@@ -143,7 +147,10 @@ class ObjectStore:
             while piece := source.read(limit + 1 - len(data)):
                 data += piece
         if len(data) > limit:
-            raise Refused(f"{address}: more than {limit} bytes; this is not the object it claims")
+            raise Refused(
+                f"{address}: more than {limit} bytes; this is not the object it claims",
+                code="object-too-large",
+            )
         return bytes(data)
 
     @contextlib.contextmanager
@@ -218,7 +225,9 @@ class ObjectStore:
                 else:
                     result = obstore.put(store, address.key, data, mode={"e_tag": etag})
         except (exceptions.AlreadyExistsError, exceptions.PreconditionError) as error:
-            raise Conflict(f"{address}: somebody else wrote it first; read it again") from error
+            raise Conflict(
+                f"{address}: somebody else wrote it first; read it again", code="object-raced"
+            ) from error
         return str(result["e_tag"] or "")
 
     @cached_property
@@ -270,7 +279,7 @@ def _translated(address: Address) -> Iterator[None]:
     except minio.error.S3Error as error:
         raise _from_code(address, error.code or "", str(error.message)) from error
     except FileNotFoundError as error:
-        raise NotFound(f"{address}: no such object") from error
+        raise NotFound(f"{address}: no such object", code="object-missing") from error
     except (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError) as error:
         raise _from_code(address, "AccessDenied", str(error)) from error
     except (
@@ -280,7 +289,8 @@ def _translated(address: Address) -> Iterator[None]:
     ) as error:
         raise InfrastructureError(
             f"{address}: the object store did not answer ({type(error).__name__}); "
-            "check its endpoint, then run again"
+            "check its endpoint, then run again",
+            code="object-store-unreachable",
         ) from error
 
 
@@ -288,8 +298,11 @@ def _from_code(address: Address, code: str, message: str) -> FalajError:
     if code in _DENIED:
         return UserError(
             f"{address}: the object store refused our credentials ({code}: {message}); "
-            "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+            "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+            code="object-store-denied",
         )
     if code in _MISSING:
-        return NotFound(f"{address}: no such object ({code})")
-    return InfrastructureError(f"{address}: the object store failed ({code}: {message})")
+        return NotFound(f"{address}: no such object ({code})", code="object-missing")
+    return InfrastructureError(
+        f"{address}: the object store failed ({code}: {message})", code="object-store-failed"
+    )

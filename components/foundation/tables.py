@@ -42,7 +42,8 @@ class TableRef:
         address = Address.parse(path)
         if not at or not address.key or not (version == "latest" or version.isdigit()):
             raise UserError(
-                f"table {text!r}: expected s3://bucket/name@VERSION or s3://bucket/name@latest"
+                f"table {text!r}: expected s3://bucket/name@VERSION or s3://bucket/name@latest",
+                code="table-reference",
             )
         return cls(address.bucket, address.key, None if version == "latest" else int(version))
 
@@ -57,7 +58,8 @@ class TableRef:
         if ref.version is not None:
             raise UserError(
                 f"target {text!r}: expected s3://bucket/name; a version cannot be written to, "
-                f"leave @{ref.version}"
+                f"leave @{ref.version}",
+                code="table-reference",
             )
         return ref
 
@@ -179,7 +181,10 @@ class Tables:
         """
         table = self._open(ref)
         if "deletionVectors" in (table.protocol().reader_features or []):
-            raise UserError(f"{ref}: uses deletion vectors; rewrite it with REORG ... PURGE first")
+            raise UserError(
+                f"{ref}: uses deletion vectors; rewrite it with REORG ... PURGE first",
+                code="table-deletion-vectors",
+            )
         names = [uri.removeprefix(f"{ref.uri}/") for uri in table.file_uris()]
         folder = cache / ref.bucket / ref.name
         store = ObjectStore(self.settings)
@@ -204,7 +209,8 @@ class Tables:
                 return DeltaTable(ref.uri, version=ref.version, storage_options=self._options)
             except TableNotFoundError as error:
                 raise UserError(
-                    f"table {ref}: not found; is the step that writes it upstream of this one?"
+                    f"table {ref}: not found; is the step that writes it upstream of this one?",
+                    code="table-missing",
                 ) from error
 
     def _write(
@@ -278,7 +284,8 @@ class _translated:  # noqa: N801 - used as a context manager, reads as a verb
 
         if isinstance(error, CommitFailedError):
             raise InfrastructureError(
-                f"table {self._ref}: another run committed first; run the step again"
+                f"table {self._ref}: another run committed first; run the step again",
+                code="table-raced",
             ) from error
         if isinstance(error, OSError) or (
             isinstance(error, DeltaError) and "object store" in str(error).lower()
@@ -287,6 +294,9 @@ class _translated:  # noqa: N801 - used as a context manager, reads as a verb
             if any(word in text for word in ("InvalidAccessKeyId", "SignatureDoesNot", "403")):
                 raise UserError(
                     f"table {self._ref}: the object store refused our credentials; "
-                    "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+                    "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+                    code="object-store-denied",
                 ) from error
-            raise InfrastructureError(f"table {self._ref}: {text}; run the step again") from error
+            raise InfrastructureError(
+                f"table {self._ref}: {text}; run the step again", code="table-failed"
+            ) from error

@@ -65,11 +65,16 @@ class Verdict:
         known = list(cls.__dataclass_fields__)
         for name in value:
             if name not in known:
-                raise UserError(f"verdict: unknown field {name!r}; {nearest(name, known)}")
+                raise UserError(
+                    f"verdict: unknown field {name!r}; {nearest(name, known)}",
+                    code="verdict-malformed",
+                )
         try:
             return cls(**{**value, "decision": Decision(value["decision"])})
         except (KeyError, TypeError, ValueError) as error:
-            raise UserError(f"verdict {json.dumps(value)[:200]}: {error}") from error
+            raise UserError(
+                f"verdict {json.dumps(value)[:200]}: {error}", code="verdict-malformed"
+            ) from error
 
     def digest(self) -> digests.Digest:
         """Digest everything but time and `measured`: the same judgement has the same digest."""

@@ -65,7 +65,8 @@ class Landing:
         if self.ref.version is None:
             raise UserError(
                 f"{source}: is empty, so there is nothing to make {self.ref.uri} from; "
-                "fill the source or correct its name"
+                "fill the source or correct its name",
+                code="source-empty",
             )
         return Landed(self.ref, self.rows, self.tables.rows(self.ref))
 

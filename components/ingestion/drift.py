@@ -32,7 +32,8 @@ def _fit_column(rows: "pa.Table", want: "pa.Field[Any]", table: str) -> "pa.Tabl
     if not _fits(_kind(got), _kind(want.type)):
         raise UserError(
             f"table {table}: column {want.name!r} is {_kind(want.type)}, the source now gives "
-            f"{_kind(got)}; restore the source's type, or ingest into a new table"
+            f"{_kind(got)}; restore the source's type, or ingest into a new table",
+            code="source-type-changed",
         )
     return rows.set_column(position, want, rows.column(position).cast(want.type))
 

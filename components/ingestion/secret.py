@@ -10,5 +10,8 @@ def read(environment: Mapping[str, str], name: str) -> str:
     if not name:
         return ""
     if not environment.get(name):
-        raise UserError(f"environment variable {name!r} is not set; mount the Secret that has it")
+        raise UserError(
+            f"environment variable {name!r} is not set; mount the Secret that has it",
+            code="secret-unset",
+        )
     return environment[name]

@@ -85,7 +85,8 @@ def read(folder: pathlib.Path) -> Model:
         return Model(folder, signature, Card(**_load(folder / "model.json")))
     except TypeError as error:
         raise UserError(
-            f"{folder / 'model.json'}: {error}; was it written by a trainer?"
+            f"{folder / 'model.json'}: {error}; was it written by a trainer?",
+            code="model-folder-incomplete",
         ) from error
 
 
@@ -117,7 +118,10 @@ def _load(path: pathlib.Path) -> Any:
     except FileNotFoundError:
         raise UserError(
             f"{path.parent}: has no {path.name}; expected a model folder, as trainers and "
-            "export_onnx write"
+            "export_onnx write",
+            code="model-folder-incomplete",
         ) from None
     except json.JSONDecodeError as error:
-        raise UserError(f"{path}: {error}; expected JSON") from error
+        raise UserError(
+            f"{path}: {error}; expected JSON", code="model-folder-incomplete"
+        ) from error

@@ -130,7 +130,8 @@ def _probe(learner: Learner, rows: Rows, entry: str) -> None:
     if shape != (count,):
         raise UserError(
             f"entry point {entry}: the model turns {count} rows into shape {shape}; expected "
-            f"one logit a row, shape ({count},): squeeze the last axis"
+            f"one logit a row, shape ({count},): squeeze the last axis",
+            code="training-output-shape",
         )
 
 

@@ -81,7 +81,10 @@ class Plan:
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "learning_rate", "patience"):
             if not getattr(self, name) > 0:
-                raise UserError(f"{name} is {getattr(self, name)}; expected more than 0")
+                raise UserError(
+                    f"{name} is {getattr(self, name)}; expected more than 0",
+                    code="setting-out-of-range",
+                )
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,5 +208,6 @@ def _epoch(learner: Learner, fold: Fold, plan: Plan, number: int) -> Epoch:
 def _refuse_nan(value: float, what: str) -> None:
     if not math.isfinite(value):
         raise UserError(
-            f"{what}; lower the learning rate, and fill missing floats (NaN) inside the model"
+            f"{what}; lower the learning rate, and fill missing floats (NaN) inside the model",
+            code="training-nan",
         )

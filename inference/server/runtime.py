@@ -66,7 +66,10 @@ class Model:
             there = {node.name: node for node in found}
             for name in sorted({tensor.name for tensor in said} ^ there.keys()):
                 side = "the model lacks it" if name not in there else "the signature lacks it"
-                raise UserError(f"{self.name}: {kind} {name!r}: {side}; {_EXPORT}")
+                raise UserError(
+                    f"{self.name}: {kind} {name!r}: {side}; {_EXPORT}",
+                    code="model-signature-mismatch",
+                )
             for tensor in said:
                 self._check_tensor(kind, tensor, there[tensor.name])
 
@@ -76,7 +79,8 @@ class Model:
         if (datatype, shape) != (tensor.datatype, tensor.shape):
             raise UserError(
                 f"{self.name}: {kind} {tensor.name!r}: the model has {datatype} {list(shape)}, the "
-                f"signature {tensor.datatype} {list(tensor.shape)}; {_EXPORT}"
+                f"signature {tensor.datatype} {list(tensor.shape)}; {_EXPORT}",
+                code="model-signature-mismatch",
             )
 
     def warm_up(self) -> None:
@@ -89,7 +93,9 @@ class Model:
             self.predict(row)
         # onnxruntime raises many classes over Exception; each means that the model cannot predict.
         except Exception as error:
-            raise UserError(f"{self.name}: fails on a row of zeros: {error}; {_EXPORT}") from error
+            raise UserError(
+                f"{self.name}: fails on a row of zeros: {error}; {_EXPORT}", code="model-fails"
+            ) from error
 
 
 _EXPORT = "export the model and its signature together"
@@ -103,11 +109,15 @@ def _version(folder: pathlib.Path, name: str) -> str:
     for path, digest in release["files"].items():
         got = digests.of_file(folder / path) if (folder / path).exists() else "missing"
         if str(got) != digest:
-            raise UserError(f"{folder / path}: is {got}, the release has {digest}; unseal it again")
+            raise UserError(
+                f"{folder / path}: is {got}, the release has {digest}; unseal it again",
+                code="served-file-changed",
+            )
     if release["model"] != name:
         raise UserError(
             f"{folder}: holds a release of {release['model']!r}, asked to serve {name!r}; name the "
-            "model as it was sealed"
+            "model as it was sealed",
+            code="release-of-another-model",
         )
     return str(release["version"])
 
@@ -116,9 +126,13 @@ def _json(path: pathlib.Path) -> dict[str, Any]:
     try:
         value = json.loads(path.read_bytes())
     except FileNotFoundError:
-        raise UserError(f"{path}: missing; expected the folder of an ONNX model") from None
+        raise UserError(
+            f"{path}: missing; expected the folder of an ONNX model", code="model-folder-incomplete"
+        ) from None
     except ValueError as error:
-        raise UserError(f"{path}: {error}; expected JSON") from error
+        raise UserError(
+            f"{path}: {error}; expected JSON", code="model-folder-incomplete"
+        ) from error
     if not isinstance(value, dict):
-        raise UserError(f"{path}: expected a JSON object")
+        raise UserError(f"{path}: expected a JSON object", code="model-folder-incomplete")
     return value

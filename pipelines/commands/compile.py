@@ -35,6 +35,9 @@ def do(arguments: argparse.Namespace) -> int:
     for finding in findings:
         say(finding)
     if findings:
-        raise Refused(f"{len(findings)} findings in {len(files)} compiled files; see above")
+        raise Refused(
+            f"{len(findings)} findings in {len(files)} compiled files; see above",
+            code="lint-findings",
+        )
     say(f"{len(files)} files in {arguments.out}, no findings")
     return 0

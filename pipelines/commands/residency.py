@@ -32,5 +32,5 @@ def check(arguments: argparse.Namespace) -> int:
         say(verdict)
     refused = [verdict for verdict in verdicts if not verdict.passes]
     if refused:
-        raise Refused(f"{len(refused)} of {len(verdicts)} sites refused")
+        raise Refused(f"{len(refused)} of {len(verdicts)} sites refused", code="residency-refused")
     return 0

@@ -33,12 +33,16 @@ def do(arguments: argparse.Namespace) -> int:
     project = load(arguments.project)
     if arguments.model != project.model.name:
         raise UserError(
-            f"model {arguments.model!r}: project {project.name} has {project.model.name!r}"
+            f"model {arguments.model!r}: project {project.name} has {project.model.name!r}",
+            code="model-unknown",
         )
     with session.running(arguments.state) as laptop:
         release = serve_champion(project, laptop)
         if release is None:
-            raise UserError(f"{arguments.model}: has no champion yet; `make run` makes one")
+            raise UserError(
+                f"{arguments.model}: has no champion yet; `make run` makes one",
+                code="channel-unset",
+            )
         say(f"serving {arguments.model} from {release}; stop with Ctrl-C. Try:\n")
         print(_curl(project, laptop, release), flush=True)
         while True:
@@ -62,7 +66,7 @@ def serve_champion(project: Project, laptop: session.Session) -> str | None:
     cluster = Cluster.connect(laptop.environment)
     _, verdict = launch(cluster, ReleaseUri.parse(champion.uri), how)
     if not verdict.passes:
-        raise Refused(verdict.reason)
+        raise Refused(verdict.reason, code="deployment-failed")
     return champion.uri
 
 

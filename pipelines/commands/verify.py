@@ -31,7 +31,10 @@ def do(arguments: argparse.Namespace) -> int:
         uris = list(release.releases(store=laptop.store))
         refused = [uri for uri in uris if not _verified(uri, laptop)]
     if refused:
-        raise Refused(f"{len(refused)} of {len(uris)} releases do not verify; see above")
+        raise Refused(
+            f"{len(refused)} of {len(uris)} releases do not verify; see above",
+            code="releases-do-not-verify",
+        )
     return 0
 
 

@@ -105,13 +105,15 @@ class LocalRunner:
         if watch.silent:
             raise InfrastructureError(
                 f"kfp.local left something out and went on: {watch.silent[0]}; "
-                "give the condition an Else, or use an unnamed output"
+                "give the condition an Else, or use an unnamed output",
+                code="local-runner-left-out",
             )
         wanted = set(pipeline.pipeline_spec.root.dag.tasks)
         missing = wanted - {step.name for step in watch.steps}
         if missing:
             raise InfrastructureError(
-                f"kfp.local ended in success without running {', '.join(sorted(missing))}"
+                f"kfp.local ended in success without running {', '.join(sorted(missing))}",
+                code="local-runner-left-out",
             )
 
 
@@ -120,14 +122,18 @@ def _check_parameters(pipeline: Any, arguments: Mapping[str, Any]) -> None:
     for name in arguments:
         if name not in known:
             spec = pipeline.pipeline_spec.pipeline_info.name
-            raise UserError(f"pipeline {spec} has no parameter {name!r}; {nearest(name, known)}")
+            raise UserError(
+                f"pipeline {spec} has no parameter {name!r}; {nearest(name, known)}",
+                code="parameter-unknown",
+            )
 
 
 def _check_settings(pipeline: Any) -> None:
     if pipeline.platform_spec.platforms:
         raise InfrastructureError(
             f"pipeline {pipeline.pipeline_spec.pipeline_info.name} has Kubernetes settings, "
-            "which kfp.local would ignore; build it for the laptop"
+            "which kfp.local would ignore; build it for the laptop",
+            code="local-runner-left-out",
         )
 
 
@@ -135,7 +141,8 @@ def _failure(pipeline: str, failure: pathlib.Path, watch: Watch) -> FalajError:
     """Say what the failed step said; of a crash, its last words and where all of them are."""
     if not failure.exists():
         return InfrastructureError(
-            f"{pipeline}: a step crashed: {watch.last_words}; all it said: {watch.path}"
+            f"{pipeline}: a step crashed: {watch.last_words}; all it said: {watch.path}",
+            code="step-crashed",
         )
     said = json.loads(failure.read_text())
     return _ERRORS.get(said["exit_code"], FalajError)(f"{said['step']}: {said['message']}")

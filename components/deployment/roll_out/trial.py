@@ -49,10 +49,14 @@ class Rules:
         rising = list(self.steps) == sorted(set(self.steps))
         if not self.steps or not rising or not all(0 < step < 100 for step in self.steps):
             raise UserError(
-                f"steps {list(self.steps)}: expected percents that rise, each from 1 to 99"
+                f"steps {list(self.steps)}: expected percents that rise, each from 1 to 99",
+                code="setting-out-of-range",
             )
         if not 0 < self.alpha < 1 or not 0 < self.margin < 1:
-            raise UserError(f"alpha {self.alpha}, margin {self.margin}: expected within (0, 1)")
+            raise UserError(
+                f"alpha {self.alpha}, margin {self.margin}: expected within (0, 1)",
+                code="setting-out-of-range",
+            )
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,7 +96,9 @@ def _check_columns(order: Order, files: DataFiles) -> None:
     for name in (order.id_column, order.time_column):
         if name not in files.schema.names:
             known = nearest(name, files.schema.names)
-            raise UserError(f"table {order.source}: has no column {name!r}; {known}")
+            raise UserError(
+                f"table {order.source}: has no column {name!r}; {known}", code="column-unknown"
+            )
 
 
 def _extent(connection: "duckdb.DuckDBPyConnection", files: DataFiles, order: Order) -> Extent:
@@ -108,12 +110,15 @@ def _extent(connection: "duckdb.DuckDBPyConnection", files: DataFiles, order: Or
             f"list(DISTINCT CAST({time} AS DATE)) FROM {files.duckdb_source()}"
         ).fetchall()
     if not rows:
-        raise UserError(f"table {order.source}: has no rows to score; is its window right?")
+        raise UserError(
+            f"table {order.source}: has no rows to score; is its window right?", code="no-rows"
+        )
     if identities < rows or times < rows or different < rows:
         raise UserError(
             f"table {order.source}: {rows} rows have {identities} values of {order.id_column!r} "
             f"({different} different) and {times} of {order.time_column!r}; every row needs an "
-            "id of its own and a time"
+            "id of its own and a time",
+            code="row-identity",
         )
     return Extent(rows, tuple(sorted(date.isoformat() for date in dates)))
 
@@ -123,7 +128,10 @@ def _query(files: DataFiles, order: Order, model: OnnxModel) -> str:
     missing = [name for name in features if name not in files.schema.names]
     if missing:
         known = nearest(missing[0], files.schema.names)
-        raise UserError(f"table {order.source}: lacks the model's {missing[0]!r}; {known}")
+        raise UserError(
+            f"table {order.source}: lacks the model's {missing[0]!r}; {known}",
+            code="model-input-missing",
+        )
     identity, time = sql.name(order.id_column), sql.name(order.time_column)
     return (
         f"SELECT CAST({identity} AS VARCHAR) AS {_ID}, CAST({time} AS TIMESTAMPTZ) AS {_TIME}, "  # noqa: S608 - quoted

@@ -98,35 +98,55 @@ def _mapping(text: str) -> Mapping[str, Any]:
     try:
         value = yaml.safe_load(text) or {}
     except yaml.YAMLError as error:
-        raise UserError(f"expectations: not YAML: {error}; correct the text") from error
+        raise UserError(
+            f"expectations: not YAML: {error}; correct the text", code="expectations-malformed"
+        ) from error
     if not isinstance(value, dict):
-        raise UserError(f"expectations: got {type(value).__name__}; expected names with values")
+        raise UserError(
+            f"expectations: got {type(value).__name__}; expected names with values",
+            code="expectations-malformed",
+        )
     return value
 
 
 def _known(value: Mapping[str, Any], names: tuple[str, ...], where: str) -> None:
     if not isinstance(value, dict):
-        raise UserError(f"expectations: {where}got {value!r}; expected names with values")
+        raise UserError(
+            f"expectations: {where}got {value!r}; expected names with values",
+            code="expectations-malformed",
+        )
     for name in value:
         if name not in names:
-            raise UserError(f"expectations: {where}{name!r}: {nearest(str(name), list(names))}")
+            raise UserError(
+                f"expectations: {where}{name!r}: {nearest(str(name), list(names))}",
+                code="expectations-malformed",
+            )
 
 
 def _numbers(value: Any, known: tuple[str, ...], where: str) -> dict[str, float]:
     _known(value, known, f"{where}: ")
     for name, end in value.items():
         if isinstance(end, bool) or not isinstance(end, int | float):
-            raise UserError(f"expectations: {where}: {name} is {end!r}; expected a number")
+            raise UserError(
+                f"expectations: {where}: {name} is {end!r}; expected a number",
+                code="expectations-malformed",
+            )
     return {name: float(end) for name, end in value.items()}
 
 
 def _whole(value: Any, what: str) -> int:
     if type(value) is not int or value < 1:
-        raise UserError(f"expectations: {what} is {value!r}; expected a whole number above 0")
+        raise UserError(
+            f"expectations: {what} is {value!r}; expected a whole number above 0",
+            code="expectations-malformed",
+        )
     return value
 
 
 def _at_least_zero(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
-        raise UserError(f"expectations: champion: margin is {value!r}; expected 0 or more")
+        raise UserError(
+            f"expectations: champion: margin is {value!r}; expected 0 or more",
+            code="expectations-malformed",
+        )
     return float(value)

@@ -34,7 +34,10 @@ class Settings:
 
     def __post_init__(self) -> None:
         if not 0 < self.threshold < 1:
-            raise UserError(f"threshold is {self.threshold}; expected a score between 0 and 1")
+            raise UserError(
+                f"threshold is {self.threshold}; expected a score between 0 and 1",
+                code="setting-out-of-range",
+            )
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,6 @@ def gate(verdict: dict) -> str:
     with step("gate"):
         judged = Verdict.from_dict(verdict)
         if not judged.passes:
-            raise Refused(str(judged))
+            raise Refused(str(judged), code="gate-refused")
         print(judged)
         return str(judged.decision)

@@ -95,14 +95,17 @@ def condition(text: str, known: Sequence[str]) -> str:
     try:
         parsed = sqlglot.parse(text, dialect="duckdb")
     except errors.SqlglotError as error:
-        raise UserError(f"where {text!r}: {str(error).splitlines()[0]}") from error
+        raise UserError(
+            f"where {text!r}: {str(error).splitlines()[0]}", code="condition-malformed"
+        ) from error
     only = parsed[0] if len(parsed) == 1 else None
     if not isinstance(only, expressions.Condition) or only.find(
         expressions.Query, expressions.Star, expressions.Placeholder, expressions.Parameter
     ):
         raise UserError(
             f"where {text!r}: expected one condition on columns of the entity table, such as "
-            "late IS NOT NULL; a query or a second statement has no place in it"
+            "late IS NOT NULL; a query or a second statement has no place in it",
+            code="condition-malformed",
         )
     for column in only.find_all(expressions.Column):
         _check_column(column.name if not column.table else column.sql(), known)
@@ -111,4 +114,6 @@ def condition(text: str, known: Sequence[str]) -> str:
 
 def _check_column(name: str, known: Sequence[str]) -> None:
     if name not in known:
-        raise UserError(f"entity rows: no column {name!r}; {nearest(name, list(known))}")
+        raise UserError(
+            f"entity rows: no column {name!r}; {nearest(name, list(known))}", code="column-unknown"
+        )

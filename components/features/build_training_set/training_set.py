@@ -75,7 +75,9 @@ def write(found: Set, tables: Tables) -> TableRef:
         Refused: the rows know the future.
     """
     if not found.verdict.passes:
-        raise Refused(f"{found.verdict}; nothing was written: look at the leakage report")
+        raise Refused(
+            f"{found.verdict}; nothing was written: look at the leakage report", code="leakage"
+        )
     target, number = found.request.target.at(None), int(found.digest.hex[:15], 16)
     if tables.transaction(target, _APPLICATION) == number:
         return tables.resolve(target)
@@ -85,7 +87,10 @@ def write(found: Set, tables: Tables) -> TableRef:
 def _service(store: "FeatureStore", name: str) -> "FeatureService":
     services = {service.name: service for service in store.list_feature_services()}
     if name not in services:
-        raise UserError(f"feature service {name!r}: not registered; {nearest(name, [*services])}")
+        raise UserError(
+            f"feature service {name!r}: not registered; {nearest(name, [*services])}",
+            code="feature-service-unknown",
+        )
     return services[name]
 
 

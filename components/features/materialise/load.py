@@ -82,7 +82,8 @@ def parse_time(text: str) -> datetime.datetime:
         moment = datetime.datetime.fromisoformat(text)
     except ValueError as error:
         raise UserError(
-            f"end {text!r}: {error}; expected ISO 8601 such as 2013-07-01T00:00:00+00:00"
+            f"end {text!r}: {error}; expected ISO 8601 such as 2013-07-01T00:00:00+00:00",
+            code="time-malformed",
         ) from error
     return moment if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)
 

@@ -113,7 +113,8 @@ def join(
     if given != got:
         raise InfrastructureError(
             f"point-in-time join: {given} entity rows went in and {got} came out; nothing was "
-            "written; run the step again, and report it if it repeats"
+            "written; run the step again, and report it if it repeats",
+            code="join-lost-rows",
         )
     features = tuple(name for view in views for name in view.features)
     return Joined(connection, (*columns, *features), tuple(views), got)
@@ -153,7 +154,8 @@ def _entity_rows(
     if timestamp not in columns:
         raise UserError(
             f"entity rows: no column {timestamp!r} among {', '.join(columns)}; the join needs "
-            "to know when each row happened"
+            "to know when each row happened",
+            code="entity-column-missing",
         )
     connection.execute(
         f"CREATE OR REPLACE TEMP TABLE entity AS SELECT row_number() OVER () AS {_ROW}, "  # noqa: S608
@@ -169,13 +171,15 @@ def _check_names(columns: Sequence[str], views: Sequence[View]) -> None:
             if key not in columns:
                 raise UserError(
                     f"feature view {view.name}: the entity rows lack its key {key!r}; they have "
-                    f"{', '.join(columns)}"
+                    f"{', '.join(columns)}",
+                    code="entity-column-missing",
                 )
         for feature in view.features:
             if feature in taken:
                 raise UserError(
                     f"feature view {view.name}: {feature!r} already comes from {taken[feature]}; "
-                    "leave one out, or ask for full feature names"
+                    "leave one out, or ask for full feature names",
+                    code="feature-named-twice",
                 )
             taken[feature] = view.name
 

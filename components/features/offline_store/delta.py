@@ -76,7 +76,8 @@ class DeltaOfflineStore(OfflineStore):
         if entity_df is None:
             raise UserError(
                 "get_historical_features: no entity rows; give a data frame, a table reference "
-                "or a SELECT, since a range of dates alone does not say which rows to make"
+                "or a SELECT, since a range of dates alone does not say which rows to make",
+                code="entity-rows",
             )
         on_demand = _get_requested_on_demand_feature_views(feature_refs, project, registry)
         requested, _ = _get_requested_feature_views_to_features_dict(
@@ -153,7 +154,8 @@ class DeltaOfflineStore(OfflineStore):
         if data_source.timestamp_field not in schema.names:
             raise UserError(
                 f"{_path(data_source)}: no column {data_source.timestamp_field!r}; it has "
-                f"{', '.join(schema.names)}"
+                f"{', '.join(schema.names)}",
+                code="column-unknown",
             )
 
     def get_table_column_names_and_types_from_data_source(
@@ -223,7 +225,8 @@ def _file(source: DataSource | None) -> FileSource:
         return source
     raise UserError(
         f"data source {source.name if source else None!r}: expected FileSource("
-        "path='s3://bucket/table', file_format=DeltaFormat())"
+        "path='s3://bucket/table', file_format=DeltaFormat())",
+        code="feature-source",
     )
 
 

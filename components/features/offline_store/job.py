@@ -112,7 +112,10 @@ def _translated() -> Iterator[Any]:
     except (duckdb.BinderException, duckdb.ParserException, duckdb.CatalogException) as error:
         raise UserError(
             f"features: {' '.join(str(error).split())[:400]}; compare the definitions with the "
-            "columns of their tables"
+            "columns of their tables",
+            code="features-do-not-fit",
         ) from error
     except duckdb.ConversionException as error:
-        raise UserError(f"features: {' '.join(str(error).split())[:400]}") from error
+        raise UserError(
+            f"features: {' '.join(str(error).split())[:400]}", code="features-do-not-fit"
+        ) from error

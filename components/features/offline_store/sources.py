@@ -51,7 +51,8 @@ class Sources:
         for name in connection.get_table_names(query):
             if not _is_reference(name):
                 raise UserError(
-                    f'entity rows: table {name!r}; expected quoted references such as "s3://b/t@7"'
+                    f'entity rows: table {name!r}; expected quoted references such as "s3://b/t@7"',
+                    code="entity-rows",
                 )
             source = self.expression(self.tables.resolve(TableRef.parse(name)))
             connection.execute(f"CREATE TEMP VIEW {quoted(name)} AS SELECT * FROM {source}")  # noqa: S608

@@ -73,7 +73,8 @@ class ObjectRegistryStore(RegistryStore):
         except Conflict as error:
             raise InfrastructureError(
                 f"registry {self._address}: another step changed it meanwhile; nothing was "
-                "written; run the step again"
+                "written; run the step again",
+                code="registry-raced",
             ) from error
         self._content = new
 

@@ -26,6 +26,7 @@ class RegistryRef:
         address, mark, digest = text.partition("#")
         if not mark:
             raise UserError(
-                f"registry {text!r}: expected s3://bucket/key#sha256:..., as apply_features gives"
+                f"registry {text!r}: expected s3://bucket/key#sha256:..., as apply_features gives",
+                code="registry-reference",
             )
         return cls(Address.parse(address), Digest.parse(digest))

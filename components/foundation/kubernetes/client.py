@@ -62,7 +62,8 @@ class Cluster:
         except config.ConfigException as error:
             raise UserError(
                 f"Kubernetes: {error}; set KUBECONFIG to a file, or run in a pod with a "
-                "service account"
+                "service account",
+                code="kubernetes-unconfigured",
             ) from error
         return cls(client.ApiClient(settings), namespace)
 
@@ -96,7 +97,8 @@ class Cluster:
         if not manifest["metadata"].get("resourceVersion"):
             raise UserError(
                 f"replace {manifest['kind']} {name}: no resourceVersion; take the one that get "
-                "returned"
+                "returned",
+                code="kubernetes-no-version",
             )
         return self._call("PUT", resources.of(manifest), namespace, name, manifest, _BY_US)
 
@@ -167,7 +169,8 @@ def _translated(what: str, verb: str, resource: Resource) -> Iterator[None]:
     except urllib3.exceptions.HTTPError as error:
         raise InfrastructureError(
             f"{what}: the Kubernetes API did not answer ({type(error).__name__}); "
-            "check that it runs and that KUBECONFIG names it, then run again"
+            "check that it runs and that KUBECONFIG names it, then run again",
+            code="kubernetes-unreachable",
         ) from error
 
 
@@ -175,19 +178,24 @@ def _from_status(what: str, verb: str, resource: Resource, error: "ApiException"
     message = _message(error)
     match error.status:
         case 404:
-            return NotFound(f"{what}: {message}")
+            return NotFound(f"{what}: {message}", code="kubernetes-missing")
         case 409:
-            return Conflict(f"{what}: {message}; read it again, or settle who owns the field")
+            return Conflict(
+                f"{what}: {message}; read it again, or settle who owns the field",
+                code="kubernetes-conflict",
+            )
         case 401 | 403:
             return Refused(
                 f"{what}: {message}; the identity needs a Role with {_rights(verb)} on "
-                f"{resource.plural}.{resource.group}".rstrip(".")
+                f"{resource.plural}.{resource.group}".rstrip("."),
+                code="kubernetes-forbidden",
             )
         case 400 | 422:
-            return UserError(f"{what}: {message}")
+            return UserError(f"{what}: {message}", code="kubernetes-invalid")
         case _:
             return InfrastructureError(
-                f"{what}: the Kubernetes API failed ({error.status}): {message}"
+                f"{what}: the Kubernetes API failed ({error.status}): {message}",
+                code="kubernetes-failed",
             )
 
 

@@ -47,4 +47,6 @@ def of(manifest: dict[str, Any]) -> Resource:
         if (resource.api_version, resource.kind) == named:
             return resource
     kinds = ", ".join(f"{r.api_version} {r.kind}" for r in KNOWN)
-    raise UserError(f"manifest of {' '.join(named)!r}: expected one of {kinds}")
+    raise UserError(
+        f"manifest of {' '.join(named)!r}: expected one of {kinds}", code="kubernetes-kind-unknown"
+    )

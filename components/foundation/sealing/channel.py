@@ -106,7 +106,8 @@ def resolve(
     pointer = current(model, store=store, keys=keys, channel=channel)
     if pointer is None:
         raise UserError(
-            f"channel {model}/{channel}: points nowhere yet; register a release there, or name one"
+            f"channel {model}/{channel}: points nowhere yet; register a release there, or name one",
+            code="channel-unset",
         )
     return pointer.uri
 
@@ -131,7 +132,8 @@ def move(
     if location.model != model:
         raise UserError(
             f"channel {model}/{channel}: {to_uri} is a release of {location.model}; name one of "
-            f"{model}"
+            f"{model}",
+            code="release-of-another-model",
         )
     target = releases.read(location, store=store, keys=keys)
     found = _read(model, channel, store, keys)
@@ -163,7 +165,9 @@ def _read(
     pointer = _decode(payload, where)
     if (pointer.model, pointer.channel) != (model, channel):
         raise Refused(
-            f"{where}: was signed for {pointer.model}/{pointer.channel}; a channel cannot be copied"
+            f"{where}: was signed for {pointer.model}/{pointer.channel}; a channel cannot "
+            "be copied",
+            code="channel-copied",
         )
     return pointer, etag
 
@@ -177,7 +181,8 @@ def _decode(payload: bytes, where: str) -> Pointer:
     except (ValueError, KeyError, TypeError) as error:
         raise Refused(
             f"{where}: is signed, but no channel of this format: {error}; was it written by a "
-            "newer version?"
+            "newer version?",
+            code="channel-malformed",
         ) from error
     return pointer
 
@@ -194,5 +199,6 @@ def _write(pointer: Pointer, etag: str | None, store: ObjectStore, keys: KeyRing
     except Conflict as error:
         raise Conflict(
             f"channel {address}: somebody else moved it meanwhile; look where it points now, "
-            "then decide again"
+            "then decide again",
+            code="channel-raced",
         ) from error

@@ -31,13 +31,15 @@ def open_signed(data: bytes, *, kind: str, keys: KeyRing, where: str) -> bytes:
     got, payload, signatures = _parse(data, where)
     if got != kind:
         raise Refused(
-            f"{where}: holds {got!r}, expected {kind!r}; this is not the object it claims"
+            f"{where}: holds {got!r}, expected {kind!r}; this is not the object it claims",
+            code="envelope-kind",
         )
     message = _message(kind, payload)
     if not any(keys.verifies(message, signature) for signature in signatures):
         raise Refused(
             f"{where}: not signed by our signer {keys.signer_id[:16]}; it was changed, or made by "
-            "somebody else: seal it again, or use the ring of whoever signed it"
+            "somebody else: seal it again, or use the ring of whoever signed it",
+            code="signer-unknown",
         )
     return payload
 
@@ -56,7 +58,8 @@ def _parse(data: bytes, where: str) -> tuple[str, bytes, list[bytes]]:
     except (ValueError, KeyError, TypeError, RecursionError, binascii.Error):
         raise Refused(
             f"{where}: is not a signed envelope; unsigned releases and plaintext are refused, "
-            "seal the model instead"
+            "seal the model instead",
+            code="unsigned",
         ) from None
 
 

@@ -68,7 +68,8 @@ class KeyRing:
         if not folder:
             raise UserError(
                 "FALAJ_KEYS is not set; it names the folder of the key ring, which a site file or "
-                "a mounted Secret has to give"
+                "a mounted Secret has to give",
+                code="keys-unset",
             )
         return cls.load(pathlib.Path(folder))
 
@@ -85,14 +86,17 @@ class KeyRing:
         verifier = _public_key(folder / _VERIFY)
         if signer and _public_pem(signer.public_key()) != _public_pem(verifier):
             raise UserError(
-                f"{folder}: {_SIGNING} and {_VERIFY} are not halves of one key; restore the folder"
+                f"{folder}: {_SIGNING} and {_VERIFY} are not halves of one key; restore the folder",
+                code="key-malformed",
             )
         return cls(_wrapping_key(folder / _WRAPPING), verifier, signer)
 
     def share(self, folder: pathlib.Path) -> None:
         """Write what opening releases needs, without the signing key, to a new folder."""
         if (folder / _WRAPPING).exists():
-            raise UserError(f"{folder}: already holds a key ring; name another folder")
+            raise UserError(
+                f"{folder}: already holds a key ring; name another folder", code="key-ring-exists"
+            )
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         _write(folder / _VERIFY, _public_pem(self.verifier))
         _write(folder / _WRAPPING, self.wrapping.hex().encode())
@@ -109,7 +113,8 @@ class KeyRing:
         if self.signer is None:
             raise UserError(
                 f"this key ring has no {_SIGNING}: it opens releases; sign with the ring that "
-                "makes them"
+                "makes them",
+                code="key-ring-cannot-sign",
             )
         return self.signer.sign(message, ec.ECDSA(hashes.SHA256()))
 
@@ -133,7 +138,8 @@ class KeyRing:
         except (InvalidTag, ValueError):
             raise Refused(
                 f"{where}: the release key was not wrapped for this release by our wrapping key "
-                f"{self.recipient_id}; use the key ring it was sealed with"
+                f"{self.recipient_id}; use the key ring it was sealed with",
+                code="wrapping-key-unknown",
             ) from None
 
 
@@ -147,7 +153,8 @@ def _read_secret(path: pathlib.Path) -> bytes:
     if stat.S_IMODE(path.stat().st_mode) & 0o007 and not _mounted_secret(path.parent):
         raise UserError(
             f"{path}: everybody on this machine may read it; chmod 600 it (in a pod: defaultMode "
-            "0440 and an fsGroup), and make new keys if others could have"
+            "0440 and an fsGroup), and make new keys if others could have",
+            code="key-exposed",
         )
     return data
 
@@ -166,7 +173,8 @@ def _read(path: pathlib.Path) -> bytes:
     except OSError as error:
         raise UserError(
             f"{path}: {error.strerror}; a key ring holds {_VERIFY}, {_WRAPPING} and, to seal, "
-            f"{_SIGNING}"
+            f"{_SIGNING}",
+            code="key-missing",
         ) from error
 
 
@@ -176,7 +184,7 @@ def _wrapping_key(path: pathlib.Path) -> bytes:
     except ValueError:
         key = b""
     if len(key) != 32:
-        raise UserError(f"{path}: expected 64 hex digits; restore the file")
+        raise UserError(f"{path}: expected 64 hex digits; restore the file", code="key-malformed")
     return key
 
 
@@ -186,7 +194,10 @@ def _private_key(path: pathlib.Path) -> ec.EllipticCurvePrivateKey:
     except (ValueError, TypeError):
         key = None
     if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
-        raise UserError(f"{path}: expected a PEM private key on P-256 without a passphrase")
+        raise UserError(
+            f"{path}: expected a PEM private key on P-256 without a passphrase",
+            code="key-malformed",
+        )
     return key
 
 
@@ -196,7 +207,7 @@ def _public_key(path: pathlib.Path) -> ec.EllipticCurvePublicKey:
     except ValueError:
         key = None
     if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
-        raise UserError(f"{path}: expected a PEM public key on P-256")
+        raise UserError(f"{path}: expected a PEM public key on P-256", code="key-malformed")
     return key
 
 

@@ -62,7 +62,10 @@ class Release:
         """Return a file of the release; raises UserError naming those there are."""
         files = {file.path: file for file in self.statement.files}
         if path not in files:
-            raise UserError(f"release {self.uri}: no {path!r}; {nearest(path, list(files))}")
+            raise UserError(
+                f"release {self.uri}: no {path!r}; {nearest(path, list(files))}",
+                code="release-file-unknown",
+            )
         return files[path]
 
     def to_dict(self) -> dict[str, Any]:
@@ -139,13 +142,16 @@ def read(location: ReleaseUri, *, store: ObjectStore, keys: KeyRing) -> Release:
     try:
         signed = store.get_bounded(address, limit=envelope.MAX_BYTES)
     except NotFound as error:
-        raise NotFound(f"release {location}: not found; nothing signed lies there") from error
+        raise NotFound(
+            f"release {location}: not found; nothing signed lies there", code="release-missing"
+        ) from error
     payload = envelope.open_signed(signed, kind=KIND, keys=keys, where=where)
     statement = Statement.decode(payload, where=where)
     if (statement.model, statement.version) != (location.model, location.version):
         raise Refused(
             f"release {location}: was signed as {statement.model}/{statement.version}; a release "
-            "cannot be renamed, seal the model under its new name"
+            "cannot be renamed, seal the model under its new name",
+            code="release-renamed",
         )
     return Release(location, statement)
 
@@ -195,7 +201,8 @@ def verify(uri: str, *, store: ObjectStore, keys: KeyRing) -> Release:
         if got != file.sealed:
             raise Refused(
                 f"release {uri}, {file.path}: sealed bytes have digest {got}, the statement "
-                f"covers {file.sealed}; restore the object or seal the model again"
+                f"covers {file.sealed}; restore the object or seal the model again",
+                code="release-altered",
             )
     return release
 
@@ -204,7 +211,8 @@ def _same(release: Release, identity: Digest) -> Release:
     if release.statement.content != identity:
         raise Refused(
             f"release {release.uri}: exists with content {release.statement.content}, sealing "
-            f"{identity}; versions are written once, change a fact to get another version"
+            f"{identity}; versions are written once, change a fact to get another version",
+            code="release-exists",
         )
     return release
 
@@ -213,10 +221,15 @@ def _paths(folder: pathlib.Path) -> list[str]:
     found = sorted(folder.rglob("*"))
     for path in found:
         if path.is_symlink() or not (path.is_file() or path.is_dir()):
-            raise UserError(f"{path}: is a link or no file; a release holds plain files only")
+            raise UserError(
+                f"{path}: is a link or no file; a release holds plain files only",
+                code="release-path",
+            )
     paths = [path.relative_to(folder).as_posix() for path in found if path.is_file()]
     if not paths:
-        raise UserError(f"{folder}: holds no files; name the folder of a model")
+        raise UserError(
+            f"{folder}: holds no files; name the folder of a model", code="release-empty"
+        )
     check_paths(paths)
     return paths
 
@@ -244,7 +257,9 @@ def _put(
         store.put_stream(_file(location.address, path), sealed, size=header.sealed_size)
         after = os.fstat(plain.fileno())
     if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
-        raise UserError(f"{folder / path}: changed while it was sealed; seal it again")
+        raise UserError(
+            f"{folder / path}: changed while it was sealed; seal it again", code="file-changed"
+        )
     return SealedFile(path, header.size, Digest(header.digest.hex()), sealed.digest())
 
 
@@ -260,7 +275,8 @@ def _check_objects(release: Release, store: ObjectStore) -> None:
             got, want = _bytes(found.get(name)), _bytes(wanted.get(name))
             raise Refused(
                 f"release {release.uri}: {name} is {got}, the statement covers {want}; restore "
-                "what was sealed and remove what was not"
+                "what was sealed and remove what was not",
+                code="release-altered",
             )
 
 
@@ -281,7 +297,10 @@ def _check_destination(release: Release, destination: pathlib.Path) -> None:
     for path in destination.rglob("*"):
         name = path.relative_to(destination).as_posix()
         if not path.is_dir() and name not in ours and not name.startswith(f"{_PARTIAL}/"):
-            raise UserError(f"{path}: is not of release {release.uri}; unseal into an empty folder")
+            raise UserError(
+                f"{path}: is not of release {release.uri}; unseal into an empty folder",
+                code="folder-not-empty",
+            )
 
 
 def _fetch(
@@ -305,7 +324,8 @@ def _pieces(
     if digest.hexdigest() != file.plain.hex:
         raise Refused(
             f"{file.path}: digest is sha256:{digest.hexdigest()}, the statement covers "
-            f"{file.plain}; seal the model again"
+            f"{file.plain}; seal the model again",
+            code="release-altered",
         )
 
 

@@ -85,10 +85,14 @@ class Statement:
         except (ValueError, KeyError, TypeError, AttributeError, FalajError) as error:
             raise Refused(
                 f"{where}: is signed, but no statement of format {_FORMAT}: {error}; was it sealed "
-                "by a newer version?"
+                "by a newer version?",
+                code="statement-malformed",
             ) from error
         if statement.encode() != payload or not statement.agrees():
-            raise Refused(f"{where}: is signed, but its parts contradict each other; seal it again")
+            raise Refused(
+                f"{where}: is signed, but its parts contradict each other; seal it again",
+                code="statement-malformed",
+            )
         return statement
 
     @classmethod
@@ -117,7 +121,9 @@ def content(model: str, plain: Mapping[str, Digest], facts: Mapping[str, Any]) -
     try:
         return digests.of_json({"model": model, "files": files, "facts": dict(facts)})
     except (TypeError, ValueError) as error:
-        raise UserError(f"facts of {model}: {error}; expected plain JSON values") from error
+        raise UserError(
+            f"facts of {model}: {error}; expected plain JSON values", code="facts-malformed"
+        ) from error
 
 
 def check_paths(paths: list[str]) -> None:
@@ -127,8 +133,11 @@ def check_paths(paths: list[str]) -> None:
         if _PATH.fullmatch(path) is None or path.lower() == OPENED:
             raise UserError(
                 f"{path!r}: not a path of a release; expected letters, digits, '.', '_' and '-' "
-                f"between slashes, no leading dot, not {OPENED}"
+                f"between slashes, no leading dot, not {OPENED}",
+                code="release-path",
             )
         twin = seen.setdefault(path.lower(), path)
         if twin != path:
-            raise UserError(f"{path!r} and {twin!r}: differ only in case; rename one")
+            raise UserError(
+                f"{path!r} and {twin!r}: differ only in case; rename one", code="release-path"
+            )

@@ -77,13 +77,17 @@ def encrypt(source: Reader, *, header: Header, key: bytes, path: str) -> Iterato
         UserError: the file is larger than the format allows, or has another size than it had.
     """
     if header.chunks > _MAX_CHUNKS:
-        raise UserError(f"{path}: {header.size} bytes; a sealed file holds at most 4 PiB")
+        raise UserError(
+            f"{path}: {header.size} bytes; a sealed file holds at most 4 PiB", code="file-too-large"
+        )
     cipher = _Cipher(key, path, header)
     plain, sealed = memoryview(bytearray(CHUNK)), memoryview(bytearray(CHUNK + TAG))
     yield memoryview(header.encode())
     for number, size in enumerate(_sizes(header)):
         if not _fill(source, plain[:size]):
-            raise UserError(f"{path}: became shorter while it was sealed; seal it again")
+            raise UserError(
+                f"{path}: became shorter while it was sealed; seal it again", code="file-changed"
+            )
         cipher.seal(number, plain[:size], sealed[: size + TAG])
         yield sealed[: size + TAG]
 
@@ -97,7 +101,10 @@ def decrypt(source: Reader, *, header: Header, key: bytes, path: str) -> Iterato
     cipher = _Cipher(key, path, header)
     head = memoryview(bytearray(_HEADER.size))
     if not _fill(source, head) or head != header.encode():
-        raise Refused(f"{path}: its header is not the one that the statement covers; {_RESTORE}")
+        raise Refused(
+            f"{path}: its header is not the one that the statement covers; {_RESTORE}",
+            code="release-altered",
+        )
     plain, sealed = memoryview(bytearray(CHUNK)), memoryview(bytearray(CHUNK + TAG))
     for number, size in enumerate(_sizes(header)):
         whole = _fill(source, sealed[: size + TAG])
@@ -107,11 +114,12 @@ def decrypt(source: Reader, *, header: Header, key: bytes, path: str) -> Iterato
             cipher.open(number, sealed[: size + TAG], plain[:size])
         except InvalidTag:
             raise Refused(
-                f"{path}: chunk {number + 1} of {header.chunks} is not what was sealed; {_RESTORE}"
+                f"{path}: chunk {number + 1} of {header.chunks} is not what was sealed; {_RESTORE}",
+                code="release-altered",
             ) from None
         yield plain[:size]
     if source.read(1):
-        raise Refused(f"{path}: goes on after its last chunk; {_RESTORE}")
+        raise Refused(f"{path}: goes on after its last chunk; {_RESTORE}", code="release-altered")
 
 
 _RESTORE = "restore the object or seal the model again"

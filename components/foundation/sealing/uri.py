@@ -29,7 +29,8 @@ class ReleaseUri:
         if found is None:
             raise UserError(
                 f"release {text!r}: expected sealed+s3://BUCKET/MODEL/VERSION, the scheme in lower "
-                "case, VERSION 12 hex digits, and nothing after it"
+                "case, VERSION 12 hex digits, and nothing after it",
+                code="release-uri",
             )
         return cls(*found.groups())
 
@@ -43,6 +44,7 @@ def checked_name(name: str, what: str = "model") -> str:
     if re.fullmatch(_NAME, name) is None:
         raise UserError(
             f"{what} {name!r}: expected at most 63 lower-case letters, digits and hyphens, "
-            "beginning and ending with a letter or digit"
+            "beginning and ending with a letter or digit",
+            code="name-malformed",
         )
     return name

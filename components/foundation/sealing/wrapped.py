@@ -47,7 +47,8 @@ def get(release: Address, content: Digest, *, store: ObjectStore, keys: KeyRing)
     known = ", ".join(entry.recipient for entry in entries)
     raise Refused(
         f"{where}: the release key is wrapped for {known or 'nobody'}, our wrapping key is "
-        f"{keys.recipient_id}; use the key ring it was sealed with"
+        f"{keys.recipient_id}; use the key ring it was sealed with",
+        code="wrapping-key-unknown",
     )
 
 
@@ -73,7 +74,8 @@ def _decode(data: bytes, where: Address) -> list[WrappedKey]:
         ]
     except (ValueError, KeyError, TypeError, RecursionError, binascii.Error):
         raise Refused(
-            f"{where}: holds no wrapped keys of format {_FORMAT}; restore the object"
+            f"{where}: holds no wrapped keys of format {_FORMAT}; restore the object",
+            code="wrapped-keys-malformed",
         ) from None
 
 

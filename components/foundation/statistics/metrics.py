@@ -119,7 +119,8 @@ class Confusion:
         if other.threshold != self.threshold:
             raise UserError(
                 f"confusion at {other.threshold} cannot be added to one at {self.threshold}; "
-                "count both at the same threshold"
+                "count both at the same threshold",
+                code="not-additive",
             )
         return Confusion(
             self.threshold,
@@ -173,7 +174,8 @@ class Calibration:
         if len(other.rows) != len(self.rows):
             raise UserError(
                 f"calibration of {len(other.rows)} bins cannot be added to one of "
-                f"{len(self.rows)}; use the same bins for both"
+                f"{len(self.rows)}; use the same bins for both",
+                code="not-additive",
             )
         return Calibration(
             _added(self.rows, other.rows),
@@ -237,14 +239,19 @@ def _pair(labels: ArrayLike, scores: ArrayLike) -> tuple[Floats, Floats]:
     p = np.asarray(scores, dtype=np.float64)
     if y.shape != p.shape or y.ndim != 1:
         raise UserError(
-            f"metrics: labels have shape {y.shape}, scores {p.shape}; expected one of each a row"
+            f"metrics: labels have shape {y.shape}, scores {p.shape}; expected one of each a row",
+            code="scores-malformed",
         )
     if not np.isin(y, (0.0, 1.0)).all():
-        raise UserError("metrics: a label is neither 0 nor 1; drop or fill unknown labels first")
+        raise UserError(
+            "metrics: a label is neither 0 nor 1; drop or fill unknown labels first",
+            code="label-not-binary",
+        )
     if not ((p >= 0) & (p <= 1)).all():
         raise UserError(
             f"metrics: scores run from {p.min()} to {p.max()}; expected probabilities, "
-            "without NaN; does the model end in a sigmoid?"
+            "without NaN; does the model end in a sigmoid?",
+            code="scores-malformed",
         )
     return y, p
 

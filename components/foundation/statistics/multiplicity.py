@@ -19,7 +19,7 @@ class Correction(enum.StrEnum):
     def parse(cls, text: str) -> "Correction":
         known = [str(member) for member in cls]
         if text not in known:
-            raise UserError(f"correction {text!r}; {nearest(text, known)}")
+            raise UserError(f"correction {text!r}; {nearest(text, known)}", code="choice-unknown")
         return cls(text)
 
 

@@ -65,7 +65,10 @@ def check(path: pathlib.Path) -> list[Verdict]:
     """Judge a site file, or every site file of a folder."""
     files = sorted(path.glob("*.yaml")) if path.is_dir() else [path]
     if not files:
-        raise UserError(f"{path}: no .yaml files; name a site file such as sites/laptop.yaml")
+        raise UserError(
+            f"{path}: no .yaml files; name a site file such as sites/laptop.yaml",
+            code="site-missing",
+        )
     return [attest(Site.load(file)) for file in files]
 
 

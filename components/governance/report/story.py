@@ -169,14 +169,20 @@ class Story:
         except pydantic.ValidationError as error:
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"]))
-            raise UserError(f"story: {where}: {first['msg']}; got {first['input']!r}") from error
+            raise UserError(
+                f"story: {where}: {first['msg']}; got {first['input']!r}", code="story-malformed"
+            ) from error
 
     @classmethod
     def from_json(cls, text: str) -> Self:
         try:
             value = json.loads(text)
         except ValueError as error:
-            raise UserError(f"story: not JSON: {error}; was the file cut?") from error
+            raise UserError(
+                f"story: not JSON: {error}; was the file cut?", code="story-malformed"
+            ) from error
         if not isinstance(value, dict):
-            raise UserError(f"story: expected an object, got {type(value).__name__}")
+            raise UserError(
+                f"story: expected an object, got {type(value).__name__}", code="story-malformed"
+            )
         return cls.from_dict(value)

@@ -27,7 +27,8 @@ class Format(enum.StrEnum):
         known = [str(one) for one in cls]
         if text not in known:
             raise UserError(
-                f"format {text!r}: expected csv, parquet or jsonl; {nearest(text, known)}"
+                f"format {text!r}: expected csv, parquet or jsonl; {nearest(text, known)}",
+                code="choice-unknown",
             )
         return cls(text)
 
@@ -55,7 +56,8 @@ def parse(data: bytes, format: Format, *, name: str) -> Parsed:
         assert_never(format)
     except (pa.ArrowException, UnicodeDecodeError, csv.Error) as error:
         raise UserError(
-            f"{name}: cannot be read as {format} ({error}); correct or remove the object"
+            f"{name}: cannot be read as {format} ({error}); correct or remove the object",
+            code="object-unreadable",
         ) from error
 
 

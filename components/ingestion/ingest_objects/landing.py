@@ -51,7 +51,8 @@ def find(store: ObjectStore, pattern: str) -> list[ObjectInfo]:
     found = [info for info in listed if fnmatch.fnmatchcase(info.address.key, key)]
     if not found:
         raise UserError(
-            f"source {pattern}: no object matches; put one there, or correct the pattern"
+            f"source {pattern}: no object matches; put one there, or correct the pattern",
+            code="source-matches-nothing",
         )
     return found
 
@@ -97,7 +98,8 @@ def _land(landing: Landing, parsed: "Sequence[tuple[News, formats.Parsed]]") -> 
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise UserError(
             f"{parsed[0][0].source} and others: their columns differ in type ({error}); "
-            "ingest them into tables of their own"
+            "ingest them into tables of their own",
+            code="source-types-differ",
         ) from error
     positions = {one.source: one.position for one, _ in parsed}
     landing.replace(rows, predicate=_among(SOURCE_COLUMN, positions), positions=positions)

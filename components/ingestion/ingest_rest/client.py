@@ -82,7 +82,8 @@ class Client:
             asked = "" if last.wait is None else f" and asks to wait {last.wait:g} s"
             raise InfrastructureError(
                 f"{request}: {last}{asked}; {self.budget.seconds:.1f} s of the waiting budget "
-                "are left; run again later, or raise budget_seconds"
+                "are left; run again later, or raise budget_seconds",
+                code="rest-unavailable",
             ) from last
 
     def _once(self, request: Request) -> Page:
@@ -92,7 +93,9 @@ class Client:
         try:
             answer = self.http.get(request.url, params=dict(request.query) or None)
         except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
-            raise UserError(f"{request}: {error}; expected http(s)://host/path") from error
+            raise UserError(
+                f"{request}: {error}; expected http(s)://host/path", code="rest-address"
+            ) from error
         except httpx.TransportError as error:
             raise _Again(f"no answer ({type(error).__name__}: {error})") from error
         if answer.status_code in _BUSY:
@@ -128,12 +131,14 @@ def _refuse(request: Request, answer: "httpx.Response") -> None:
     status = answer.status_code
     if status in {401, 403}:
         raise UserError(
-            f"{request}: refused our credentials ({status}); check the secret that token_env names"
+            f"{request}: refused our credentials ({status}); check the secret that token_env names",
+            code="rest-denied",
         )
     if status != 200:
         raise UserError(
             f"{request}: answers {status} ({answer.text[:_SHOWN]!r}), expected 200; check the "
-            "address and its parameters"
+            "address and its parameters",
+            code="rest-refused",
         )
 
 
@@ -143,7 +148,8 @@ def _json(request: Request, answer: "httpx.Response") -> Any:
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise UserError(
             f"{request}: answers {answer.text[:_SHOWN]!r}, expected JSON; is this the right "
-            "address?"
+            "address?",
+            code="rest-body",
         ) from error
 
 
@@ -155,6 +161,7 @@ def _rows(request: Request, body: Any, items: str) -> list[dict[str, Any]]:
     if not isinstance(found, list) or not all(isinstance(row, dict) for row in found):
         raise UserError(
             f"{request}: answers {json.dumps(body)[:_SHOWN]}, expected a list of objects "
-            + (f"in {items!r}" if items else "at the top")
+            + (f"in {items!r}" if items else "at the top"),
+            code="rest-body",
         )
     return found

@@ -38,7 +38,8 @@ class Collection:
         if parts.username or parts.password:
             raise UserError(
                 f"url of {parts.hostname}: has a user or password in it; name the environment "
-                "variable that holds a token in token_env"
+                "variable that holds a token in token_env",
+                code="secret-in-address",
             )
 
     @property
@@ -61,7 +62,8 @@ class Collection:
             if repr(request) in asked:
                 raise UserError(
                     f"{self.uri}: its pages go in a circle, back to {request}; check pagination "
-                    "and page_name"
+                    "and page_name",
+                    code="pages-in-a-circle",
                 )
             asked.add(repr(request))
             page = client.get(request)
@@ -72,7 +74,8 @@ class Collection:
         value = row.get(self.cursor)
         if not isinstance(value, int) or isinstance(value, bool):
             raise UserError(
-                f"{self.uri}: a row's cursor {self.cursor!r} is {value!r}; expected an integer"
+                f"{self.uri}: a row's cursor {self.cursor!r} is {value!r}; expected an integer",
+                code="cursor-not-integer",
             )
         return value
 
@@ -100,6 +103,7 @@ def _table(rows: list[dict[str, Any]], url: str) -> "pa.Table":
             columns[name] = pa.array(values)
         except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
             raise UserError(
-                f"{url}: field {name!r} mixes types ({error}); give it one type at the source"
+                f"{url}: field {name!r} mixes types ({error}); give it one type at the source",
+                code="source-types-differ",
             ) from error
     return pa.table({name: array for name, array in columns.items() if array.type != pa.null()})

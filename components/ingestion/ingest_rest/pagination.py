@@ -49,7 +49,8 @@ class Pagination(enum.StrEnum):
         known = [str(one) for one in cls]
         if text not in known:
             raise UserError(
-                f"pagination {text!r}: expected page, token or link; {nearest(text, known)}"
+                f"pagination {text!r}: expected page, token or link; {nearest(text, known)}",
+                code="choice-unknown",
             )
         return cls(text)
 
@@ -79,7 +80,8 @@ def _next_link(page: Page, name: str) -> Request | None:
     if _origin(url) != _origin(page.request.url):
         raise UserError(
             f"{page.request}: its Link header points to another host, {without_query(url)}; "
-            "not followed"
+            "not followed",
+            code="link-leaves-host",
         )
     return Request(url)
 

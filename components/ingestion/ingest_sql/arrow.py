@@ -42,7 +42,8 @@ def _array(values: Sequence[Any], field: "pa.Field[Any]", timezone: str) -> Any:
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
         raise UserError(
             f"column {field.name!r}: a value is no {field.type} ({error}); correct it at the "
-            "source, or leave the column out with `columns`"
+            "source, or leave the column out with `columns`",
+            code="value-of-another-type",
         ) from error
 
 
@@ -69,5 +70,6 @@ def _type(column: "sa.Column[Any]") -> "pa.DataType":
             return pa.binary()
     raise UserError(
         f"column {column.name!r}: no place for SQL type {column.type!r}; cast it in a view, or "
-        "leave it out with `columns`"
+        "leave it out with `columns`",
+        code="type-unsupported",
     )

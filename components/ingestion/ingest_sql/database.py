@@ -32,15 +32,21 @@ def connect(connection: str, *, password: str = "") -> "sa.Engine":
         if url.password or any(_secret(name) for name in url.query):
             raise UserError(
                 f"connection {shown(url)}: has a password in it; name the environment variable "
-                "that holds it in password_env"
+                "that holds it in password_env",
+                code="secret-in-address",
             )
         engine = sa.create_engine(url.set(password=password) if password else url)
     except ValueError as error:  # its message may quote a part of a password
-        raise UserError(f"connection: is no address; {_EXPECTED}") from error
+        raise UserError(
+            f"connection: is no address; {_EXPECTED}", code="database-address"
+        ) from error
     except (sa.exc.ArgumentError, ModuleNotFoundError) as error:
-        raise UserError(f"connection: {error}; {_EXPECTED}") from error
+        raise UserError(f"connection: {error}; {_EXPECTED}", code="database-address") from error
     if url.get_backend_name() == "sqlite" and url.database and not _exists(url.database):
-        raise UserError(f"connection {shown(url)}: no such file {url.database}; mount its folder")
+        raise UserError(
+            f"connection {shown(url)}: no such file {url.database}; mount its folder",
+            code="database-file-missing",
+        )
     return engine
 
 
@@ -78,7 +84,7 @@ def table(engine: "sa.Engine", name: str) -> "sa.Table":
             known = inspector.get_table_names(schema or None)
             known += inspector.get_view_names(schema or None)
     hint = nearest(bare, known) if known else "it has no tables"
-    raise UserError(f"{shown(engine.url)}: no table {name!r}; {hint}")
+    raise UserError(f"{shown(engine.url)}: no table {name!r}; {hint}", code="source-table-missing")
 
 
 def columns(table: "sa.Table", names: Sequence[str]) -> "list[sa.Column[object]]":
@@ -86,7 +92,10 @@ def columns(table: "sa.Table", names: Sequence[str]) -> "list[sa.Column[object]]
     known = table.columns.keys()
     for name in names:
         if name not in known:
-            raise UserError(f"table {table.name!r}: no column {name!r}; {nearest(name, known)}")
+            raise UserError(
+                f"table {table.name!r}: no column {name!r}; {nearest(name, known)}",
+                code="column-unknown",
+            )
     return [table.columns[name] for name in names or known]
 
 
@@ -102,10 +111,12 @@ def speaking_to(engine: "sa.Engine") -> Iterator[None]:
         if any(word in said.lower() for word in _REFUSALS):
             raise UserError(
                 f"{shown(engine.url)}: refused our credentials ({said}); check the user in the "
-                "connection and the secret that password_env names"
+                "connection and the secret that password_env names",
+                code="database-denied",
             ) from error
         raise InfrastructureError(
-            f"{shown(engine.url)}: the database did not answer as it should ({said}); run again"
+            f"{shown(engine.url)}: the database did not answer as it should ({said}); run again",
+            code="database-failed",
         ) from error
 
 

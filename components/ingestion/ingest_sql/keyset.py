@@ -62,7 +62,8 @@ class Keyset:
         if not whole:
             raise UserError(
                 f"table {self.key.table.description!r}: more than {size} rows share "
-                f"{self.key.name} = {rows[-1][0]}; give a key that tells rows apart"
+                f"{self.key.name} = {rows[-1][0]}; give a key that tells rows apart",
+                code="key-not-unique",
             )
         return whole
 
@@ -77,7 +78,8 @@ def open_keyset(
     (column,) = database.columns(found, [key])
     if not isinstance(column.type, sa.Integer):
         raise UserError(
-            f"table {table!r}: key {key!r} is {column.type!r}; expected an integer that grows"
+            f"table {table!r}: key {key!r} is {column.type!r}; expected an integer that grows",
+            code="key-not-integer",
         )
     return Keyset(engine, column, database.columns(found, columns), timezone)
 

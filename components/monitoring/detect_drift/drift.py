@@ -60,7 +60,8 @@ class Floors:
         if not 0 < self.alpha < 1 or self.effect < 0 or self.share < 0:
             raise UserError(
                 f"drift: alpha {self.alpha}, effect floor {self.effect}, share floor "
-                f"{self.share}; expected 0 < alpha < 1 and floors of at least 0"
+                f"{self.share}; expected 0 < alpha < 1 and floors of at least 0",
+                code="setting-out-of-range",
             )
 
 
@@ -250,7 +251,8 @@ def _partner(reference: Profile, name: str, column: Column) -> Column:
     if found is None or found.blank() != column.blank():
         raise UserError(
             f"drift: the window's column {name!r} has other bins than the reference; "
-            "make the window's profile with the same reference"
+            "make the window's profile with the same reference",
+            code="not-additive",
         )
     return found
 

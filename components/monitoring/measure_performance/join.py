@@ -29,7 +29,9 @@ class By(enum.StrEnum):
     def parse(cls, text: str) -> "By":
         known = [str(member) for member in cls]
         if text not in known:
-            raise UserError(f"by {text!r}: expected month or day; {nearest(text, known)}")
+            raise UserError(
+                f"by {text!r}: expected month or day; {nearest(text, known)}", code="choice-unknown"
+            )
         return cls(text)
 
     @property
@@ -100,4 +102,7 @@ def _has(files: DataFiles, columns: Sequence[str]) -> None:
     for name in columns:
         if name not in files.schema.names:
             known = nearest(name, files.schema.names)
-            raise UserError(f"performance: table {files.ref} has no column {name!r}; {known}")
+            raise UserError(
+                f"performance: table {files.ref} has no column {name!r}; {known}",
+                code="column-unknown",
+            )

@@ -35,7 +35,8 @@ class Floors:
     def __post_init__(self) -> None:
         if not (0 <= self.auc <= 1 and 0 <= self.coverage <= 1):
             raise UserError(
-                f"performance: min_auc {self.auc}, min_coverage {self.coverage}; expected 0 to 1"
+                f"performance: min_auc {self.auc}, min_coverage {self.coverage}; expected 0 to 1",
+                code="setting-out-of-range",
             )
 
 

@@ -41,7 +41,10 @@ class Order:
         for alias in self.contracts:
             if alias not in self.inputs:
                 known = nearest(alias, list(self.inputs))
-                raise UserError(f"contract for {alias!r}: no such table in `tables`; {known}")
+                raise UserError(
+                    f"contract for {alias!r}: no such table in `tables`; {known}",
+                    code="contract-without-table",
+                )
 
     def recipe(self) -> digests.Digest:
         inputs = {alias: str(ref) for alias, ref in self.inputs.items()}

@@ -37,7 +37,8 @@ class Sieve:
             if name.lower() in _RESERVED:
                 raise UserError(
                     f"table {files.ref}: column {name!r} cannot be quarantined, the name is ours; "
-                    f"rename it upstream (reserved: {', '.join(_RESERVED)})"
+                    f"rename it upstream (reserved: {', '.join(_RESERVED)})",
+                    code="column-reserved",
                 )
         return cls(alias, files, r.of(contract, files.schema))
 

@@ -85,7 +85,10 @@ class Numeric:
 
     def __add__(self, other: "Column") -> "Numeric":
         if not isinstance(other, Numeric) or other.edges != self.edges:
-            raise UserError("profiles of other bins cannot be added; use one reference for both")
+            raise UserError(
+                "profiles of other bins cannot be added; use one reference for both",
+                code="not-additive",
+            )
         counts = tuple(a + b for a, b in zip(self.counts, other.counts, strict=True))
         return Numeric(self.edges, counts, self.nulls + other.nulls, self.moments + other.moments)
 
@@ -132,7 +135,8 @@ class Categorical:
     def __add__(self, other: "Column") -> "Categorical":
         if not isinstance(other, Categorical) or other.levels != self.levels:
             raise UserError(
-                "profiles with other levels cannot be added; use one reference for both"
+                "profiles with other levels cannot be added; use one reference for both",
+                code="not-additive",
             )
         counts = tuple(a + b for a, b in zip(self.counts, other.counts, strict=True))
         return replace(
@@ -207,7 +211,10 @@ def _is_number(column: "Values") -> bool:
         return True
     if is_.is_boolean(kind) or is_.is_string(kind) or is_.is_large_string(kind):
         return False
-    raise UserError(f"a column of type {kind} has no profile; leave it out, or derive a number")
+    raise UserError(
+        f"a column of type {kind} has no profile; leave it out, or derive a number",
+        code="type-without-profile",
+    )
 
 
 def _few_whole(values: Floats) -> bool:

@@ -41,7 +41,8 @@ class Rows:
         parts = [f"({sql.condition(self.where, known, where='where')})"] if self.where else []
         if (self.since or self.until) and self.by not in columns:
             raise UserError(
-                f"since, until: no column {self.by!r} to go by; {nearest(self.by, list(columns))}"
+                f"since, until: no column {self.by!r} to go by; {nearest(self.by, list(columns))}",
+                code="column-unknown",
             )
         moment = f"CAST({sql.name(self.by)} AS TIMESTAMPTZ)"
         for sign, end in ((">=", self.since), ("<", self.until)):
@@ -67,7 +68,10 @@ def profile(
     """
     wanted = list(names or (reference.columns if reference else []))
     if not wanted:
-        raise UserError("profile: no columns are named; name some, or give a reference")
+        raise UserError(
+            "profile: no columns are named; name some, or give a reference",
+            code="profile-without-columns",
+        )
     condition = (rows or Rows()).condition(files.schema.names)
     with engine.opened([files]) as connection:
         source = f"{files.duckdb_source()} WHERE {condition}"
@@ -80,7 +84,9 @@ def _shape(reference: Profile, wanted: Sequence[str]) -> Profile:
     for name in wanted:
         if name not in reference.columns:
             known = nearest(name, list(reference.columns))
-            raise UserError(f"profile: the reference has no column {name!r}; {known}")
+            raise UserError(
+                f"profile: the reference has no column {name!r}; {known}", code="column-unknown"
+            )
     return Profile({name: reference.columns[name].blank() for name in wanted})
 
 
@@ -110,7 +116,9 @@ def _from_json(
 ) -> str:
     if _FEATURES not in files.schema.names:
         known = nearest(name, files.schema.names)
-        raise UserError(f"profile: table {files.ref} has no column {name!r}; {known}")
+        raise UserError(
+            f"profile: table {files.ref} has no column {name!r}; {known}", code="column-unknown"
+        )
     json = _Json(name)
     if reference is not None and name in reference.columns:
         numeric = isinstance(reference.columns[name], Numeric)
@@ -154,7 +162,9 @@ def _all_numbers(connection: "duckdb.DuckDBPyConnection", json: _Json, source: s
     counts = f"count({json.text}), count(*) FILTER (WHERE {json.is_number})"
     texts, numbers = connection.execute(f"SELECT {counts} {source}").fetchall()[0]
     if not texts:
-        raise UserError(f"profile: no row has a feature {json.key!r}; is it spelt so?")
+        raise UserError(
+            f"profile: no row has a feature {json.key!r}; is it spelt so?", code="column-unknown"
+        )
     return bool(texts == numbers)
 
 
@@ -165,7 +175,9 @@ def _sampled(connection: "duckdb.DuckDBPyConnection", view: str, wanted: Sequenc
     counted = f"SELECT count(*) FROM ({view})"  # noqa: S608
     total = connection.execute(counted).fetchall()[0][0]
     if not total:
-        raise UserError("profile: no rows to learn bins from; widen the window or the condition")
+        raise UserError(
+            "profile: no rows to learn bins from; widen the window or the condition", code="no-rows"
+        )
     with engine.streamed(connection, f"{view} ORDER BY ALL") as stream:
         sample = pa.Table.from_batches(_every(-(-total // _SAMPLE_ROWS), stream), stream.schema)
     return Profile.shaped(sample, wanted)

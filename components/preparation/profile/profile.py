@@ -39,7 +39,9 @@ class Profile:
             try:
                 made[name] = c.fit(_column(sample, name))
             except UserError as error:
-                raise UserError(f"profile: column {name!r}: {error}") from error
+                raise UserError(
+                    f"profile: column {name!r}: {error}", code="type-without-profile"
+                ) from error
         return cls(made)
 
     @property
@@ -60,7 +62,8 @@ class Profile:
         if list(self.columns) != list(other.columns):
             raise UserError(
                 f"profiles of columns {sorted(self.columns)} and {sorted(other.columns)} cannot "
-                "be added; use one reference for both"
+                "be added; use one reference for both",
+                code="not-additive",
             )
         return Profile({name: col + other.columns[name] for name, col in self.columns.items()})
 
@@ -72,11 +75,16 @@ class Profile:
     def from_dict(cls, value: Mapping[str, Any]) -> "Profile":
         """Read a profile; raises UserError when it is none, or of another version."""
         if value.get("version") != _VERSION:
-            raise UserError(f"profile: version {value.get('version')!r}; expected {_VERSION}")
+            raise UserError(
+                f"profile: version {value.get('version')!r}; expected {_VERSION}",
+                code="profile-malformed",
+            )
         try:
             return cls({name: _parsed(one) for name, one in value["columns"].items()})
         except (KeyError, TypeError, AttributeError) as error:
-            raise UserError(f"profile: {error} is missing or wrong; make it again") from error
+            raise UserError(
+                f"profile: {error} is missing or wrong; make it again", code="profile-malformed"
+            ) from error
 
     def digest(self) -> digests.Digest:
         return digests.of_json(self.to_dict())
@@ -91,14 +99,17 @@ class Profile:
             value = json.loads(path.read_bytes())
         except (OSError, ValueError) as error:
             raise UserError(
-                f"profile {path.name}: cannot be read ({error}); make it again"
+                f"profile {path.name}: cannot be read ({error}); make it again",
+                code="profile-malformed",
             ) from error
         return cls.from_dict(value)
 
 
 def _column(rows: "pa.Table | pa.RecordBatch", name: str) -> c.Values:
     if name not in rows.schema.names:
-        raise UserError(f"no such column {name!r}; {nearest(name, rows.schema.names)}")
+        raise UserError(
+            f"no such column {name!r}; {nearest(name, rows.schema.names)}", code="column-unknown"
+        )
     return rows.column(name)
 
 
@@ -109,4 +120,7 @@ def _parsed(value: Mapping[str, Any]) -> c.Column:
         case "categorical":
             return c.Categorical.from_dict(value)
         case kind:
-            raise UserError(f"profile: unknown kind {kind!r}; expected numeric or categorical")
+            raise UserError(
+                f"profile: unknown kind {kind!r}; expected numeric or categorical",
+                code="profile-malformed",
+            )

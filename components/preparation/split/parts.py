@@ -33,7 +33,8 @@ class Rule:
             raise UserError(
                 "split: give `boundaries` (two times) to split by time, or `fractions` "
                 "(three, adding up to 1) to split by the hash of a key; got "
-                + ("both" if boundaries else "neither")
+                + ("both" if boundaries else "neither"),
+                code="split-rule",
             )
         if boundaries:
             return cls(column, boundaries=_times(boundaries))
@@ -71,7 +72,9 @@ def divide(
     """
     if rule.column not in files.schema.names:
         known = nearest(rule.column, files.schema.names)
-        raise UserError(f"split: {files.ref} has no column {rule.column!r}; {known}")
+        raise UserError(
+            f"split: {files.ref} has no column {rule.column!r}; {known}", code="column-unknown"
+        )
     conditions = rule.conditions()
     _every_row_has_a_part(files, rule, conditions)
     return {
@@ -95,13 +98,15 @@ def _every_row_has_a_part(files: DataFiles, rule: Rule, conditions: Mapping[str,
     if unknown:
         raise UserError(
             f"split: {unknown} rows of {files.ref} have no {rule.column!r} and would be lost; "
-            "fill it or leave those rows out upstream"
+            "fill it or leave those rows out upstream",
+            code="split-null",
         )
     for part, size in zip(conditions, sizes, strict=True):
         if not size and not (rule.fractions and not rule.fractions[NAMES.index(part)]):
             raise UserError(
                 f"split: no row of {files.ref} falls into {part!r} "
-                f"({dict(zip(conditions, sizes, strict=True))}); move the boundaries"
+                f"({dict(zip(conditions, sizes, strict=True))}); move the boundaries",
+                code="split-part-empty",
             )
 
 
@@ -119,10 +124,15 @@ def _times(texts: Sequence[str]) -> tuple[str, str]:
     try:
         moments = [datetime.datetime.fromisoformat(text) for text in texts]
     except (TypeError, ValueError) as error:
-        raise UserError(f"split: boundaries {list(texts)}: {error}; expected RFC 3339") from error
+        raise UserError(
+            f"split: boundaries {list(texts)}: {error}; expected RFC 3339", code="split-rule"
+        ) from error
     known = [m if m.tzinfo else m.replace(tzinfo=datetime.UTC) for m in moments]
     if len(known) != 2 or known[0] >= known[1]:
-        raise UserError(f"split: boundaries {list(texts)}: expected two times, the earlier first")
+        raise UserError(
+            f"split: boundaries {list(texts)}: expected two times, the earlier first",
+            code="split-rule",
+        )
     return known[0].isoformat(), known[1].isoformat()
 
 
@@ -130,6 +140,7 @@ def _shares(values: Sequence[float]) -> tuple[float, float, float]:
     shares = [float(value) for value in values]
     if len(shares) != 3 or min(shares) < 0 or abs(sum(shares) - 1) > 1e-9:
         raise UserError(
-            f"split: fractions {list(values)}: expected train, validation and test, adding up to 1"
+            f"split: fractions {list(values)}: expected train, validation and test, adding up to 1",
+            code="split-rule",
         )
     return shares[0], shares[1], shares[2]

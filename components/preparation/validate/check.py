@@ -190,5 +190,7 @@ def _moment(text: str) -> datetime.datetime | None:
     try:
         moment = datetime.datetime.fromisoformat(text)
     except ValueError as error:
-        raise UserError(f"as_of {text!r}: expected RFC 3339, e.g. 2013-07-01T00:00:00Z") from error
+        raise UserError(
+            f"as_of {text!r}: expected RFC 3339, e.g. 2013-07-01T00:00:00Z", code="time-malformed"
+        ) from error
     return moment if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)

@@ -123,7 +123,9 @@ def parse(text: str) -> Contract:
     try:
         value = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise UserError(f"contract: no YAML: {' '.join(str(error).split())}") from error
+        raise UserError(
+            f"contract: no YAML: {' '.join(str(error).split())}", code="contract-malformed"
+        ) from error
     allowed = ["name", "version", "columns", "keys", "checks", "volume", "freshness"]
     fields = _fields(value, allowed, "contract", required=("name", "columns"))
     where = f"contract {fields['name']}"
@@ -163,7 +165,10 @@ def _test(value: Any, where: str, severity: Severity) -> tuple[Test, Terms]:
     fields = _fields(value, [*kinds, "tolerate", "severity"], f"{where}: rule")
     given = [kind for kind in kinds if kind in fields]
     if len(given) != 1:
-        raise UserError(f"{where}: a rule says {given or 'nothing'}; expected one of {kinds}")
+        raise UserError(
+            f"{where}: a rule says {given or 'nothing'}; expected one of {kinds}",
+            code="contract-rule-unknown",
+        )
     terms = _terms({"severity": severity, **fields}, where)
     inner = f"{where}: {given[0]}"
     match given[0]:
@@ -180,7 +185,9 @@ def _range(value: Any, where: str) -> Range:
     fields = _fields(value, ["min", "max"], where)
     low, high = (_bound(fields.get(end), f"{where}: {end}") for end in ("min", "max"))
     if low is None and high is None:
-        raise UserError(f"{where}: has neither min nor max; give one of them")
+        raise UserError(
+            f"{where}: has neither min nor max; give one of them", code="contract-malformed"
+        )
     return Range(low, high)
 
 
@@ -188,7 +195,9 @@ def _bound(value: Any, where: str) -> float | str | None:
     if value is None:
         return None
     if isinstance(value, bool):
-        raise UserError(f"{where}: {value!r}; expected a number, or a date or time")
+        raise UserError(
+            f"{where}: {value!r}; expected a number, or a date or time", code="contract-malformed"
+        )
     return _value(value, where)
 
 
@@ -198,7 +207,10 @@ def _value(value: Any, where: str) -> str | int | float | bool:
         return value
     if isinstance(value, datetime.date):
         return value.isoformat()
-    raise UserError(f"{where}: {value!r}; expected a text, a number, a flag, a date or a time")
+    raise UserError(
+        f"{where}: {value!r}; expected a text, a number, a flag, a date or a time",
+        code="contract-malformed",
+    )
 
 
 def _key(value: Any, where: str) -> Key:
@@ -237,19 +249,27 @@ def _names_hold(contract: Contract, where: str) -> None:
     known = [column.name for column in contract.columns]
     twice = {name for name in known if known.count(name) > 1}
     if twice:
-        raise UserError(f"{where}: column {min(twice)!r} is declared twice")
+        raise UserError(
+            f"{where}: column {min(twice)!r} is declared twice", code="contract-malformed"
+        )
     used = [name for key in contract.keys for name in key.columns]
     if contract.freshness:
         used.append(contract.freshness.column)
     for name in used:
         if name not in known:
-            raise UserError(f"{where}: column {name!r} is not declared; {nearest(name, known)}")
+            raise UserError(
+                f"{where}: column {name!r} is not declared; {nearest(name, known)}",
+                code="contract-column-undeclared",
+            )
 
 
 def _terms(fields: Fields, where: str) -> Terms:
     tolerate = _number(fields.get("tolerate", 0.0), float, f"{where}: tolerate")
     if not 0 <= tolerate <= 1:
-        raise UserError(f"{where}: tolerate {tolerate}; expected a fraction from 0 to 1")
+        raise UserError(
+            f"{where}: tolerate {tolerate}; expected a fraction from 0 to 1",
+            code="contract-malformed",
+        )
     return Terms(_choice(Severity, fields.get("severity", "error"), f"{where}: severity"), tolerate)
 
 
@@ -257,37 +277,51 @@ def _fields(
     value: Any, allowed: Sequence[str], where: str, required: Sequence[str] = ()
 ) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise UserError(f"{where}: got {value!r}; expected fields such as {', '.join(allowed)}")
+        raise UserError(
+            f"{where}: got {value!r}; expected fields such as {', '.join(allowed)}",
+            code="contract-malformed",
+        )
     for key in value:
         if key not in allowed:
-            raise UserError(f"{where}: unknown {str(key)!r}; {nearest(str(key), list(allowed))}")
+            raise UserError(
+                f"{where}: unknown {str(key)!r}; {nearest(str(key), list(allowed))}",
+                code="contract-name-unknown",
+            )
     for key in required:
         if value.get(key) is None:
-            raise UserError(f"{where}: lacks {key!r}; add it")
+            raise UserError(f"{where}: lacks {key!r}; add it", code="contract-malformed")
     return value
 
 
 def _list(value: Any, where: str, *, least: int = 0) -> list[Any]:
     if not isinstance(value, list) or len(value) < least:
-        raise UserError(f"{where}: got {value!r}; expected a list")
+        raise UserError(f"{where}: got {value!r}; expected a list", code="contract-malformed")
     return value
 
 
 def _choice(kind: type[T], value: Any, where: str) -> T:
     known = [str(member) for member in kind]
     if value not in known:
-        raise UserError(f"{where}: unknown {str(value)!r}; {nearest(str(value), known)}")
+        raise UserError(
+            f"{where}: unknown {str(value)!r}; {nearest(str(value), known)}",
+            code="contract-name-unknown",
+        )
     return kind(value)
 
 
 def _flag(value: Any, where: str) -> bool:
     if not isinstance(value, bool):
-        raise UserError(f"{where}: got {value!r}; expected true or false")
+        raise UserError(
+            f"{where}: got {value!r}; expected true or false", code="contract-malformed"
+        )
     return value
 
 
 def _number(value: Any, kind: type[N], where: str) -> N:
     accepted = (int, float) if kind is float else (int,)
     if isinstance(value, bool) or not isinstance(value, accepted):
-        raise UserError(f"{where}: got {value!r}; expected a number ({kind.__name__})")
+        raise UserError(
+            f"{where}: got {value!r}; expected a number ({kind.__name__})",
+            code="contract-malformed",
+        )
     return kind(value)

@@ -61,7 +61,8 @@ def of(contract: c.Contract, schema: "pa.Schema") -> Rules:
         if column.name not in schema.names:
             raise UserError(
                 f"contract {contract.name}: the table has no column {column.name!r}; "
-                f"{nearest(column.name, schema.names)}"
+                f"{nearest(column.name, schema.names)}",
+                code="contract-column-missing",
             )
     typed = _typed(contract, schema)
     rows = [r for column in contract.columns for r in _column_rules(column, schema, typed)]
@@ -125,7 +126,9 @@ def _end(end: float | str, kind: c.Type) -> str:
     try:
         datetime.datetime.fromisoformat(str(end))
     except ValueError as error:
-        raise UserError(f"range: {end!r} is no date or time; expected RFC 3339") from error
+        raise UserError(
+            f"range: {end!r} is no date or time; expected RFC 3339", code="contract-malformed"
+        ) from error
     return f"CAST({sql.literal(str(end))} AS {_SQL_TYPES[kind]})"
 
 

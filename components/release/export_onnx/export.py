@@ -74,7 +74,9 @@ def sample(tables: Tables, ref: TableRef, model: OnnxModel, *, rows: int) -> Arr
     """Read some rows, spread over the table; raises UserError if it is empty."""
     table = tables.read(ref, [tensor.name for tensor in model.signature.inputs])
     if not table.num_rows:
-        raise UserError(f"{ref}: has no rows; expected some to compare both models on")
+        raise UserError(
+            f"{ref}: has no rows; expected some to compare both models on", code="no-rows"
+        )
     places = np.unique(np.linspace(0, table.num_rows - 1, rows).astype(np.int64))
     return model.signature.feed(table.take(places))
 
@@ -90,7 +92,10 @@ def _convert(model: Model) -> "onnx.ModelProto":
 
             return saved_model.convert(model.folder, model.signature)
         case other:
-            raise UserError(f"{model.folder}: framework {other!r}; expected torch or tensorflow")
+            raise UserError(
+                f"{model.folder}: framework {other!r}; expected torch or tensorflow",
+                code="model-folder-incomplete",
+            )
 
 
 def _score(model: Model, inputs: Arrays) -> Floats32:

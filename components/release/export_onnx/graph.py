@@ -30,7 +30,9 @@ def finish(proto: "onnx.ModelProto", signature: Signature) -> bytes:
     try:
         onnx.checker.check_model(proto)
     except onnx.checker.ValidationError as error:
-        raise UserError(f"the exported graph is not valid ONNX: {error}") from error
+        raise UserError(
+            f"the exported graph is not valid ONNX: {error}", code="onnx-malformed"
+        ) from error
     content: bytes = proto.SerializeToString(deterministic=True)
     return content
 
@@ -49,7 +51,8 @@ def refuse_unknown(proto: "onnx.ModelProto") -> None:
     if unknown:
         raise UserError(
             f"{', '.join(sorted(unknown))}: no such ONNX operator; build the model without it, "
-            "for instance from basic tensor operations"
+            "for instance from basic tensor operations",
+            code="onnx-operator",
         )
 
 
@@ -62,7 +65,8 @@ def _refuse_others(graph: "onnx.GraphProto", signature: Signature) -> None:
         if given != expected:
             raise UserError(
                 f"the exported graph has {kind} {given}, the signature {expected}; "
-                "does the model use every feature?"
+                "does the model use every feature?",
+                code="model-signature-mismatch",
             )
 
 

@@ -40,10 +40,11 @@ def convert(folder: pathlib.Path, signature: Signature) -> "onnx.ModelProto":
             )
     except torch.onnx.OnnxExporterError as error:
         raise UserError(
-            f"{_operator(error)}: PyTorch cannot say this in ONNX; build the model without it"
+            f"{_operator(error)}: PyTorch cannot say this in ONNX; build the model without it",
+            code="onnx-operator",
         ) from error
     if exported is None:
-        raise UserError("PyTorch exported nothing; is the program whole?")
+        raise UserError("PyTorch exported nothing; is the program whole?", code="onnx-malformed")
     proto: onnx.ModelProto = exported.model_proto
     return proto
 

@@ -34,7 +34,10 @@ def assembled(
 def _checked(model: pathlib.Path) -> pathlib.Path:
     for name in _MODEL:
         if not (model / name).is_file():
-            raise UserError(f"{model / name}: missing; expected a folder made by export_onnx")
+            raise UserError(
+                f"{model / name}: missing; expected a folder made by export_onnx",
+                code="model-folder-incomplete",
+            )
     return model
 
 
@@ -43,13 +46,18 @@ def _json(path: pathlib.Path, what: str) -> bytes:
         data = path.read_bytes()
         value: Any = json.loads(data)
     except (OSError, ValueError) as error:
-        raise UserError(f"{what} {path}: {error}; expected a JSON object") from error
+        raise UserError(
+            f"{what} {path}: {error}; expected a JSON object", code="json-malformed"
+        ) from error
     if not isinstance(value, dict):
-        raise UserError(f"{what} {path}: expected a JSON object")
+        raise UserError(f"{what} {path}: expected a JSON object", code="json-malformed")
     return data
 
 
 def _contract(text: str) -> str:
     if not text.strip():
-        raise UserError("contract: is empty; a release says by which contract its data were judged")
+        raise UserError(
+            "contract: is empty; a release says by which contract its data were judged",
+            code="release-without-contract",
+        )
     return text

@@ -100,14 +100,18 @@ def _wait_ready(process: "subprocess.Popen[bytes]", client: Client, log: Any) ->
     deadline = time.monotonic() + _READY_SECONDS
     while time.monotonic() < deadline:
         if process.poll() is not None:
-            raise DidNotStart(_last_line(log) or f"exit code {process.returncode}")
+            raise DidNotStart(
+                _last_line(log) or f"exit code {process.returncode}", code="server-did-not-start"
+            )
         try:
             if client.send("GET", "/v2/health/ready").status == 200:
                 return
         except OSError:
             client.close()
         time.sleep(0.05)
-    raise InfrastructureError(f"the server was not ready in {_READY_SECONDS} s; run the step again")
+    raise InfrastructureError(
+        f"the server was not ready in {_READY_SECONDS} s; run the step again", code="server-slow"
+    )
 
 
 def _last_line(log: Any) -> str:

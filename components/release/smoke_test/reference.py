@@ -33,7 +33,9 @@ class Sample:
             UserError: there are no rows, or they lack what the model wants.
         """
         if rows.num_rows == 0:
-            raise UserError("smoke test: the table has no rows; give it some to try")
+            raise UserError(
+                "smoke test: the table has no rows; give it some to try", code="no-rows"
+            )
         signature = artifact.read_signature(folder)
         return cls(signature, signature.feed(rows))
 

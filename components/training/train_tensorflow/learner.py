@@ -35,7 +35,8 @@ def start(build: Callable[[], Any], spec: Spec, plan: Plan) -> "KerasLearner":
     if not isinstance(model, keras.Model):
         raise UserError(
             f"the training function returned {type(model).__name__}; expected a keras.Model "
-            "that takes a dict of one tensor an input and returns a logit a row"
+            "that takes a dict of one tensor an input and returns a logit a row",
+            code="training-no-model",
         )
     return KerasLearner(model, spec.signature, plan)
 
@@ -50,7 +51,8 @@ def _use_one_thread() -> None:
     except RuntimeError as error:
         raise UserError(
             "TensorFlow has computed something before the training began, on all cores, so the "
-            "result would depend on their number; move what the module computes into the function"
+            "result would depend on their number; move what the module computes into the function",
+            code="tensorflow-began-early",
         ) from error
 
 

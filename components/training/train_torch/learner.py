@@ -35,7 +35,8 @@ def start(build: Callable[[], Any], spec: Spec, plan: Plan) -> "TorchLearner":
     if not isinstance(module, torch.nn.Module):
         raise UserError(
             f"the training function returned {type(module).__name__}; expected a torch.nn.Module "
-            "that takes one tensor an input by name and returns a logit a row"
+            "that takes one tensor an input by name and returns a logit a row",
+            code="training-no-model",
         )
     return TorchLearner(module, spec.signature, plan)
 

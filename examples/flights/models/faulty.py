@@ -54,7 +54,10 @@ def _looked_up(graph: "onnx.GraphProto", code: str) -> set[str]:
         elif reached & set(node.input):
             reached.update(node.output)
     if not tables:
-        raise UserError(f"no table is looked up by {code!r}; is it an input of this model?")
+        raise UserError(
+            f"no table is looked up by {code!r}; is it an input of this model?",
+            code="example-fault",
+        )
     return tables
 
 
@@ -64,5 +67,7 @@ def _cut(graph: "onnx.GraphProto", name: str, keep: int) -> None:
     tensor = next(tensor for tensor in graph.initializer if tensor.name == name)
     rows = onnx.numpy_helper.to_array(tensor)
     if not 0 < keep < len(rows):
-        raise UserError(f"{name} has {len(rows)} rows; expected to keep fewer, not {keep}")
+        raise UserError(
+            f"{name} has {len(rows)} rows; expected to keep fewer, not {keep}", code="example-fault"
+        )
     tensor.CopyFrom(onnx.numpy_helper.from_array(rows[:keep].copy(), name))
