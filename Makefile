@@ -2,6 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 MONTHS ?= 12
+KILLS ?= 30
 
 help: ## show what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -19,10 +20,13 @@ serve: install ## serve the champion that `make run` left, until Ctrl-C
 	@$(BIN)/falaj serve delays
 
 test: install ## run the tests of everything
-	@$(BIN)/python -m tests.prerequisites && $(BIN)/pytest -m "not slow"
+	@$(BIN)/python -m tests.prerequisites && $(BIN)/pytest -m "not slow and not faults"
 
 test-slow: install ## run the few tests that take longer
-	@$(BIN)/python -m tests.prerequisites && $(BIN)/pytest -m slow
+	@$(BIN)/python -m tests.prerequisites && $(BIN)/pytest -m "slow and not faults"
+
+test-faults: install ## kill the whole job at KILLS=30 points; break the object store
+	@$(BIN)/python -m tests.prerequisites && KILLS=$(KILLS) $(BIN)/pytest -m faults
 
 lint: install ## check style
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
@@ -45,4 +49,4 @@ lock: ## resolve all locks anew
 clean: ## remove what was built and run, and the environment
 	@rm -rf build out .venv .cache .pytest_cache .mypy_cache .ruff_cache *.egg-info
 
-.PHONY: help install run serve test test-slow lint type format compile golden lock clean
+.PHONY: help install run serve test test-slow test-faults lint type format compile golden lock clean
