@@ -160,6 +160,13 @@ def _named(page: pathlib.Path) -> Iterator[str]:
             yield from (f"{head}{one}{tail}".rstrip("/") for one in choices.split(","))
 
 
+def test_the_picture_of_the_channel_names_every_component_once() -> None:
+    picture = (ROOT / "docs/channel.svg").read_text()
+    named = re.findall(r'class="name2?"[^>]*>(\w+)<', picture)
+
+    assert sorted(named) == sorted(p.parent.name for p in ROOT.glob("components/*/*/component.py"))
+
+
 @pytest.mark.parametrize("record", sorted(ROOT.glob("docs/decisions/*.md")), ids=lambda p: p.stem)
 def test_a_decision_is_one_page_with_its_cost_and_its_end(record: pathlib.Path) -> None:
     text = record.read_text()
