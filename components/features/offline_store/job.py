@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -49,54 +50,59 @@ class PullJob(_Job):
         return self._query
 
 
+@dataclass(eq=False)
 class HistoricalJob(_Job):
-    """Entity rows with the features known at each row's time."""
+    """Entity rows with the features known at each row's time.
 
-    def __init__(
-        self,
-        *,
-        sources: Sources,
-        entities: pd.DataFrame | str,
-        views: Sequence[asof.View],
-        timestamp: str,
-        as_written: bool,
-        prefixed: bool,
-        on_demand: Sequence[OnDemandFeatureView],
-        about: RetrievalMetadata,
-    ) -> None:
-        self._sources, self._entities, self._views = sources, entities, views
-        self._timestamp, self._as_written = timestamp, as_written
-        self._prefixed, self._on_demand, self._about = prefixed, on_demand, about
+    Attributes:
+        sources: the tables that entity rows and features come from.
+        entities: a data frame, a table reference, or a SELECT over references.
+        views: what to join.
+        timestamp: the entities' time column.
+        as_written: count only what had been written by each row's time.
+        prefixed: whether features are named `view__feature`.
+        on_demand: views that are computed from the joined rows.
+        about: what Feast asks of a job.
+    """
+
+    sources: Sources
+    entities: pd.DataFrame | str
+    views: Sequence[asof.View]
+    timestamp: str
+    as_written: bool
+    prefixed: bool
+    on_demand: Sequence[OnDemandFeatureView]
+    about: RetrievalMetadata
 
     @cached_property
     def joined(self) -> asof.Joined:
         """Run the join; the rows stay in DuckDB until they are read."""
         with _translated():
-            connection = self._sources.connect()
-            query = self._sources.entities(connection, self._entities)
+            connection = self.sources.connect()
+            query = self.sources.entities(connection, self.entities)
             return asof.join(
                 connection,
                 query,
-                self._views,
-                timestamp=self._timestamp,
-                as_written=self._as_written,
+                self.views,
+                timestamp=self.timestamp,
+                as_written=self.as_written,
             )
 
     def reader(self) -> pa.RecordBatchReader:
         """Stream the rows; views computed on demand need the whole table first."""
-        return self.to_arrow().to_reader() if self._on_demand else self.joined.reader()
+        return self.to_arrow().to_reader() if self.on_demand else self.joined.reader()
 
     @property
     def full_feature_names(self) -> bool:
-        return self._prefixed
+        return self.prefixed
 
     @property
     def on_demand_feature_views(self) -> list[OnDemandFeatureView]:
-        return list(self._on_demand)
+        return list(self.on_demand)
 
     @property
     def metadata(self) -> RetrievalMetadata:
-        return self._about
+        return self.about
 
     def _to_arrow_internal(self, timeout: int | None = None) -> pa.Table:
         return self.joined.table()

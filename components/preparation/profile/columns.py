@@ -54,10 +54,6 @@ class Moments:
             self.squares + other.squares + apart**2 * self.rows * other.rows / rows,
         )
 
-    @property
-    def sd(self) -> float:
-        return math.sqrt(self.squares / self.rows) if self.rows else 0.0
-
 
 @dataclass(frozen=True, slots=True)
 class Numeric:
