@@ -35,11 +35,13 @@ def do(arguments: argparse.Namespace) -> int:
     from pipelines.project import load
 
     place = Place.here(arguments.site)
-    pipeline = compiled.pipeline(arguments.pipeline, load(arguments.project), place)
+    project = load(arguments.project)
+    pipeline = compiled.pipeline(arguments.pipeline, project, place)
     values = parameters.parse(arguments.values, pipeline)
     with session.running(arguments.state) as laptop:
         environment = {**place.site.environment(), **laptop.environment}
-        runner = LocalRunner(arguments.state / "runs", environment, show)
+        folder = arguments.state / "runs"
+        runner = LocalRunner(folder, environment, show, project=project.name)
         done = runner.run(pipeline, values)
     say(f"{done.pipeline}: {len(done.steps)} steps in {done.seconds:.0f} s")
     return 0

@@ -9,7 +9,6 @@ import hashlib
 import json
 import os
 import pathlib
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,8 +20,10 @@ from components.foundation.errors import (
     UserError,
     nearest,
 )
+from pipelines import records
 from pipelines.laptop.parallel import at_once
 from pipelines.laptop.watch import Show, StepRun, Watch
+from pipelines.records import Records, RunRecord
 
 _ERRORS = {kind.exit_code: kind for kind in (UserError, Refused, InfrastructureError)}
 
@@ -33,6 +34,7 @@ class Run:
 
     pipeline: str
     steps: tuple[StepRun, ...]
+    id: str = ""
 
     @property
     def outputs(self) -> dict[str, Mapping[str, Any]]:
@@ -54,6 +56,8 @@ class LocalRunner:
     workers: int = 3  # one more than cores: steps also wait, for sources and for the store
     code: str = field(default_factory=lambda: code_digest())
     last: Run | None = None  # the newest run, ended well or not
+    project: str = ""  # whose pipelines these are, for the records
+    job: str = ""  # the job that runs are a part of, for the records
 
     def run(self, pipeline: Any, arguments: Mapping[str, Any]) -> Run:
         """Run a compiled pipeline function to its end.
@@ -66,26 +70,35 @@ class LocalRunner:
         _check_parameters(pipeline, arguments)
         _check_settings(pipeline)
         name = pipeline.pipeline_spec.pipeline_info.name
+        begun = self._begun(pipeline, arguments)
         failure = self.folder / "failure.json"
         failure.unlink(missing_ok=True)
         tasks = pipeline.pipeline_spec.root.dag.tasks
         titles = {task: spec.task_info.name for task, spec in tasks.items()}
         watch = Watch(self.folder / f"{name}.log", titles, self.show)
-        with self._initialised(failure, name), watch.attached(), at_once(self.workers):
-            try:
-                pipeline(**arguments)
-            except RuntimeError as error:
-                raise _failure(name, failure, watch) from error
-            finally:
-                self.last = Run(name, tuple(watch.steps))
-        self._check_complete(pipeline, watch)
+        with Records(self.folder).recording(begun, watch.steps):
+            with (
+                self._initialised(failure, begun.run_id),
+                watch.attached(),
+                at_once(self.workers),
+            ):
+                try:
+                    pipeline(**arguments)
+                except RuntimeError as error:
+                    raise _failure(name, failure, watch) from error
+                finally:
+                    self.last = Run(name, tuple(watch.steps), begun.run_id)
+            self._check_complete(pipeline, watch)
         return self.last
 
+    def _begun(self, pipeline: Any, arguments: Mapping[str, Any]) -> RunRecord:
+        facts = {"job": self.job, "code": self.code, "parameters": dict(arguments)}
+        return records.begin(pipeline, project=self.project, **facts)
+
     @contextlib.contextmanager
-    def _initialised(self, failure: pathlib.Path, name: str) -> Iterator[None]:
+    def _initialised(self, failure: pathlib.Path, run_id: str) -> Iterator[None]:
         from kfp import local
 
-        run_id = f"{name}-{time.strftime('%Y%m%dT%H%M%S')}"
         extra = {"FALAJ_RUN_ID": run_id, "FALAJ_TERMINATION_LOG": str(failure)}
         local.init(
             local.SubprocessRunner(use_venv=False),
@@ -145,7 +158,8 @@ def _failure(pipeline: str, failure: pathlib.Path, watch: Watch) -> FalajError:
             code="step-crashed",
         )
     said = json.loads(failure.read_text())
-    return _ERRORS.get(said["exit_code"], FalajError)(f"{said['step']}: {said['message']}")
+    kind = _ERRORS.get(said["exit_code"], FalajError)
+    return kind(f"{said['step']}: {said['message']}", code=said["code"])
 
 
 def code_digest() -> str:

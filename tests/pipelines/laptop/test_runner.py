@@ -7,6 +7,7 @@ from kfp import dsl
 from components.foundation.errors import InfrastructureError, Refused, UserError
 from pipelines.laptop.runner import LocalRunner
 from pipelines.laptop.watch import StepRun
+from pipelines.records import Records
 
 image = "registry.example/python@sha256:" + "0" * 64
 
@@ -28,7 +29,7 @@ def refuse(message: str) -> None:
     import os
     import pathlib
 
-    said = {"step": "refuse", "exit_code": 3, "message": message}
+    said = {"step": "refuse", "exit_code": 3, "code": "gate-closed", "message": message}
     pathlib.Path(os.environ["FALAJ_TERMINATION_LOG"]).write_text(json.dumps(said))
     raise SystemExit(3)
 
@@ -144,3 +145,24 @@ def test_step_runs_are_told_apart_from_what_kfp_prints(runner: LocalRunner) -> N
     run: Any = runner.run(doubling, {"number": 5})
 
     assert not any("Executing task" in line for step in run.steps for line in step.lines)
+
+
+def test_leaves_a_record_of_a_run_that_ended_well(runner: LocalRunner) -> None:
+    run = runner.run(doubling, {"number": 3})
+
+    kept = Records(runner.folder).runs.read(run.id)
+    assert (kept.pipeline, kept.state, kept.parameters) == ("doubling", "succeeded", {"number": 3})
+    assert [(s.title, s.outputs) for s in kept.steps] == [
+        ("Double once", {"Output": 6}),
+        ("double-2", {"Output": 12}),
+    ]
+
+
+def test_leaves_a_record_of_a_run_that_was_refused(runner: LocalRunner) -> None:
+    with pytest.raises(Refused):
+        runner.run(refusing, {"message": "not today"})
+
+    kept = Records(runner.folder).runs.latest()
+    assert kept.state == "refused"
+    assert kept.error
+    assert "not today" in kept.error.message
