@@ -18,14 +18,14 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from components.foundation import digests
+from components.foundation import cost, digests
 from components.foundation.audit import AuditLog
 from components.foundation.errors import FalajError
 from components.foundation.lineage import Lineage
 from components.foundation.sealing.keys import KeyRing
 from components.foundation.storage import ObjectStore, Settings
 from components.foundation.tables import TableRef, Tables
-from components.foundation.verdict import Verdict
+from components.foundation.verdict import Verdict, now
 
 _DECLARED = {
     "provider": "FALAJ_PROVIDER",
@@ -130,6 +130,7 @@ class Step:
     def describe(self, artifact: Any, **facts: Any) -> None:
         """Say on an artifact what it is: digest, producer, and facts such as rows."""
         path = pathlib.Path(artifact.path)
+        cost.writes(artifact.uri, bytes=_size(path))
         artifact.metadata["digest"] = str(digests.of_path(path)) if path.exists() else ""
         artifact.metadata["producer"] = self.name
         artifact.metadata.update(facts)
@@ -144,15 +145,36 @@ def step(name: str) -> Iterator[Step]:
     """
     here = Step(name, os.environ)
     try:
-        lineage = Lineage(here.store, run_id=here.run_id, job=name, place=here.place)
-        lineage.start()
-        with lineage.failing():
-            yield here
-        lineage.complete(inputs=here.inputs, outputs=here.outputs)
+        with _metered(here) as meter:
+            lineage = Lineage(here.store, run_id=here.run_id, job=name, place=here.place)
+            lineage.start()
+            with lineage.failing():
+                yield here
+            lineage.complete(inputs=here.inputs, outputs=here.outputs, meter=meter)
     except FalajError as error:
-        print(f"{name}: {error}", file=sys.stderr)
+        print(f"{name}: {error.shown}", file=sys.stderr)
         _leave_termination_message(here, error)
         raise SystemExit(error.exit_code) from error
+
+
+@contextlib.contextmanager
+def _metered(here: Step) -> Iterator[cost.Meter]:
+    """Meter a step, ended well or not; say what it cost in its log, and where the runner looks."""
+    with cost.metered() as meter:
+        try:
+            yield meter
+        finally:
+            said = meter.cost().to_dict()
+            if here.environment.get("FALAJ_LOG") == "json":
+                print(json.dumps({"time": now(), "event": "cost", "step": here.name, **said}))
+            if path := here.environment.get("FALAJ_COST_LOG"):
+                pathlib.Path(path).write_text(json.dumps(said))
+
+
+def _size(path: pathlib.Path) -> int:
+    """Return the bytes of a file, or of all files below a folder; nothing there: 0."""
+    files = path.rglob("*") if path.is_dir() else (path,)
+    return sum(file.stat().st_size for file in files if file.is_file())
 
 
 def _encoded(content: object) -> bytes:
@@ -168,5 +190,10 @@ def _leave_termination_message(here: Step, error: FalajError) -> None:
     """Say why where the runner looks, as a pod does in its termination log."""
     path = here.environment.get("FALAJ_TERMINATION_LOG")
     if path:
-        said = {"step": here.name, "exit_code": error.exit_code, "message": str(error)}
+        said = {
+            "step": here.name,
+            "exit_code": error.exit_code,
+            "code": error.code,
+            "message": str(error),
+        }
         pathlib.Path(path).write_text(json.dumps(said))

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from components.foundation import digests, verdict
+from components.foundation.cost import Amount, Meter
 from components.foundation.errors import FalajError
 from components.foundation.storage import Address, ObjectStore
 
@@ -26,6 +27,16 @@ _PARENT_FACET = f"{_SPEC}/facets/1-2-0/ParentRunFacet.json#/$defs/ParentRunFacet
 _ERROR_FACET = f"{_SPEC}/facets/1-0-1/ErrorMessageRunFacet.json#/$defs/ErrorMessageRunFacet"
 # Ours; described by residency_facet.json beside this file.
 _RESIDENCY_FACET = f"{PRODUCER}/blob/main/components/foundation/residency_facet.json"
+# Ours too; described by cost_facet.json.
+_COST_FACET = f"{PRODUCER}/blob/main/components/foundation/cost_facet.json"
+_INPUT_FACET = (
+    f"{_SPEC}/facets/1-0-0/InputStatisticsInputDatasetFacet.json"
+    "#/$defs/InputStatisticsInputDatasetFacet"
+)
+_OUTPUT_FACET = (
+    f"{_SPEC}/facets/1-0-2/OutputStatisticsOutputDatasetFacet.json"
+    "#/$defs/OutputStatisticsOutputDatasetFacet"
+)
 _NAMESPACE = "falaj"
 
 
@@ -50,8 +61,10 @@ class Lineage:
     def start(self) -> None:
         self._emit("START")
 
-    def complete(self, *, inputs: Sequence[str], outputs: Sequence[str]) -> None:
-        self._emit("COMPLETE", inputs, outputs)
+    def complete(
+        self, *, inputs: Sequence[str], outputs: Sequence[str], meter: Meter | None = None
+    ) -> None:
+        self._emit("COMPLETE", inputs, outputs, meter=meter)
 
     @contextlib.contextmanager
     def failing(self) -> Iterator[None]:
@@ -71,15 +84,17 @@ class Lineage:
         outputs: Sequence[str] = (),
         *,
         error: BaseException | None = None,
+        meter: Meter | None = None,
     ) -> dict[str, Any]:
         """Build one event; `dataset` says how inputs and outputs are named."""
+        read, written = (meter.read, meter.written) if meter else ({}, {})
         return {
             "eventType": state,
             "eventTime": verdict.now(),
-            "run": {"runId": self.id, "facets": self._run_facets(error)},
+            "run": {"runId": self.id, "facets": self._run_facets(error, meter)},
             "job": {"namespace": _NAMESPACE, "name": self.job},
-            "inputs": [dataset(name) for name in inputs],
-            "outputs": [dataset(name) for name in outputs],
+            "inputs": [_measured(name, "input", _INPUT_FACET, read) for name in inputs],
+            "outputs": [_measured(name, "output", _OUTPUT_FACET, written) for name in outputs],
             "producer": PRODUCER,
             "schemaURL": _SCHEMA,
         }
@@ -91,13 +106,16 @@ class Lineage:
         outputs: Sequence[str] = (),
         *,
         error: BaseException | None = None,
+        meter: Meter | None = None,
     ) -> None:
         address = Address("falaj-evidence", f"lineage/{self.run_id}/{self.job}-{self.id}-{state}")
-        event = self.event(state, inputs, outputs, error=error)
+        event = self.event(state, inputs, outputs, error=error, meter=meter)
         self.store.put(address / "event.json", digests.canonical_json(event))
 
-    def _run_facets(self, error: BaseException | None) -> dict[str, Any]:
+    def _run_facets(self, error: BaseException | None, meter: Meter | None) -> dict[str, Any]:
         facets = {"parent": self._parent(), "residency": self._residency()}
+        if meter is not None:
+            facets["cost"] = _facet(_COST_FACET, **meter.cost().to_dict())
         if error is not None:
             facets["errorMessage"] = _failure(error)
         return facets
@@ -136,6 +154,17 @@ def dataset(reference: str) -> dict[str, Any]:
     if not version:
         return named
     return {**named, "facets": {"version": _facet(_VERSION_FACET, datasetVersion=version)}}
+
+
+def _measured(
+    reference: str, way: str, schema: str, amounts: Mapping[str, Amount]
+) -> dict[str, Any]:
+    """Name a dataset and say how much of it was read or written, if that is known."""
+    amount = amounts.get(reference)
+    if amount is None:
+        return dataset(reference)
+    facet = _facet(schema, rowCount=amount.rows, size=amount.bytes)
+    return {**dataset(reference), f"{way}Facets": {f"{way}Statistics": facet}}
 
 
 def _versioned(place: str) -> tuple[str, str]:

@@ -7,10 +7,12 @@ may be killed anywhere and run again.
 
 import dataclasses
 import pathlib
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Self, TypeAlias
 
+from components.foundation import cost
 from components.foundation.errors import InfrastructureError, UserError
 from components.foundation.storage import Address, ObjectStore, Settings
 
@@ -123,6 +125,7 @@ class Tables:
         table = self._open(ref)
         with _translated(ref):
             rows = table.to_pyarrow_table(columns=list(columns) if columns else None)
+        _note_read(ref, table)
         return _in_order(rows)
 
     def transaction(self, ref: TableRef, app_id: str) -> int | None:
@@ -186,6 +189,7 @@ class Tables:
                 code="table-deletion-vectors",
             )
         names = [uri.removeprefix(f"{ref.uri}/") for uri in table.file_uris()]
+        _note_read(ref, table)
         folder = cache / ref.bucket / ref.name
         store = ObjectStore(self.settings)
         for name in names:
@@ -231,6 +235,7 @@ class Tables:
             max_commit_retries=0 if creates else None,
         )
         compared = bool(transactions) and ref.version is not None
+        began = time.time()
         with _translated(ref):
             # The stubs have one overload a mode, so no one call suits them all.
             write_deltalake(  # type: ignore[call-overload, misc]
@@ -243,7 +248,24 @@ class Tables:
                 storage_options=self._options,
                 commit_properties=commit,
             )
-        return self.resolve(ref.at(None))
+        written = self._open(ref.at(None))
+        rows_written, size = _amount(written, since=began)
+        cost.writes(ref.at(written.version()), rows=rows_written, bytes=size)
+        return ref.at(written.version())
+
+
+def _note_read(ref: TableRef, table: "DeltaTable") -> None:
+    rows, size = _amount(table)
+    cost.reads(ref, rows=rows, bytes=size)
+
+
+def _amount(table: "DeltaTable", *, since: float = 0.0) -> tuple[int, int]:
+    """Return rows and bytes of a version's data files, of those made since a time."""
+    import pyarrow as pa
+
+    actions = pa.table(table.get_add_actions(flatten=True)).to_pylist()
+    new = [file for file in actions if file["modification_time"] >= int(since * 1000)]
+    return sum(file["num_records"] or 0 for file in new), sum(file["size_bytes"] for file in new)
 
 
 def _in_order(rows: "pa.Table") -> "pa.Table":

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from kfp import dsl
 
+from components.foundation import cost
+from components.foundation.cost import Cost
 from components.foundation.errors import InfrastructureError, Refused, UserError
 from components.foundation.storage import Address, ObjectStore
 from components.step import Step, step
@@ -105,3 +107,37 @@ def test_publishes_text_as_it_is_and_values_as_json(tmp_path: pathlib.Path) -> N
 def test_publishes_no_number_that_json_cannot_say(tmp_path: pathlib.Path) -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
         Step("evaluate", {}).publish(dsl.Artifact(uri=str(tmp_path / "v")), float("nan"))
+
+
+def test_a_step_says_what_it_cost_to_the_runner_the_log_and_lineage(
+    run_id: str,
+    store: ObjectStore,
+    tmp_path: pathlib.Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("FALAJ_COST_LOG", str(tmp_path / "cost"))
+    monkeypatch.setenv("FALAJ_LOG", "json")
+    page = dsl.HTML(uri=str(tmp_path / "page.html"))
+
+    with step("curate") as here:
+        cost.reads("s3://falaj-raw/flights@7", rows=10, bytes=100)
+        here.publish(page, "<p>")
+
+    said = json.loads((tmp_path / "cost").read_text())
+    assert (said["rows_read"], said["bytes_written"]) == (10, 3)
+    line = json.loads(capsys.readouterr().out)
+    assert (line["event"], line["step"]) == ("cost", "curate")
+    assert Cost.from_dict(line) == Cost.from_dict(said)
+    assert events(store, run_id)["COMPLETE"]["run"]["facets"]["cost"]["rows_read"] == 10
+
+
+def test_a_step_that_failed_has_cost_something_too(
+    run_id: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FALAJ_COST_LOG", str(tmp_path / "cost"))
+
+    with pytest.raises(SystemExit), step("curate"):
+        raise UserError("no", code="test")
+
+    assert json.loads((tmp_path / "cost").read_text())["seconds"] >= 0

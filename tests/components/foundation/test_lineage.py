@@ -10,7 +10,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from components.foundation import lineage
+from components.foundation import cost, lineage
 from components.foundation.errors import UserError
 from components.foundation.lineage import Lineage
 from components.foundation.storage import Address, ObjectStore, Settings
@@ -103,6 +103,45 @@ def test_the_residency_facet_keeps_to_its_published_schema(steps: Lineage) -> No
 
     assert facet["country"] == "AE"
     assert facet["host"] == "s3.example"
+
+
+def test_what_a_step_cost_is_in_its_event(steps: Lineage) -> None:
+    schema = json.loads(pathlib.Path(lineage.__file__).with_name("cost_facet.json").read_text())
+    with cost.metered() as meter:
+        cost.reads("s3://raw/flights@7", rows=10, bytes=100)
+        cost.writes("s3://curated/flights@3", rows=9, bytes=90)
+
+    known = ["s3://curated/flights@3"]
+    event = steps.event("COMPLETE", ["s3://raw/flights@7", "s3://x/y@1"], known, meter=meter)
+
+    jsonschema.validate(event["run"]["facets"]["cost"], schema)
+    assert event["run"]["facets"]["cost"]["rows_read"] == 10
+    read, unmeasured = event["inputs"]
+    assert read["inputFacets"]["inputStatistics"]["rowCount"] == 10
+    assert event["outputs"][0]["outputFacets"]["outputStatistics"]["size"] == 90
+    assert "inputFacets" not in unmeasured
+
+
+@pytest.mark.parametrize(
+    ("way", "module", "name"),
+    [
+        ("input", "input_statistics_input_dataset", "InputStatisticsInputDatasetFacet"),
+        ("output", "output_statistics_output_dataset", "OutputStatisticsOutputDatasetFacet"),
+    ],
+)
+def test_statistics_name_the_schema_their_class_names(
+    steps: Lineage, way: str, module: str, name: str
+) -> None:
+    kind = getattr(importlib.import_module(f"openlineage.client.generated.{module}"), name)
+    with cost.metered() as meter:
+        cost.reads("s3://raw/flights@7", rows=1)
+        cost.writes("s3://raw/flights@7", rows=1)
+
+    event = steps.event("COMPLETE", ["s3://raw/flights@7"], ["s3://raw/flights@7"], meter=meter)
+    facet = event[f"{way}s"][0][f"{way}Facets"][f"{way}Statistics"]
+
+    assert facet["_schemaURL"] == kind._get_schema()
+    assert set(facet) - {"_producer", "_schemaURL"} <= {a.name for a in _fields(kind)}
 
 
 def test_a_place_that_nobody_declared_is_not_guessed(steps: Lineage) -> None:

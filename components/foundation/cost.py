@@ -1,0 +1,119 @@
+"""What a step costs: seconds, processor, memory, and what it read and wrote.
+
+Whatever reads or writes a dataset notes it; outside of a metered block that does nothing. A
+process runs one step at a time, so the block is the process's and its threads note to it too.
+"""
+
+import contextlib
+import resource
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Self
+
+_KILOBYTE = 1024  # getrusage speaks of these on Linux
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """How much of a dataset was read or written; bytes as they are stored."""
+
+    rows: int = 0
+    bytes: int = 0
+
+    def __add__(self, other: "Amount") -> "Amount":
+        return Amount(self.rows + other.rows, self.bytes + other.bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a step took; `Cost.from_dict(c.to_dict()) == c`.
+
+    Attributes:
+        seconds: from the start of its work to the end, without starting the interpreter.
+        cpu_seconds: of all its threads and of the programs it ran.
+        peak_bytes: the most memory that it, or one program it ran, had in use.
+        rows_read: rows of the tables read; a table read twice counts twice.
+        bytes_read: their data files.
+        rows_written: rows of the files it committed.
+        bytes_written: those files, and its output artifacts.
+    """
+
+    seconds: float
+    cpu_seconds: float
+    peak_bytes: int
+    rows_read: int = 0
+    bytes_read: int = 0
+    rows_written: int = 0
+    bytes_written: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> Self:
+        return cls(**{name: value[name] for name in cls.__dataclass_fields__})
+
+
+@dataclass
+class Meter:
+    """One step being metered."""
+
+    read: dict[str, Amount] = field(default_factory=dict)
+    written: dict[str, Amount] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._began, self._cpu = time.monotonic(), _cpu_seconds()
+        self._lock = threading.Lock()
+
+    def note(self, into: dict[str, Amount], name: str, amount: Amount) -> None:
+        with self._lock:
+            into[name] = into.get(name, Amount()) + amount
+
+    def cost(self) -> Cost:
+        """Return what it has cost so far."""
+        read, written = (sum(one.values(), Amount()) for one in (self.read, self.written))
+        return Cost(
+            seconds=round(time.monotonic() - self._began, 3),
+            cpu_seconds=round(_cpu_seconds() - self._cpu, 3),
+            peak_bytes=max(one.ru_maxrss for one in _usage()) * _KILOBYTE,
+            rows_read=read.rows,
+            bytes_read=read.bytes,
+            rows_written=written.rows,
+            bytes_written=written.bytes,
+        )
+
+
+_open: list[Meter] = []
+
+
+@contextlib.contextmanager
+def metered() -> Iterator[Meter]:
+    """Meter the block; the innermost of nested ones is what is noted to."""
+    meter = Meter()
+    _open.append(meter)
+    try:
+        yield meter
+    finally:
+        _open.remove(meter)
+
+
+def reads(name: object, *, rows: int = 0, bytes: int = 0) -> None:
+    """Note that a dataset was read."""
+    if _open:
+        _open[-1].note(_open[-1].read, str(name), Amount(rows, bytes))
+
+
+def writes(name: object, *, rows: int = 0, bytes: int = 0) -> None:
+    """Note that a dataset was written."""
+    if _open:
+        _open[-1].note(_open[-1].written, str(name), Amount(rows, bytes))
+
+
+def _usage() -> list[resource.struct_rusage]:
+    return [resource.getrusage(whose) for whose in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+
+
+def _cpu_seconds() -> float:
+    return sum(one.ru_utime + one.ru_stime for one in _usage())

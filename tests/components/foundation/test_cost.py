@@ -1,0 +1,73 @@
+"""What a step costs is what it took, read and wrote."""
+
+import pathlib
+import subprocess
+import sys
+import threading
+
+import pyarrow as pa
+
+from components.foundation import cost
+from components.foundation.cost import Amount, Cost
+from components.foundation.tables import TableRef, Tables
+
+ROWS = pa.table({"id": list(range(1000))})
+
+
+def test_a_cost_survives_its_dictionary() -> None:
+    paid = Cost(1.5, 0.5, 2**20, 3, 4, 5, 6)
+
+    assert Cost.from_dict(paid.to_dict()) == paid
+
+
+def test_a_table_counts_its_rows_and_files_when_read_and_written(
+    tables: Tables, unique: str, tmp_path: pathlib.Path
+) -> None:
+    with cost.metered() as meter:
+        ref = tables.replace(TableRef("falaj-raw", unique), ROWS)
+        files = tables.files(ref, tmp_path)
+        tables.read(ref)
+
+    size = sum(path.stat().st_size for path in files.paths)
+    assert meter.written == {str(ref): Amount(1000, size)}
+    assert meter.read == {str(ref): Amount(2000, 2 * size)}, "it was read twice"
+
+
+def test_an_append_counts_what_it_adds_alone(tables: Tables, unique: str) -> None:
+    ref = tables.replace(TableRef("falaj-raw", unique), ROWS)
+
+    with cost.metered() as meter:
+        tables.append(ref, ROWS.slice(0, 10), transactions={"source": 1})
+
+    assert [amount.rows for amount in meter.written.values()] == [10]
+
+
+def test_threads_note_to_the_block_they_run_in() -> None:
+    with cost.metered() as meter:
+        thread = threading.Thread(target=cost.reads, args=("s3://b/t@1",), kwargs={"rows": 3})
+        thread.start()
+        thread.join()
+        cost.reads("s3://b/t@1", rows=4)
+
+    assert meter.cost().rows_read == 7
+
+
+def test_outside_of_a_block_nothing_is_noted() -> None:
+    with cost.metered() as meter:
+        pass
+    cost.writes("s3://b/t@1", rows=3)
+
+    assert meter.cost().rows_written == 0
+
+
+def test_processor_and_memory_of_a_program_it_ran_count() -> None:
+    program = "import time; x = bytearray(300 * 2**20); t = time.process_time()\n"
+    program += "while time.process_time() - t < 0.2: pass"
+
+    with cost.metered() as meter:
+        subprocess.run([sys.executable, "-c", program], check=True)
+        paid = meter.cost()
+
+    assert paid.cpu_seconds >= 0.2
+    assert paid.peak_bytes >= 300 * 2**20
+    assert paid.seconds > 0
