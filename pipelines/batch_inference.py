@@ -6,7 +6,7 @@ from kfp import dsl
 
 from components.deployment.score_batch.component import score_batch
 from components.features.build_training_set.component import build_training_set
-from pipelines import stages
+from pipelines import asked, stages
 from pipelines.place import Keys, Place
 from pipelines.project import Project
 
@@ -20,6 +20,7 @@ def build(project: Project, place: Place) -> Any:
         display_name=f"{project.name}: score a window",
         description="Bring new rows in, join features as of each row's time, score them.",
     )
+    @asked.without(asked.sources_lacking(project))
     def batch_inference(
         sql_connection: str = "",
         rest_url: str = "",

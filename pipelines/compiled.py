@@ -25,11 +25,22 @@ BUILDERS: dict[str, Callable[[Project, Place], Any]] = {
 }
 
 
+def names(project: Project) -> list[str]:
+    """Name the pipelines that a project has: it may train with one framework only."""
+    lacking = {f"training-{one}" for one in ("torch", "tensorflow") if not _trains(project, one)}
+    return [name for name in BUILDERS if name not in lacking]
+
+
+def _trains(project: Project, framework: str) -> bool:
+    return getattr(project.model, framework) is not None
+
+
 def pipeline(name: str, project: Project, place: Place) -> Any:
     """Build one pipeline; raises UserError with the nearest name when there is none."""
-    if name not in BUILDERS:
+    known = names(project)
+    if name not in known:
         raise UserError(
-            f"pipeline {name!r}: there is none; {nearest(name, list(BUILDERS))}",
+            f"pipeline {name!r}: {project.name} has none; {nearest(name, known)}",
             code="pipeline-unknown",
         )
     return BUILDERS[name](project, place)
@@ -44,7 +55,7 @@ def components() -> Iterator[BaseComponent]:
 
 def compile_all(project: Project, place: Place, out: pathlib.Path) -> list[pathlib.Path]:
     """Write OUT/pipelines/*.yaml and OUT/components/*.yaml; return the files."""
-    named = [(f"pipelines/{name}", pipeline(name, project, place)) for name in BUILDERS]
+    named = [(f"pipelines/{name}", pipeline(name, project, place)) for name in names(project)]
     named += [(f"components/{item.name}", item) for item in components()]
     files = []
     for name, item in named:

@@ -4,10 +4,12 @@ from typing import Any
 
 from kfp import dsl
 
+from components.foundation.statistics.task import Task
 from components.monitoring.detect_drift.component import detect_drift
 from components.monitoring.measure_performance.component import measure_performance
 from components.preparation.profile.component import profile
 from components.release.open_profile.component import open_profile
+from pipelines import asked
 from pipelines.place import Keys, Place
 from pipelines.project import Project
 
@@ -15,12 +17,14 @@ from pipelines.project import Project
 def build(project: Project, place: Place) -> Any:
     """Build the pipeline that judges a window of observations."""
     model = project.model
+    classes = model.task is Task.CLASSIFICATION
 
     @dsl.pipeline(
         name=f"{project.name}-monitoring",
         display_name=f"{project.name}: monitor a window",
         description="Profile what was seen, compare with training, join labels that came late.",
     )
+    @asked.without({"max_rmse" if classes else "min_auc"})
     def monitoring(
         observations: str = f"s3://falaj-curated/observations/{model.name}@latest",
         labels: str = f"s3://falaj-curated/{project.labels}@latest",
@@ -29,6 +33,7 @@ def build(project: Project, place: Place) -> Any:
         measured_since: str = "",
         release: str = "",
         min_auc: float = 0.6,
+        max_rmse: float = 0.0,
     ) -> None:
         """Judge a window of observations.
 
@@ -41,6 +46,7 @@ def build(project: Project, place: Place) -> Any:
                 it lies before the window; empty: all there is.
             release: release whose profile is the reference; empty: the champion channel's.
             min_auc: realised AUC below this is drift.
+            max_rmse: realised RMSE above this is drift, in the label's unit; 0: none is.
         """
         reference = open_profile(release=release, model_name=model.name)
         place.settle(reference, name="Open the reference profile", cached=False, keys=Keys.OPEN)
@@ -63,7 +69,8 @@ def build(project: Project, place: Place) -> Any:
             labels=labels,
             since=measured_since,
             until=until,
-            min_auc=min_auc,
+            **({"min_auc": min_auc} if classes else {"max_rmse": max_rmse}),
+            task=str(model.task),
         )
         place.settle(performance, name="Measure performance", cached=False)
 

@@ -5,12 +5,13 @@ parameters; code (features, models) comes from the image by its import path.
 """
 
 import pathlib
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import pydantic
 import yaml
 
 from components.foundation.errors import UserError, nearest
+from components.foundation.statistics.task import Task
 
 PROJECT_FILE = "project.yaml"
 
@@ -75,7 +76,9 @@ class Estimator(_Strict):
     """How one framework's model is trained."""
 
     entry_point: str
+    loss: Literal["", "log_loss", "squared", "huber"] = ""  # empty: the task's first
     epochs: int = 8
+    batch_size: int = 2048
     learning_rate: float = 0.003
     weight_decay: float = 0.0
     parameters: dict[str, Any] = {}
@@ -83,14 +86,21 @@ class Estimator(_Strict):
 
 class Model(_Strict):
     name: str
+    task: Task = Task.CLASSIFICATION
     label: str
     id: str
     time: str
     inputs: list[str]
     slices: list[str] = []
     expectations: str
-    torch: Estimator
-    tensorflow: Estimator
+    torch: Estimator | None = None
+    tensorflow: Estimator | None = None
+
+    @pydantic.model_validator(mode="after")
+    def _has_an_estimator(self) -> Self:
+        if not self.torch and not self.tensorflow:
+            raise ValueError("has neither torch nor tensorflow; expected at least one")
+        return self
 
 
 class Project(_Strict):
@@ -119,6 +129,43 @@ class Project(_Strict):
 
     def contract(self, table: str) -> str:
         return self.text(self.contracts[table])
+
+    @pydantic.model_validator(mode="after")
+    def _names_hold(self) -> Self:
+        """Refuse a name of a table that no other part of the file has."""
+        sources, curated = list(self.sources), list(self.curated)
+        for name, known, where in (
+            (self.features.entities, curated, "features.entities"),
+            (self.labels, curated, "labels"),
+            *((name, sources, f"contracts.{name}") for name in self.contracts),
+        ):
+            if name not in known:
+                raise ValueError(f"{where} names {name!r}; {nearest(name, known)}")
+        if not self._origins():
+            raise ValueError(
+                f"contracts has none for what {self.features.entities!r} is made from; a release "
+                "is sealed with the contract of its data"
+            )
+        return self
+
+    def _origins(self) -> list[str]:
+        """Name the raw tables with a contract that the entities come from, the nearest first."""
+        entities = self.features.entities
+        read = [source.partition("/")[2] for source in self.curated[entities].reads]
+        return [name for name in (entities, *read) if name in self.contracts]
+
+    @property
+    def data_contract(self) -> str:
+        """The contract of the entities' raw table, which is sealed with a model."""
+        return self.contract(self._origins()[0])
+
+    @property
+    def import_root(self) -> pathlib.Path:
+        """The folder from which the project's own package is importable."""
+        root = self.folder.resolve()
+        while (root / "__init__.py").exists():
+            root = root.parent
+        return root
 
 
 def load(folder: pathlib.Path) -> Project:
@@ -152,5 +199,7 @@ def _what(error: pydantic.ValidationError) -> str:
             return f"{where}: unknown; {nearest(str(found['loc'][-1]), known)}"
         case "missing":
             return f"{where}: {found['msg']}"
+        case "value_error":  # ours, which says what it got
+            return ": ".join(filter(None, [where, found["msg"].removeprefix("Value error, ")]))
         case _:
             return f"{where}: {found['msg']}, got {found['input']!r}"[:300]

@@ -9,6 +9,7 @@ from components.evaluation.evaluate.component import evaluate
 from components.face import images
 from components.features.build_training_set.component import build_training_set
 from components.features.materialise.component import materialise
+from components.foundation.errors import UserError
 from components.preparation.profile.component import profile
 from components.preparation.split.component import split
 from components.release.export_onnx.component import export_onnx
@@ -17,19 +18,28 @@ from components.release.seal.component import seal
 from components.release.smoke_test.component import smoke_test
 from components.training.train_tensorflow.component import train_tensorflow
 from components.training.train_torch.component import train_torch
-from pipelines import stages
+from pipelines import asked, stages
 from pipelines.place import Keys, Place
 from pipelines.project import Estimator, Project
 
 
 def torch(project: Project, place: Place) -> Any:
     """Build the pipeline that trains with PyTorch."""
-    return _build(project, place, "torch", train_torch, project.model.torch)
+    return _build(project, place, "torch", train_torch, _given(project.model.torch))
 
 
 def tensorflow(project: Project, place: Place) -> Any:
     """Build the pipeline that trains with TensorFlow."""
-    return _build(project, place, "tensorflow", train_tensorflow, project.model.tensorflow)
+    return _build(project, place, "tensorflow", train_tensorflow, _given(project.model.tensorflow))
+
+
+def _given(estimator: Estimator | None) -> Estimator:
+    if estimator is None:
+        raise UserError(
+            "model: the project has no estimator of this framework; add it to project.yaml",
+            code="pipeline-unknown",
+        )
+    return estimator
 
 
 def _build(project: Project, place: Place, framework: str, train: Any, estimator: Estimator) -> Any:
@@ -38,6 +48,7 @@ def _build(project: Project, place: Place, framework: str, train: Any, estimator
         display_name=f"{project.name}: train with {framework}",
         description="Ingest, check, curate, build features, train, judge, seal, register.",
     )
+    @asked.without(asked.sources_lacking(project))
     def training(
         sql_connection: str = "",
         rest_url: str = "",
@@ -111,6 +122,9 @@ def _train(
         features=project.model.inputs,
         label=project.model.label,
         entry_point=with_.entry_point,
+        task=str(project.model.task),
+        loss=with_.loss,
+        batch_size=with_.batch_size,
         parameters=with_.parameters,
         epochs=epochs,
         learning_rate=with_.learning_rate,
@@ -126,6 +140,7 @@ def _judge_and_release(
 ) -> None:
     """Evaluate what will be served, bless it, try it in the real server, seal it."""
     test, label = sets.outputs["test"], project.model.label
+    task = str(project.model.task)
     exported = export_onnx(model=model.outputs["model"], rows=test)
     exported.set_container_image(images()[framework])
     place.settle(exported, name="Export to ONNX", memory="4G")
@@ -137,6 +152,7 @@ def _judge_and_release(
         label=label,
         slices=project.model.slices,
         seed=seed,
+        task=task,
         scored=f"s3://falaj-features/{project.model.name}/scored",
     )
     place.settle(evaluated, name="Evaluate")
@@ -147,6 +163,7 @@ def _judge_and_release(
         model_name=project.model.name,
         expectations=project.text(project.model.expectations),
         seed=seed,
+        task=task,
     )
     place.settle(blessed, name="Bless against the champion", cached=False, keys=Keys.OPEN)
     good = stages.hold(place, blessed, name="Gate on the blessing")
@@ -160,7 +177,7 @@ def _judge_and_release(
         model=onnx,
         profile=described.outputs["out"],
         evaluation=evaluated.outputs["evaluation"],
-        contract=project.contract(project.features.entities),
+        contract=project.data_contract,
         model_name=project.model.name,
         facts={"training": sets.outputs["train"], "test": test},
     ).after(safe)

@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from components.foundation import digests, once
 from components.foundation.errors import UserError, nearest
 from components.foundation.signature import Signature
+from components.foundation.statistics import labels
 from components.foundation.statistics.metrics import Floats
+from components.foundation.statistics.task import Task, Yardstick, yardstick
 from components.foundation.tables import TableRef, Tables
 
 if TYPE_CHECKING:
@@ -21,12 +23,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Labelled:
-    """Rows with their labels, 0 or 1."""
+    """Rows with their labels: 0 or 1, or numbers, as the task is."""
 
     source: str
     table: "pa.Table"
     labels: Floats
     unlabelled: int  # how many rows were left out for want of a label
+    task: Task = Task.CLASSIFICATION
+
+    @property
+    def yardstick(self) -> Yardstick:
+        return yardstick(self.task)
 
     def coded(self, name: str) -> tuple[list[str], NDArray[np.int64]]:
         """Return a column's values as text, and which of them each row has."""
@@ -40,14 +47,21 @@ class Labelled:
 
 
 def read(
-    tables: Tables, ref: TableRef, signature: Signature, *, label: str, others: Sequence[str] = ()
+    tables: Tables,
+    ref: TableRef,
+    signature: Signature,
+    *,
+    label: str,
+    others: Sequence[str] = (),
+    task: Task = Task.CLASSIFICATION,
 ) -> Labelled:
     """Read what a model takes, the label, and other columns; leave out rows without a label.
 
     Raises:
-        UserError: the table lacks a column that the model takes, the label or another; a
-            label is neither 0 nor 1; no row has one.
+        UserError: the model is of another task; the table lacks a column that the model
+            takes, the label or another; a label is none of the task; no row has one.
     """
+    _same_task(signature, task, ref)
     schema = tables.schema(ref)
     inputs = [tensor.name for tensor in signature.inputs]
     wanted = [*inputs, label, *filter(None, others)]
@@ -59,24 +73,33 @@ def read(
                 "was the model trained on other features?",
                 code="column-unknown",
             )
-    return labelled(tables.read(ref, list(dict.fromkeys(wanted))), label=label, source=str(ref))
+    table = tables.read(ref, list(dict.fromkeys(wanted)))
+    return labelled(table, label=label, source=str(ref), task=task)
 
 
-def labelled(table: "pa.Table", *, label: str, source: str) -> Labelled:
+def labelled(
+    table: "pa.Table", *, label: str, source: str, task: Task = Task.CLASSIFICATION
+) -> Labelled:
     """Leave out rows without a label; raises UserError when none is left or one is no label."""
-    known = table.filter(table.column(label).is_valid())
+    known, values = labels.known(table, label, task=task, source=source)
     if not known.num_rows:
         raise UserError(
             f"{source}: none of {table.num_rows} rows has a label; nothing to judge by",
             code="no-labels",
         )
-    labels = known.column(label).to_numpy(zero_copy_only=False).astype(np.float64)
-    if not np.isin(labels, (0.0, 1.0)).all():
-        raise UserError(
-            f"{source}: label {label!r} is {np.unique(labels)[:5]}; expected 0 and 1",
-            code="label-not-binary",
-        )
-    return Labelled(source, known, labels, table.num_rows - known.num_rows)
+    return Labelled(source, known, values, table.num_rows - known.num_rows, task)
+
+
+def _same_task(signature: Signature, task: Task, ref: TableRef) -> None:
+    """Refuse a model of another task, as far as the name of its answer tells."""
+    given = signature.outputs[0].name
+    for other in Task:
+        if other is not task and given == yardstick(other).output:
+            raise UserError(
+                f"{ref}: the model gives {given!r}, so it is of task {other}, not {task}; "
+                "give `task` the one it was trained for",
+                code="task-unknown",
+            )
 
 
 def write_scored(tables: Tables, target: str, rows: Labelled, scores: Floats) -> str:

@@ -7,7 +7,7 @@ model.onnx      what is served
 
 import json
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -21,6 +21,7 @@ from components.foundation.signature import Signature
 PROGRAM = "program.pt2"
 SAVED_MODEL = "saved_model"
 ONNX = "model.onnx"
+CARD = "model.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,7 @@ class Card:
     epochs_run: int
     best_epoch: int
     weights: str
+    band: Sequence[float] | None = None  # of a regression: holds 9 of 10 validation errors
     data: str = ""  # of models made before there was one
     export: Mapping[str, Any] = field(default_factory=dict)  # of an ONNX folder: how it was made
 
@@ -75,14 +77,17 @@ class Model:
 def write(folder: pathlib.Path, signature: Signature, card: Card) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     _dump(folder / "signature.json", signature.to_dict())
-    _dump(folder / "model.json", asdict(card))
+    facts = asdict(card)
+    if card.band is None:  # a classifier's card says what it always said
+        del facts["band"]
+    _dump(folder / CARD, facts)
 
 
 def read(folder: pathlib.Path) -> Model:
     """Open a model folder; raises UserError saying which file is missing or wrong."""
     signature = read_signature(folder)
     try:
-        return Model(folder, signature, Card(**_load(folder / "model.json")))
+        return Model(folder, signature, Card(**_load(folder / CARD)))
     except TypeError as error:
         raise UserError(
             f"{folder / 'model.json'}: {error}; was it written by a trainer?",

@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 
 from components.foundation.errors import UserError, nearest
 from components.foundation.signature import Signature, Tensor
+from components.foundation.statistics import labels
+from components.foundation.statistics.task import Task, yardstick
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 Arrays: TypeAlias = Mapping[str, NDArray[Any]]
 Floats32: TypeAlias = NDArray[np.float32]
-
-OUTPUT = Tensor("probability", "FP32")
 
 
 class ClassWeight(enum.StrEnum):
@@ -29,7 +29,10 @@ class ClassWeight(enum.StrEnum):
     @classmethod
     def parse(cls, text: str) -> "ClassWeight":
         if text not in list(cls):
-            raise UserError(f"class_weight {text!r}; {nearest(text, [str(c) for c in cls])}")
+            raise UserError(
+                f"class_weight {text!r}; {nearest(text, [str(c) for c in cls])}",
+                code="choice-unknown",
+            )
         return cls(text)
 
 
@@ -55,6 +58,7 @@ class Rows:
 
     @property
     def base_rate(self) -> float:
+        """Mean of the labels: of classes, the share of positive ones."""
         return float(self.labels.mean(dtype=np.float64))
 
     def weights(self, kind: ClassWeight) -> Floats32:
@@ -75,8 +79,10 @@ class Rows:
             yield Batch(inputs, self.labels[some], weights[some])
 
 
-def signature(table: "pa.Table", features: Sequence[str]) -> Signature:
-    """Derive what the model takes from the training columns.
+def signature(
+    table: "pa.Table", features: Sequence[str], task: Task = Task.CLASSIFICATION
+) -> Signature:
+    """Derive what the model takes from the training columns, and gives by its task.
 
     Integers become INT64, floats FP32; so do integers with nulls, because a runtime has no
     null for integers, and NaN for floats.
@@ -84,25 +90,34 @@ def signature(table: "pa.Table", features: Sequence[str]) -> Signature:
     Raises:
         UserError: a feature is neither a number nor true or false.
     """
-    return Signature(tuple(_tensor(table, name) for name in features), (OUTPUT,))
+    output = Tensor(yardstick(task).output, "FP32")
+    return Signature(tuple(_tensor(table, name) for name in features), (output,))
 
 
-def labelled(table: "pa.Table", signature: Signature, *, label: str) -> Rows:
+def labelled(
+    table: "pa.Table",
+    signature: Signature,
+    *,
+    label: str,
+    task: Task = Task.CLASSIFICATION,
+    source: str = "training",
+) -> Rows:
     """Split a table into inputs and labels; rows whose label is null are left out.
 
     Raises:
-        UserError: the label is not 0 or 1, or only one class is left.
+        UserError: a label is none of the task, or all are the same.
     """
-    known = table.filter(table.column(label).is_valid())
-    labels = known.column(label).to_numpy(zero_copy_only=False).astype(np.float32)
-    if not np.isin(labels, (0, 1)).all():
-        raise UserError(f"label {label!r}: expected 0, 1 or null, got {np.unique(labels)[:5]}")
-    if np.unique(labels).size < 2:
+    known, exact = labels.known(table, label, task=task, source=source)
+    if np.unique(exact).size < 2:
+        one = "of one class; expected both 0 and 1"
+        same = "equal; expected some that differ"
         raise UserError(
-            f"label {label!r}: {labels.size} labelled rows, all of one class; "
-            "expected both 0 and 1; is the period right?"
+            f"{source}: label {label!r}: {exact.size} labelled rows, all "
+            f"{one if task is Task.CLASSIFICATION else same}; is the period right?",
+            code="label-one-class",
         )
-    return Rows(signature.feed(known), labels, table.num_rows - known.num_rows)
+    unlabelled = table.num_rows - known.num_rows
+    return Rows(signature.feed(known), exact.astype(np.float32), unlabelled)
 
 
 def columns(schema: "pa.Schema", features: Sequence[str], label: str) -> list[str]:
@@ -113,12 +128,20 @@ def columns(schema: "pa.Schema", features: Sequence[str], label: str) -> list[st
             the label is among the features.
     """
     if not features or len(set(features)) != len(features):
-        raise UserError(f"features {list(features)}: expected at least one, each named once")
+        raise UserError(
+            f"features {list(features)}: expected at least one, each named once",
+            code="features-malformed",
+        )
     for name in (*features, label):
         if name not in schema.names:
-            raise UserError(f"{name!r} is not a column; {nearest(name, schema.names)}")
+            raise UserError(
+                f"{name!r} is not a column; {nearest(name, schema.names)}", code="column-unknown"
+            )
     if label in features:
-        raise UserError(f"label {label!r} is among the features; the model would only copy it")
+        raise UserError(
+            f"label {label!r} is among the features; the model would only copy it",
+            code="label-among-features",
+        )
     return [*features, label]
 
 
@@ -132,5 +155,6 @@ def _tensor(table: "pa.Table", name: str) -> Tensor:
         return Tensor(name, "FP32")
     raise UserError(
         f"feature {name!r} is {kind}; expected a number: encode it in the features, "
-        "so that serving encodes it alike"
+        "so that serving encodes it alike",
+        code="feature-not-a-number",
     )

@@ -5,19 +5,24 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
+
 from components.foundation import digests
 from components.foundation.digests import Digest
 from components.foundation.errors import UserError
 from components.foundation.statistics.metrics import finite
+from components.foundation.statistics.task import Task
 from components.foundation.storage import ObjectStore
 from components.foundation.tables import TableRef, Tables
 from components.training import artifact, checkpoints, curve, data
 from components.training.data import Rows
 from components.training.loop import Fold, History, Learner, Plan, fit
+from components.training.objective import Loss
 from components.training.spec import EntryPoint, Spec, your_code
 
 Start = Callable[[Callable[[], Any], Spec, Plan], Learner]
 _PROBE = 3
+_BAND = (0.05, 0.95)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +44,15 @@ class Job:
         return digests.of_json({**facts, "plan": plan, "features": list(self.features)})
 
     def facts(self) -> dict[str, Any]:
+        plan = {**asdict(self.plan), "class_weight": str(self.plan.class_weight)}
+        loss = plan.pop("loss")
+        if loss is not Loss.LOG_LOSS:  # a classifier's card says what it always said
+            plan |= {"task": str(self.plan.task), "loss": str(loss)}
         return {
             "entry_point": str(self.entry),
             "code": self.entry.code,
             "parameters": dict(self.parameters),
-            "plan": {**asdict(self.plan), "class_weight": str(self.plan.class_weight)},
+            "plan": plan,
             "train": str(self.train),
             "validation": str(self.validation),
             "label": self.label,
@@ -67,8 +76,7 @@ class Trained:
             "rows_without_label": self.unlabelled,
             "epochs_run": len(self.history.epochs),
             "best_epoch": best.number,
-            "validation_log_loss": best.log_loss,
-            "validation_auc": best.auc,
+            **{f"validation_{name}": value for name, value in best.metrics.items()},
             "rows_per_second": round(self.history.throughput(self.rows)),
         }
         return {name: value for name, value in numbers.items() if finite(value) is not None}
@@ -78,10 +86,9 @@ class Trained:
         return curve.render(f"Training {self.job.entry}", self.history, rows=self.rows)
 
     @property
-    def result(self) -> tuple[int, float, float]:
-        """Epochs run, and AUC and log loss on the validation rows."""
-        best = self.history.best
-        return len(self.history.epochs), best.auc, best.log_loss
+    def result(self) -> tuple[int, dict[str, float]]:
+        """Epochs run, and the metrics of the best on the validation rows."""
+        return len(self.history.epochs), dict(self.history.best.metrics)
 
 
 def run(
@@ -102,7 +109,7 @@ def run(
     _probe(learner, fold.validation, str(job.entry))
     with your_code(str(job.entry)):
         place = checkpoints.under(checkpoint, store, inputs=job.digest())
-        history = fit(learner, fold, job.plan, checkpoints=place)
+        history = fit(learner, fold, job.plan, objective=spec.objective, checkpoints=place)
         folder = pathlib.Path(path)
         folder.mkdir(parents=True, exist_ok=True)
         learner.export(folder)
@@ -114,11 +121,15 @@ def load(job: Job, tables: Tables) -> tuple[Fold, Spec]:
     """Read both tables and say how many rows had no label."""
     names = data.columns(tables.schema(job.train), job.features, job.label)
     tables_read = [tables.read(ref, names) for ref in (job.train, job.validation)]
-    signature = data.signature(tables_read[0], job.features)
-    train, validation = (data.labelled(t, signature, label=job.label) for t in tables_read)
-    for ref, rows in ((job.train, train), (job.validation, validation)):
+    signature = data.signature(tables_read[0], job.features, job.plan.task)
+    refs = (job.train, job.validation)
+    train, validation = (
+        data.labelled(t, signature, label=job.label, task=job.plan.task, source=str(ref))
+        for ref, t in zip(refs, tables_read, strict=True)
+    )
+    for ref, rows in zip(refs, (train, validation), strict=True):
         print(f"{ref}: {len(rows):,} rows with a label, {rows.unlabelled:,} without left out")
-    return Fold(train, validation), Spec.of(signature, train)
+    return Fold(train, validation), Spec.of(signature, train, job.plan.loss)
 
 
 def _probe(learner: Learner, rows: Rows, entry: str) -> None:
@@ -130,7 +141,7 @@ def _probe(learner: Learner, rows: Rows, entry: str) -> None:
     if shape != (count,):
         raise UserError(
             f"entry point {entry}: the model turns {count} rows into shape {shape}; expected "
-            f"one logit a row, shape ({count},): squeeze the last axis",
+            f"one number a row, shape ({count},): squeeze the last axis",
             code="training-output-shape",
         )
 
@@ -147,5 +158,13 @@ def _card(job: Job, learner: Learner, history: History, fold: Fold) -> artifact.
         epochs_run=len(history.epochs),
         best_epoch=history.best.number,
         weights=artifact.arrays_digest(learner.weights()),
+        band=_band(learner, fold.validation) if job.plan.task is Task.REGRESSION else None,
         data=str(digests.of_json([artifact.arrays_digest(part) for part in parts])),
     )
+
+
+def _band(learner: Learner, rows: Rows) -> tuple[float, float]:
+    """Return what to add to a prediction so that 9 of 10 labels of these rows lie between."""
+    off = rows.labels.astype(np.float64) - learner.score(rows.inputs)
+    low, high = np.quantile(off, _BAND)
+    return float(low), float(high)

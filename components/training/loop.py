@@ -8,18 +8,19 @@ import json
 import math
 import pathlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from components.foundation.errors import UserError
-from components.foundation.statistics import metrics
+from components.foundation.statistics.task import Task
 from components.training.checkpoints import Checkpoints, Saved
 from components.training.data import Arrays, Batch, ClassWeight, Floats32, Rows
+from components.training.objective import CHANCES, Loss, Objective
 
-_MIN_GAIN = 1e-5  # an epoch that lowers log loss by less counts as no better
+_MIN_GAIN = 1e-5  # an epoch that lowers the validation loss by less counts as no better
 
 
 class Learner(Protocol):
@@ -32,7 +33,7 @@ class Learner(Protocol):
         """Take one step; return the mean loss of the batch."""
 
     def score(self, inputs: Arrays) -> Floats32:
-        """Return probabilities."""
+        """Return what would be served: probabilities, or numbers in the label's unit."""
 
     def save(self) -> bytes:
         """Return all state: weights, optimiser."""
@@ -62,10 +63,17 @@ class Plan:
     class_weight: ClassWeight
     seed: int
     weight_decay: float = 0.0
+    loss: Loss = Loss.LOG_LOSS
+
+    @property
+    def task(self) -> Task:
+        return self.loss.task
 
     @classmethod
     def of(
         cls,
+        task: str,
+        loss: str,
         epochs: int,
         batch_size: int,
         learning_rate: float,
@@ -75,8 +83,8 @@ class Plan:
         weight_decay: float,
     ) -> "Plan":
         """Read a plan from the words of a face, in their order."""
-        weight = ClassWeight.parse(class_weight)
-        return cls(epochs, batch_size, learning_rate, patience, weight, seed, weight_decay)
+        weight, lost = ClassWeight.parse(class_weight), Loss.parse(loss, Task.parse(task))
+        return cls(epochs, batch_size, learning_rate, patience, weight, seed, weight_decay, lost)
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "learning_rate", "patience"):
@@ -85,17 +93,37 @@ class Plan:
                     f"{name} is {getattr(self, name)}; expected more than 0",
                     code="setting-out-of-range",
                 )
+        if self.class_weight is not ClassWeight.NONE and self.task is not Task.CLASSIFICATION:
+            raise UserError(
+                f"class_weight {self.class_weight}: a {self.task} has no classes; expected none",
+                code="setting-out-of-range",
+            )
 
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
-    """One pass over the training rows, and how good the model was after it."""
+    """One pass over the training rows, and how good the model was after it.
+
+    Attributes:
+        number: from 1.
+        loss: mean over the training rows, while they were learnt.
+        validation: the same loss on the validation rows; decides when to stop.
+        metrics: of the validation rows, in the label's unit.
+        seconds: of the training rows.
+    """
 
     number: int
     loss: float
-    log_loss: float
-    auc: float
+    validation: float
+    metrics: Mapping[str, float]
     seconds: float
+
+    def __str__(self) -> str:
+        measured = ", ".join(f"{name} {value:.4f}" for name, value in self.metrics.items())
+        return (
+            f"epoch {self.number}: loss {self.loss:.4f}, validation {measured}, "
+            f"{self.seconds:.1f} s"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +137,7 @@ class History:
         """The first epoch that no later one beats by more than a hair."""
         best = self.epochs[0]
         for epoch in self.epochs[1:]:
-            if epoch.log_loss < best.log_loss - _MIN_GAIN:
+            if epoch.validation < best.validation - _MIN_GAIN:
                 best = epoch
         return best
 
@@ -125,6 +153,18 @@ class History:
     def throughput(self, rows: int) -> float:
         """Rows a second, over all epochs; the validation is not counted."""
         return rows * len(self.epochs) / sum(epoch.seconds for epoch in self.epochs)
+
+    def points(self) -> list[dict[str, Any]]:
+        """Return the curve as JSON values, for a report that draws it again."""
+        return [
+            {
+                "epoch": epoch.number,
+                "training loss": epoch.loss,
+                "validation loss": epoch.validation,
+                "best": epoch == self.best,
+            }
+            for epoch in self.epochs
+        ]
 
     def encode(self) -> str:
         return json.dumps([asdict(epoch) for epoch in self.epochs])
@@ -147,10 +187,11 @@ def fit(
     fold: Fold,
     plan: Plan,
     *,
+    objective: Objective = CHANCES,
     checkpoints: Checkpoints,
     say: Callable[[str], object] = print,
 ) -> History:
-    """Train until the validation log loss has not fallen for `patience` epochs.
+    """Train until the validation loss has not fallen for `patience` epochs.
 
     The learner ends with the weights of the best epoch.
 
@@ -159,15 +200,12 @@ def fit(
     """
     history, best = _resume(learner, checkpoints, say)
     while not history.done(plan):
-        epoch = _epoch(learner, fold, plan, len(history.epochs) + 1)
+        epoch = _epoch(learner, fold, plan, objective, len(history.epochs) + 1)
         history = history.plus(epoch)
         if history.best == epoch:
             best = learner.save()
         checkpoints.put(Saved(history.encode(), learner.save(), best))
-        say(
-            f"epoch {epoch.number}: loss {epoch.loss:.4f}, validation log loss "
-            f"{epoch.log_loss:.4f}, AUC {epoch.auc:.4f}, {epoch.seconds:.1f} s"
-        )
+        say(str(epoch))
     learner.load(best)
     return history
 
@@ -184,7 +222,7 @@ def _resume(
     return history, saved.best
 
 
-def _epoch(learner: Learner, fold: Fold, plan: Plan, number: int) -> Epoch:
+def _epoch(learner: Learner, fold: Fold, plan: Plan, objective: Objective, number: int) -> Epoch:
     started = time.perf_counter()
     learner.begin(number)
     weights = fold.train.weights(plan.class_weight)
@@ -199,8 +237,8 @@ def _epoch(learner: Learner, fold: Fold, plan: Plan, number: int) -> Epoch:
     return Epoch(
         number,
         total / len(fold.train),
-        metrics.log_loss(labels, scores),
-        metrics.auc(labels, scores),
+        objective.of(labels, scores),
+        objective.measured(labels, scores),
         seconds,
     )
 

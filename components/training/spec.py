@@ -15,6 +15,7 @@ from components.foundation import digests
 from components.foundation.errors import FalajError, UserError, nearest
 from components.foundation.signature import Signature
 from components.training.data import Rows
+from components.training.objective import CHANCES, Loss, Objective
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,18 +53,24 @@ class Spec:
     Attributes:
         signature: inputs and output, in order.
         columns: the inputs again, with what they look like in the training rows.
-        base_rate: share of positive labels in the training rows.
+        base_rate: mean of the labels of the training rows; of classes, the share of positive.
+        objective: the loss, and of a regression the labels' mean and deviation. The model
+            gives a logit a row; of a regression, how many deviations the label is off its mean.
     """
 
     signature: Signature
     columns: tuple[Column, ...]
     base_rate: float
+    objective: Objective = CHANCES
 
     @classmethod
-    def of(cls, signature: Signature, rows: Rows) -> Self:
+    def of(cls, signature: Signature, rows: Rows, loss: Loss = Loss.LOG_LOSS) -> Self:
         """Compute what the model needs to know of the training rows."""
         columns = tuple(Column.of(t.name, rows.inputs[t.name]) for t in signature.inputs)
-        return cls(signature, columns, rows.base_rate)
+        if loss is Loss.LOG_LOSS:
+            return cls(signature, columns, rows.base_rate)
+        deviation = float(rows.labels.std(dtype=np.float64)) or 1.0
+        return cls(signature, columns, rows.base_rate, Objective(loss, rows.base_rate, deviation))
 
 
 @dataclass(frozen=True, slots=True)

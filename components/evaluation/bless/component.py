@@ -1,7 +1,7 @@
 """Judge a challenger against the champion on the same rows.
 
 Reads: an ONNX folder; a table of test rows; the model's champion channel and the sealed
-    release it names (verified and opened); without a champion, the base rate stands in.
+    release it names (verified and opened); without a champion, the mean label stands in.
 Writes: a verdict, a report.
 Needs: image release; the key ring.
 Fails when: the table lacks a column of either model; the expectations have an unknown name;
@@ -25,18 +25,21 @@ def bless(
     expectations: str,
     report: dsl.Output[dsl.HTML],
     seed: int = 1,
+    task: str = "classification",
 ) -> NamedTuple("Outputs", [("verdict", dict), ("decision", str)]):
     """Judge a challenger against the champion on the same rows.
 
     Args:
         challenger: ONNX folder (model.onnx, signature.json).
         test: table of rows that neither model was trained on.
-        label: column with 0 or 1; rows where it is null are left out.
+        label: column with 0 or 1, or of a regression a number; rows where it is null are left
+            out.
         model_name: whose champion channel to look in, e.g. delays.
         expectations: YAML with minimum and maximum metrics, slice floors and the margin
             against the champion.
         report: both models, their differences with intervals, slices.
         seed: of the resamples.
+        task: classification or regression, as the challenger was trained.
 
     Returns:
         The verdict and its decision: accept, refuse or inconclusive.
@@ -46,10 +49,12 @@ def bless(
     from components.evaluation.bless.expectations import Expectations
     from components.evaluation.bless.report import render
     from components.evaluation.runtime import OnnxModel
+    from components.foundation.statistics.task import Task
     from components.step import step
 
     with step("bless") as here:
-        asked = Expectations.parse(expectations)
+        kind = Task.parse(task)
+        asked = Expectations.parse(expectations, kind)
         rows, ours, theirs = meet(
             OnnxModel.open(challenger.path),
             here.reads(test),
@@ -59,6 +64,7 @@ def bless(
             tables=here.tables,
             store=here.store,
             keys=here.keys,
+            task=kind,
         )
         found = judge.judge(rows, ours, theirs, model=model_name, asked=asked, seed=seed)
         verdict = here.record(found.verdict)

@@ -10,6 +10,9 @@ champion:
   margin: 0.0                         # log loss it may lose; 0: it has to be better
 groups: scheduled                     # rows of one day are resampled together
 resamples: 400
+
+Of a regression the names are mae, rmse, r2, median_absolute_error, bias, wape and coverage; a
+margin is in the label's unit, and `champion: {by: mae}` lets that decide instead of the RMSE.
 """
 
 from collections.abc import Mapping
@@ -18,10 +21,10 @@ from typing import Any, Self
 
 import yaml
 
+from components.evaluation.evaluate import detail
 from components.foundation.errors import UserError, nearest
-
-METRICS = ("auc", "log_loss", "brier", "calibration_error", "precision", "recall", "accuracy")
-SLICE_METRICS = ("auc", "log_loss", "brier")
+from components.foundation.statistics import bootstrap
+from components.foundation.statistics.task import Task, yardstick
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +60,10 @@ class Expectations:
     margin: float
     groups: str
     resamples: int
+    decides: str = ""  # the metric between two models; empty: the task's first
 
     @classmethod
-    def parse(cls, text: str) -> Self:
+    def parse(cls, text: str, task: Task = Task.CLASSIFICATION) -> Self:
         """Read the YAML.
 
         Raises:
@@ -70,15 +74,17 @@ class Expectations:
         slices = value.get("slices") or {}
         _known(slices, ("columns", "rows", "minimum", "maximum"), "slices: ")
         champion = value.get("champion") or {}
-        _known(champion, ("margin",), "champion: ")
+        _known(champion, ("margin", "by"), "champion: ")
+        stick = yardstick(task)
         return cls(
-            limits=Limits.parse(value, METRICS, ""),
-            slice_limits=Limits.parse(slices, SLICE_METRICS, "slices: "),
+            limits=Limits.parse(value, (*stick.metrics, *detail.NAMES[task]), ""),
+            slice_limits=Limits.parse(slices, tuple(stick.metrics), "slices: "),
             slice_columns=tuple(slices.get("columns", ())),
             slice_rows=_whole(slices.get("rows", 200), "slices: rows"),
             margin=_at_least_zero(champion.get("margin", 0.0)),
             groups=str(value.get("groups") or ""),
             resamples=_whole(value.get("resamples", 400), "resamples"),
+            decides=_one_of(champion.get("by", ""), stick.decides),
         )
 
 
@@ -91,7 +97,7 @@ def _holds(metrics: Mapping[str, float | None], name: str, end: float, sign: int
 
 
 def _number(value: float | None) -> str:
-    return "unknown" if value is None else f"{value:.4f}"
+    return "unknown" if value is None else bootstrap.figure(value)
 
 
 def _mapping(text: str) -> Mapping[str, Any]:
@@ -141,6 +147,15 @@ def _whole(value: Any, what: str) -> int:
             code="expectations-malformed",
         )
     return value
+
+
+def _one_of(value: Any, known: tuple[str, ...]) -> str:
+    if value and value not in known:
+        raise UserError(
+            f"expectations: champion: by {value!r}; {nearest(str(value), list(known))}",
+            code="expectations-malformed",
+        )
+    return str(value)
 
 
 def _at_least_zero(value: Any) -> float:

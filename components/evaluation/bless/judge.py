@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from components.evaluation.bless.duel import Contender, Duel, base_rate, fight
+from components.evaluation.bless.duel import Contender, Duel, constant, fight
 from components.evaluation.bless.expectations import Expectations
+from components.evaluation.evaluate import detail
 from components.evaluation.evaluate.measure import Slice, sliced
 from components.evaluation.labels import Labelled
-from components.foundation.statistics.metrics import Calibration, Confusion, finite
+from components.foundation.statistics import bootstrap
+from components.foundation.statistics.task import Task, yardstick
 from components.foundation.verdict import Decision, Verdict
 
 
@@ -31,8 +33,8 @@ def judge(
     asked: Expectations,
     seed: int,
 ) -> Blessing:
-    """Judge a challenger by what a project expects, and against the champion or the base rate."""
-    duel = fight(rows, challenger, champion or base_rate(rows), asked=asked, seed=seed)
+    """Judge a challenger by what a project expects, and against the champion or a constant."""
+    duel = fight(rows, challenger, champion or constant(rows), asked=asked, seed=seed)
     parts = [
         part
         for part in sliced(rows, challenger.scores, asked.slice_columns)
@@ -57,19 +59,24 @@ def judge(
 def decide(duel: Duel, broken: Sequence[str], *, margin: float) -> tuple[Decision, str]:
     """Decide on a duel.
 
-    Better means: the interval of the difference in log loss ends below 0 (below the margin,
-    if there is one), and ranking has not become worse.
+    Better means: the interval of the difference in what decides (log loss, RMSE or MAE) ends
+    below 0 (below the margin, if there is one), and the guard (AUC, MAE) has not become worse.
     """
-    loss, than = duel.log_loss, duel.champion.name
-    words = f"log loss {_signed(loss.estimate)} [{_signed(loss.low)}, {_signed(loss.high)}]"
+    stick, than = yardstick(duel.task), duel.champion.name
+    loss, guard = duel.differences[duel.decides], duel.differences[stick.guard]
+    title = stick.metrics[duel.decides].title
+    words = f"{title} {_signed(loss.estimate)} [{_signed(loss.low)}, {_signed(loss.high)}]"
     if duel.same:
         return Decision.INCONCLUSIVE, f"is the champion already ({than})"
     if broken:
         return Decision.REFUSE, "; ".join(broken)
     if loss.low > margin:
         return Decision.REFUSE, f"worse than {than}: {words}"
-    if duel.auc.high < 0:
-        return Decision.REFUSE, f"ranks worse than {than}: AUC {_signed(duel.auc.estimate)}"
+    if duel.task is Task.CLASSIFICATION and guard.high < 0:
+        return Decision.REFUSE, f"ranks worse than {than}: AUC {_signed(guard.estimate)}"
+    if duel.task is Task.REGRESSION and guard.low > margin:  # in the unit of the margin
+        title = stick.metrics[stick.guard].title
+        return Decision.REFUSE, f"worse than {than}: {title} {_signed(guard.estimate)}"
     if loss.high < 0:
         return Decision.ACCEPT, f"better than {than}: {words}"
     if loss.high < margin:
@@ -78,16 +85,8 @@ def decide(duel: Duel, broken: Sequence[str], *, margin: float) -> tuple[Decisio
 
 
 def _whole(rows: Labelled, duel: Duel, asked: Expectations) -> list[str]:
-    scores = duel.challenger.scores
-    confusion = Confusion.at(0.5, rows.labels, scores)
-    error = Calibration.of(rows.labels, scores).expected_error
-    metrics = {
-        **duel.challenger_scores.to_dict(),
-        "calibration_error": finite(error),
-        "precision": finite(confusion.precision),
-        "recall": finite(confusion.recall),
-        "accuracy": finite(confusion.accuracy),
-    }
+    closer = detail.of(rows, duel.challenger.scores, band=duel.challenger.band)
+    metrics = {**duel.challenger_scores.to_dict(), **closer.metrics()}
     return asked.limits.broken(metrics, of="all rows")
 
 
@@ -104,4 +103,4 @@ def _expected(asked: Expectations) -> dict[str, Any]:
 
 
 def _signed(value: float) -> str:
-    return f"{value:+.4f}"
+    return bootstrap.figure(value, sign="+")

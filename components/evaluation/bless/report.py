@@ -4,9 +4,7 @@ from html import escape
 
 from components.evaluation.bless.judge import Blessing
 from components.foundation.page import badge, page, table
-from components.foundation.statistics.metrics import finite
-
-_NAMES = {"log_loss": "log loss", "auc": "AUC", "brier": "Brier score"}
+from components.foundation.statistics.task import yardstick
 
 
 def render(blessing: Blessing) -> str:
@@ -20,40 +18,26 @@ def render(blessing: Blessing) -> str:
 
 
 def _metrics(blessing: Blessing) -> str:
-    duel = blessing.duel
-    rows = [
-        [
-            _NAMES[name],
-            getattr(duel.challenger_scores, name),
-            getattr(duel.champion_scores, name),
-            interval.estimate,
-            interval.low,
-            interval.high,
-        ]
-        for name, interval in (
-            ("log_loss", duel.log_loss),
-            ("auc", duel.auc),
-            ("brier", duel.brier),
-        )
-    ]
+    duel, stick = blessing.duel, yardstick(blessing.duel.task)
+    own, other = duel.challenger_scores.to_dict(), duel.champion_scores.to_dict()
     return table(
         ["metric", "challenger", duel.champion.name, "difference", "from", "to"],
-        rows,
+        [
+            [stick.metrics[name].title, own[name], other[name], one.estimate, one.low, one.high]
+            for name, one in duel.differences.items()
+        ],
         caption="On the same rows, with the 95 % interval of the difference",
     )
 
 
 def _slices(blessing: Blessing) -> str:
+    stick = yardstick(blessing.duel.task)
+    shown = {stick.mean_label: stick.mean_label.replace("_", " ")}
+    shown |= {name: stick.metrics[name].title for name in (stick.guard, stick.decides[0])}
     return table(
-        ["slice", "rows", "base rate", "AUC", "log loss"],
+        ["slice", "rows", *shown.values()],
         [
-            [
-                part.name,
-                part.scores.rows,
-                part.scores.base_rate,
-                finite(part.scores.auc),
-                part.scores.log_loss,
-            ]
+            [part.name, part.scores.rows, *(part.scores.to_dict()[name] for name in shown)]
             for part in blessing.slices
         ],
         caption="The challenger by slice",

@@ -31,25 +31,28 @@ def evaluate(
     groups: str = "",
     seed: int = 1,
     scored: str = "",
+    task: str = "classification",
 ) -> NamedTuple("Outputs", [("summary", dict), ("scored", str)]):
     """Measure a model, as it will be served, on rows it never saw.
 
     Args:
         model: ONNX folder (model.onnx, signature.json).
         test: table of rows later than any the model was trained on.
-        label: column with 0 or 1; rows where it is null are left out, and counted.
-        report: metrics, calibration, confusion and slices as a page.
+        label: column with 0 or 1, or of a regression a number; rows where it is null are left
+            out, and counted.
+        report: metrics, slices, and calibration and confusion or residuals, as a page.
         evaluation: the same as JSON.
         metrics: the numbers for the dashboard.
-        classification: the confusion matrix for the dashboard.
+        classification: the confusion matrix for the dashboard; empty of a regression.
         slices: columns by whose values the rows are also measured apart.
-        threshold: score from which a row is called positive.
+        threshold: score from which a row is called positive; of classification.
         bootstrap: how many resamples the intervals come from.
         groups: column whose values are resampled whole, such as the day, because rows of a
             day share its weather; empty: every row by itself.
         seed: of the resamples.
         scored: table to write the rows with their scores to, e.g. s3://falaj-features/delays/scored;
             empty for none.
+        task: classification or regression, as the model was trained.
 
     Returns:
         The metrics by name; the table of scored rows, if one was asked for.
@@ -58,19 +61,22 @@ def evaluate(
     from components.evaluation.evaluate import measure
     from components.evaluation.evaluate.report import render
     from components.evaluation.runtime import OnnxModel
+    from components.foundation.statistics.task import Task
     from components.step import step
 
     with step("evaluate") as here:
-        settings = measure.Settings(threshold, bootstrap, seed, slices, groups)
-        served = OnnxModel.open(model.path)
+        served, others = OnnxModel.open(model.path), [*slices, groups]
+        settings = measure.Settings(threshold, bootstrap, seed, slices, groups, served.band)
+        ref, kind = here.reads(test), Task.parse(task)
         rows = labels.read(
-            here.tables, here.reads(test), served.signature, label=label, others=[*slices, groups]
+            here.tables, ref, served.signature, label=label, others=others, task=kind
         )
         scores = served.score(rows.table)
         found = measure.evaluate(rows, scores, settings, model=served.digest)
         here.publish(report, render(found))
         here.publish(evaluation, found.to_dict(), rows=found.scores.rows, model=served.digest)
         here.log(metrics, found.metrics())
-        classification.log_confusion_matrix(["negative", "positive"], found.confusion.matrix)
+        for labels_, matrix in found.confusions():
+            classification.log_confusion_matrix(labels_, matrix)
         written = labels.write_scored(here.tables, scored, rows, scores)
         return (found.metrics(), here.writes(written) if written else "")

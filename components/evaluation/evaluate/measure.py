@@ -1,22 +1,19 @@
 """Everything we know of how good scores are: metrics with intervals, calibration, slices."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from components.evaluation.evaluate import detail
+from components.evaluation.evaluate.detail import Chances, Residuals
 from components.evaluation.labels import Labelled
 from components.foundation.errors import UserError
 from components.foundation.statistics import bootstrap
 from components.foundation.statistics.bootstrap import Interval
-from components.foundation.statistics.metrics import (
-    Calibration,
-    Confusion,
-    Floats,
-    Scores,
-    finite,
-)
+from components.foundation.statistics.metrics import Floats
+from components.foundation.statistics.task import Scores, Task
 
 _SMALL = 30  # slices with fewer rows say nothing
 _MOST = 50  # slices of one column that are shown, the largest first
@@ -31,6 +28,7 @@ class Settings:
     seed: int
     slices: Sequence[str] = ()
     groups: str = ""
+    band: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         if not 0 < self.threshold < 1:
@@ -62,8 +60,8 @@ class Evaluation:
     unlabelled: int
     scores: Scores
     intervals: Mapping[str, Interval]
-    calibration: Calibration
-    confusion: Confusion
+    detail: Chances | Residuals
+    task: Task = Task.CLASSIFICATION
     slices: tuple[Slice, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
 
@@ -71,13 +69,16 @@ class Evaluation:
         """Return the numbers by name, those that exist."""
         numbers = {
             **self.scores.to_dict(),
-            "calibration_error": finite(self.calibration.expected_error),
-            "precision": finite(self.confusion.precision),
-            "recall": finite(self.confusion.recall),
-            "accuracy": finite(self.confusion.accuracy),
+            **self.detail.metrics(),
             "rows_without_label": float(self.unlabelled),
         }
         return {name: value for name, value in numbers.items() if value is not None}
+
+    def confusions(self) -> list[tuple[list[str], list[list[int]]]]:
+        """Return the names and counts of the confusion matrix; of numbers there is none."""
+        if isinstance(self.detail, Residuals):
+            return []
+        return [(["negative", "positive"], self.detail.confusion.matrix)]
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -85,8 +86,7 @@ class Evaluation:
             "table": self.table,
             "metrics": self.metrics(),
             "intervals": {name: value.to_dict() for name, value in self.intervals.items()},
-            "calibration": self.calibration.to_dict(),
-            "confusion": asdict(self.confusion),
+            **self.detail.to_dict(),
             "slices": [{"slice": s.name, **s.scores.to_dict()} for s in self.slices],
             **self.facts,
         }
@@ -101,11 +101,11 @@ def evaluate(rows: Labelled, scores: Floats, settings: Settings, *, model: str) 
         settings: threshold, resamples, slices.
         model: digest of what gave the scores.
     """
-    labels = rows.labels
-    whole = Scores.of(labels, scores)
+    stick = rows.yardstick
+    whole = stick.measure(rows.labels, scores)
     (replicates,) = bootstrap.replicate(
-        labels,
-        [scores],
+        [stick.prepare(rows.labels, scores)],
+        rows.labels.size,
         resamples=settings.resamples,
         seed=settings.seed,
         groups=rows.groups(settings.groups),
@@ -116,13 +116,14 @@ def evaluate(rows: Labelled, scores: Floats, settings: Settings, *, model: str) 
         unlabelled=rows.unlabelled,
         scores=whole,
         intervals={
-            name: bootstrap.interval(getattr(whole, name), getattr(replicates, name))
-            for name in ("auc", "log_loss", "brier")
+            name: bootstrap.interval(getattr(whole, name), replicates[name])
+            for name in stick.metrics
         },
-        calibration=Calibration.of(labels, scores),
-        confusion=Confusion.at(settings.threshold, labels, scores),
+        detail=detail.of(rows, scores, threshold=settings.threshold, band=settings.band),
+        task=rows.task,
         slices=sliced(rows, scores, settings.slices),
-        facts={"resamples": settings.resamples, "groups": settings.groups, "seed": settings.seed},
+        facts={"resamples": settings.resamples, "groups": settings.groups, "seed": settings.seed}
+        | ({} if rows.task is Task.CLASSIFICATION else {"task": str(rows.task)}),
     )
 
 
@@ -136,6 +137,6 @@ def _by(rows: Labelled, scores: Floats, column: str) -> list[Slice]:
     counts = np.bincount(place, minlength=len(names))
     largest = [i for i in np.argsort(-counts, kind="stable") if counts[i] >= _SMALL][:_MOST]
     return [
-        Slice(column, names[i], Scores.of(rows.labels[place == i], scores[place == i]))
+        Slice(column, names[i], rows.yardstick.measure(rows.labels[place == i], scores[place == i]))
         for i in largest
     ]

@@ -3,7 +3,7 @@
 Reads: observations (id, time, score) and labels (id, label, known_at). Writes: a verdict, the
 metrics of each window with intervals and label coverage, a page.
 Needs: the object store; DuckDB's memory limit of 1 GB.
-Fails when: a column is missing, a label is neither 0 nor 1, a score is no probability (exit 2).
+Fails when: a column is missing, a label or a score is none of the task (exit 2).
 Missing labels are no failure: the verdict is inconclusive.
 """
 
@@ -26,8 +26,10 @@ def measure_performance(
     min_auc: float = 0.0,
     min_coverage: float = 0.8,
     min_labels: int = 100,
+    max_rmse: float = 0.0,
+    task: str = "classification",
 ) -> NamedTuple("Outputs", [("verdict", dict), ("metrics", dict)]):
-    """Join late labels to predictions; measure AUC, log loss, Brier, calibration by window.
+    """Join late labels to predictions; measure AUC and log loss, or RMSE and MAE, by window.
 
     Args:
         observations: reference of the predictions, e.g. s3://falaj-curated/observations/delays@9.
@@ -40,17 +42,22 @@ def measure_performance(
         min_auc: a window whose AUC is below this beyond chance is drift; 0: none is.
         min_coverage: least share of predictions with a label; below it nothing is judged.
         min_labels: least number of labels in a window.
+        max_rmse: of a regression, a window whose RMSE is above this beyond chance is drift, in
+            the label's unit; 0: none is.
+        task: classification or regression, as the model was trained.
 
     Returns:
         verdict: stable, drift, or inconclusive while labels are missing.
         metrics: every window's numbers.
     """
+    from components.foundation.statistics.task import Task
     from components.monitoring.measure_performance import join, realised
     from components.monitoring.measure_performance.report import render
     from components.step import step
 
     with step("measure_performance") as here:
-        length, floors = join.By.parse(by), realised.Floors(min_auc, min_coverage, min_labels)
+        length, kind = join.By.parse(by), Task.parse(task)
+        floors = realised.Floors(min_auc, min_coverage, min_labels, rmse=max_rmse, task=kind)
         seen, known = (here.tables.files(here.reads(t), here.cache) for t in (observations, labels))
         times = {"since": since, "until": until}
         windows = realised.measure(seen, known, by=length, floors=floors, **times)

@@ -6,7 +6,7 @@ verdict over such a window is never a pass.
 
 import enum
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from components.foundation import digests
 from components.foundation.errors import UserError
 from components.foundation.statistics import bootstrap, metrics
+from components.foundation.statistics.task import Scores, Task, yardstick
 from components.foundation.tables import DataFiles
 from components.foundation.verdict import Decision, Verdict
 from components.monitoring.measure_performance import join
@@ -31,6 +32,35 @@ class Floors:
     coverage: float = 0.8
     labels: int = 100
     resamples: int = 200
+    rmse: float = 0.0  # of a regression, a ceiling; 0: none
+    task: Task = Task.CLASSIFICATION
+
+    @property
+    def watched(self) -> str:
+        """The metric that says whether a window holds."""
+        return "auc" if self.task is Task.CLASSIFICATION else "rmse"
+
+    @property
+    def title(self) -> str:
+        return yardstick(self.task).metrics[self.watched].title
+
+    @property
+    def limit(self) -> float:
+        """What the watched metric is held against."""
+        if self.task is Task.CLASSIFICATION:
+            return self.auc
+        return self.rmse or math.inf
+
+    @property
+    def words(self) -> tuple[str, str, str]:
+        """How a window within the limit, one beyond it, and the worst one are called."""
+        if self.task is Task.CLASSIFICATION:
+            return "at least", "below", "lowest"
+        return "at most", "above", "highest"
+
+    def lost(self, value: float) -> float:
+        """Return the watched metric so that less is better."""
+        return -value if self.task is Task.CLASSIFICATION else value
 
     def __post_init__(self) -> None:
         if not (0 <= self.auc <= 1 and 0 <= self.coverage <= 1):
@@ -45,7 +75,9 @@ class State(enum.StrEnum):
 
     HOLDS = "holds"
     BELOW = "below the floor"
+    ABOVE = "above the ceiling"
     UNSURE = "below the floor, within chance"
+    UNSURE_ABOVE = "above the ceiling, within chance"
     WAITS = "too few labels"
 
 
@@ -56,11 +88,20 @@ class Window:
     name: str
     predictions: int
     labelled: int
-    scores: metrics.Scores
-    calibration_error: float
-    auc: bootstrap.Interval
-    log_loss: bootstrap.Interval
+    scores: Scores
+    intervals: Mapping[str, bootstrap.Interval]
     state: State
+    watched: str
+    calibration_error: float | None = None  # of classification
+
+    @property
+    def auc(self) -> bootstrap.Interval:
+        return self.intervals["auc"]
+
+    @property
+    def found(self) -> bootstrap.Interval:
+        """The watched metric."""
+        return self.intervals[self.watched]
 
     @property
     def coverage(self) -> float:
@@ -73,14 +114,19 @@ class Window:
             "labelled": self.labelled,
             "coverage": self.coverage,
             **self.scores.to_dict(),
-            "auc": metrics.finite(self.auc.estimate),
-            "auc_low": metrics.finite(self.auc.low),
-            "auc_high": metrics.finite(self.auc.high),
-            "log_loss_low": metrics.finite(self.log_loss.low),
-            "log_loss_high": metrics.finite(self.log_loss.high),
-            "calibration_error": metrics.finite(self.calibration_error),
+            **self._ends(),
             "state": str(self.state),
         }
+
+    def _ends(self) -> dict[str, float | None]:
+        """Write intervals and calibration; of AUC the estimate too, which may be unknown."""
+        ends: dict[str, float | None] = {}
+        for name in self.intervals:
+            one = self.intervals[name].to_dict()
+            ends |= {name: one["estimate"], f"{name}_low": one["low"], f"{name}_high": one["high"]}
+        if self.calibration_error is not None:
+            ends["calibration_error"] = metrics.finite(self.calibration_error)
+        return ends
 
 
 def measure(
@@ -103,7 +149,7 @@ def judge(
     """Say whether the model still does what it must: drift, stable, or not known yet."""
     decision, reason = _decision(windows, floors)
     evidence = {
-        "min_auc": floors.auc,
+        **_asked(floors),
         "min_coverage": floors.coverage,
         "min_labels": floors.labels,
         "tables": list(judged),
@@ -113,15 +159,23 @@ def judge(
     return Verdict(f"performance {subject}", decision, reason, evidence, judged=digest)
 
 
+def _asked(floors: Floors) -> dict[str, Any]:
+    if floors.task is Task.CLASSIFICATION:
+        return {"min_auc": floors.auc}
+    return {"task": str(floors.task), "max_rmse": floors.rmse}
+
+
 def _decision(windows: Sequence[Window], floors: Floors) -> tuple[Decision, str]:
     found: dict[State, list[Window]] = {state: [] for state in State}
     for window in windows:
         found[window.state].append(window)
-    if below := found[State.BELOW]:
-        worst = min(below, key=lambda w: w.auc.estimate)
+    within, beyond, most = floors.words
+    limit = f"{floors.limit:g}"
+    if below := [*found[State.BELOW], *found[State.ABOVE]]:
+        worst = max(below, key=lambda w: floors.lost(w.found.estimate))
         return Decision.DRIFT, (
-            f"realised AUC is below {floors.auc:g} in {len(below)} of {len(windows)} windows; "
-            f"worst: {worst.name}, {worst.auc}"
+            f"realised {floors.title} is {beyond} {limit} in {len(below)} of {len(windows)} "
+            f"windows; worst: {worst.name}, {worst.found}"
         )
     if not windows:
         return Decision.INCONCLUSIVE, "no predictions in this time, nothing to measure"
@@ -131,55 +185,65 @@ def _decision(windows: Sequence[Window], floors: Floors) -> tuple[Decision, str]
             f"{len(waits)} of {len(windows)} windows have too few labels; first: {first.name}, "
             f"{first.labelled} of {first.predictions} predictions"
         )
-    if unsure := found[State.UNSURE]:
+    if unsure := [*found[State.UNSURE], *found[State.UNSURE_ABOVE]]:
         return Decision.INCONCLUSIVE, (
-            f"realised AUC of {unsure[0].name} is below {floors.auc:g} but may be so by chance: "
-            f"{unsure[0].auc}"
+            f"realised {floors.title} of {unsure[0].name} is {beyond} {limit} but may be so by "
+            f"chance: {unsure[0].found}"
         )
-    least = min(windows, key=lambda w: w.auc.estimate)
+    least = max(windows, key=lambda w: floors.lost(w.found.estimate))
+    held = f"{within} {limit}" if math.isfinite(floors.limit) else "measured"
     return Decision.STABLE, (
-        f"realised AUC is at least {floors.auc:g} in all {len(windows)} windows; "
-        f"lowest: {least.name}, {least.auc}"
+        f"realised {floors.title} is {held} in all {len(windows)} windows; "
+        f"{most}: {least.name}, {least.found}"
     )
 
 
 def _window(rows: join.Rows, floors: Floors) -> Window:
     known = np.isfinite(rows.labels) & np.isfinite(rows.scores)
     y, p, parts = rows.labels[known], rows.scores[known], rows.parts[known]
-    scores = metrics.Scores.of(y, p)
-    auc, log_loss = _intervals(y, p, parts, scores, floors)
+    stick, classes = yardstick(floors.task), floors.task is Task.CLASSIFICATION
+    if wrong := stick.wrong(y):
+        raise UserError(f"performance: {rows.name}: a label is {wrong}", code="label-not-binary")
+    scores = stick.measure(y, p)
+    intervals = _intervals(y, p, parts, scores, floors)
     enough = y.size >= max(floors.labels, 1) and y.size >= floors.coverage * rows.scores.size
     return Window(
         name=rows.name,
         predictions=rows.scores.size,
         labelled=int(y.size),
         scores=scores,
-        calibration_error=metrics.Calibration.of(y, p).expected_error,
-        auc=auc,
-        log_loss=log_loss,
-        state=_state(auc, floors) if enough else State.WAITS,
+        intervals=intervals,
+        state=_state(intervals[floors.watched], floors) if enough else State.WAITS,
+        watched=floors.watched,
+        calibration_error=metrics.Calibration.of(y, p).expected_error if classes else None,
     )
 
 
-def _state(auc: bootstrap.Interval, floors: Floors) -> State:
-    if auc.estimate >= floors.auc:
+def _state(found: bootstrap.Interval, floors: Floors) -> State:
+    """Say how a window did; NaN (one class only) is unsure."""
+    if floors.lost(found.estimate) <= floors.lost(floors.limit):
         return State.HOLDS
-    return State.BELOW if auc.high < floors.auc else State.UNSURE  # NaN (one class): unsure
+    if floors.task is Task.CLASSIFICATION:
+        return State.BELOW if found.high < floors.limit else State.UNSURE
+    return State.ABOVE if found.low > floors.limit else State.UNSURE_ABOVE
+
+
+_SHOWN = {Task.CLASSIFICATION: ("auc", "log_loss"), Task.REGRESSION: ("rmse", "mae", "r2", "bias")}
 
 
 def _intervals(
     y: NDArray[np.float64],
     p: NDArray[np.float64],
     parts: NDArray[np.int64],
-    scores: metrics.Scores,
+    scores: Scores,
     floors: Floors,
-) -> tuple[bootstrap.Interval, bootstrap.Interval]:
+) -> dict[str, bootstrap.Interval]:
+    shown = _SHOWN[floors.task]
     if not y.size:
-        none = bootstrap.Interval(math.nan, math.nan, math.nan)
-        return none, none
+        return dict.fromkeys(shown, bootstrap.Interval(math.nan, math.nan, math.nan))
     groups = parts if np.unique(parts).size >= _LEAST_GROUPS else None
-    (replicates,) = bootstrap.replicate(y, [p], resamples=floors.resamples, seed=0, groups=groups)
-    return (
-        bootstrap.interval(scores.auc, replicates.auc),
-        bootstrap.interval(scores.log_loss, replicates.log_loss),
+    prepared = yardstick(floors.task).prepare(y, p)
+    (replicates,) = bootstrap.replicate(
+        [prepared], y.size, resamples=floors.resamples, seed=0, groups=groups
     )
+    return {name: bootstrap.interval(getattr(scores, name), replicates[name]) for name in shown}

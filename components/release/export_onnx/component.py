@@ -30,7 +30,8 @@ def export_onnx(
         rows: table with the features, e.g. s3://falaj-features/flights-validation@2.
         onnx: folder with model.onnx, signature.json and model.json.
         sample_rows: how many rows to compare, spread over the table.
-        tolerance: largest difference of two scores that is let through.
+        tolerance: largest difference of two scores that is let through; of scores beyond 1, as a
+            part of the score.
 
     Returns:
         The largest difference, the verdict, and its decision (accept or refuse).

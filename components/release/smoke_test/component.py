@@ -31,7 +31,8 @@ def smoke_test(
         report: page with what was sent and how it was answered.
         sample_rows: how many rows are sent, each alone and all at once.
         max_latency_ms: limit of the 99th percentile of single rows.
-        max_difference: limit of the difference to ONNX Runtime in this process.
+        max_difference: limit of the difference to ONNX Runtime in this process; of answers beyond
+            1, as a part of the answer.
 
     Returns:
         verdict: the judgement with its numbers.

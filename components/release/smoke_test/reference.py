@@ -69,10 +69,14 @@ def first_rows(files: DataFiles, count: int) -> "pa.Table":
 
 
 def _apart(given: list[Any], want: Array) -> float:
-    """Return the largest difference; infinite when counts or missing values differ."""
+    """Return the largest difference, of values beyond 1 as a part of the value.
+
+    Infinite when counts or missing values differ.
+    """
     got = np.array(given, dtype=np.float64)
     wanted = want.reshape(-1).astype(np.float64)
     if got.shape != wanted.shape or not np.array_equal(np.isnan(got), np.isnan(wanted)):
         return float("inf")
     present = ~np.isnan(wanted)
-    return float(np.abs(got[present] - wanted[present]).max(initial=0.0))
+    apart = np.abs(got[present] - wanted[present]) / np.maximum(1.0, np.abs(wanted[present]))
+    return float(apart.max(initial=0.0))

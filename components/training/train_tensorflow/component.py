@@ -35,19 +35,20 @@ def train_tensorflow(
     class_weight: str = "none",
     seed: int = 1,
     checkpoint: str = "",
-) -> NamedTuple(
-    "Outputs", [("epochs_run", int), ("validation_auc", float), ("validation_log_loss", float)]
-):
+    task: str = "classification",
+    loss: str = "",
+) -> NamedTuple("Outputs", [("epochs_run", int), ("summary", dict)]):
     """Train a Keras model from a user's function.
 
     Args:
         train: table of training rows, e.g. s3://falaj-features/flights-train@3.
         validation: table of rows to stop by; later in time than the training rows.
         features: columns the model takes, in order; integers become INT64, floats FP32.
-        label: column with 0 or 1; rows where it is null are left out, and counted.
+        label: column with 0 or 1, or of a regression a number; rows where it is null are left
+            out, and counted.
         entry_point: function that builds the model, package.module:function; it gets a Spec
             and the parameters and returns a keras.Model that takes a dict of one tensor a feature
-            by name and returns one logit a row.
+            by name and returns one number a row (see `task`).
         model: folder with saved_model/, signature.json and model.json.
         curve: the learning curve.
         metrics: rows, epochs, validation metrics, rows a second.
@@ -56,14 +57,18 @@ def train_tensorflow(
         batch_size: rows a step.
         learning_rate: of AdamW.
         weight_decay: of AdamW, apart from the loss (Loshchilov and Hutter, arXiv 1711.05101).
-        patience: stop after this many epochs without a lower validation log loss.
+        patience: stop after this many epochs without a lower validation loss.
         class_weight: none, or balanced (both classes weigh the same in the loss; scores are
             then no longer calibrated).
         seed: decides initial weights and the order of rows.
         checkpoint: s3:// prefix for checkpoints, so that a killed step goes on; empty for none.
+        task: classification (the model gives a logit a row; probabilities are served) or
+            regression (it gives by how many standard deviations a label is off the mean of the
+            training labels; numbers in the label's own unit are served).
+        loss: of a regression, squared or huber (far-off labels pull less); empty: squared.
 
     Returns:
-        How many epochs ran; AUC and log loss of the best on the validation rows.
+        How many epochs ran; the metrics of the best on the validation rows.
     """
     from components.step import step
     from components.training.job import Job, run
@@ -72,14 +77,15 @@ def train_tensorflow(
     from components.training.train_tensorflow.learner import start
 
     with step("train_tensorflow") as here:
-        how = Plan.of(epochs, batch_size, learning_rate, patience, class_weight, seed, weight_decay)
+        words = (task, loss, epochs, batch_size, learning_rate, patience)
+        how = Plan.of(*words, class_weight, seed, weight_decay)
         entry = EntryPoint.load(entry_point)
         tables = (here.reads(train), here.reads(validation))
         job = Job(*tables, features, label, entry, parameters, how)
         trained = run(
             job, start, model.path, tables=here.tables, store=here.store, checkpoint=checkpoint
         )
-        here.publish(curve, trained.page())
+        here.publish(curve, trained.page(), epochs=trained.history.points())
         here.log(metrics, trained.numbers())
         here.describe(
             model, framework="tensorflow", signature="signature.json", **trained.numbers()

@@ -4,15 +4,15 @@ import io
 import pathlib
 from collections.abc import Callable
 from functools import cached_property
-from typing import Any
+from typing import Any, assert_never
 
 import numpy as np
 
 from components.foundation.errors import UserError
-from components.foundation.signature import Signature
 from components.training.artifact import SAVED_MODEL
-from components.training.data import OUTPUT, Arrays, Batch, Floats32
+from components.training.data import Arrays, Batch, Floats32
 from components.training.loop import Plan
+from components.training.objective import Loss
 from components.training.spec import Spec
 
 _CHUNK = 65_536  # rows scored at once
@@ -35,10 +35,10 @@ def start(build: Callable[[], Any], spec: Spec, plan: Plan) -> "KerasLearner":
     if not isinstance(model, keras.Model):
         raise UserError(
             f"the training function returned {type(model).__name__}; expected a keras.Model "
-            "that takes a dict of one tensor an input and returns a logit a row",
+            "that takes a dict of one tensor an input and returns a number a row",
             code="training-no-model",
         )
-    return KerasLearner(model, spec.signature, plan)
+    return KerasLearner(model, spec, plan)
 
 
 def _use_one_thread() -> None:
@@ -57,13 +57,14 @@ def _use_one_thread() -> None:
 
 
 class KerasLearner:
-    """Adam on binary cross entropy of logits."""
+    """AdamW on the objective's loss."""
 
-    def __init__(self, model: Any, signature: Signature, plan: Plan) -> None:
+    def __init__(self, model: Any, spec: Spec, plan: Plan) -> None:
         import keras
 
         self._model = model
-        self._signature = signature
+        self._signature = spec.signature
+        self._objective = spec.objective
         self._seed = plan.seed
         self._optimiser = keras.optimizers.AdamW(plan.learning_rate, weight_decay=plan.weight_decay)
         self._optimiser.build(model.trainable_variables)
@@ -80,12 +81,13 @@ class KerasLearner:
         tf.random.set_seed(self._seed * 1_000_003 + epoch)
 
     def learn(self, batch: Batch) -> float:
-        return float(self._step(dict(batch.inputs), batch.labels, batch.weights))
+        targets = self._objective.targets(batch.labels)
+        return float(self._step(dict(batch.inputs), targets, batch.weights))
 
     def score(self, inputs: Arrays) -> Floats32:
         rows = len(next(iter(inputs.values())))
         parts = [
-            self._probability({n: a[start : start + _CHUNK] for n, a in inputs.items()}).numpy()
+            self._answer({n: a[start : start + _CHUNK] for n, a in inputs.items()}).numpy()
             for start in range(0, rows, _CHUNK)
         ]
         return np.concatenate(parts)
@@ -104,7 +106,7 @@ class KerasLearner:
         return {v.path: v.numpy() for v in self._model.weights}
 
     def export(self, folder: pathlib.Path) -> None:
-        """Write `saved_model/`: named tensors to a probability.
+        """Write `saved_model/`: named tensors to what is served.
 
         The fingerprint goes: it holds a random id, and the same model should be the same bytes.
         """
@@ -127,28 +129,28 @@ class KerasLearner:
         return {t.name: tf.TensorSpec([None], t.dtype, t.name) for t in self._signature.inputs}
 
     @cached_property
-    def _probability(self) -> Any:
+    def _answer(self) -> Any:
         import tensorflow as tf
 
-        def probability(inputs: dict[str, Any]) -> Any:
-            return tf.sigmoid(self._model(inputs, training=False))
+        def answer(inputs: dict[str, Any]) -> Any:
+            return self._objective.answer(self._model(inputs, training=False), tf.sigmoid)
 
-        return tf.function(probability, input_signature=[self._specs])
+        return tf.function(answer, input_signature=[self._specs])
 
     @cached_property
     def _served(self) -> Any:
         import tensorflow as tf
 
-        return tf.function(lambda **inputs: {OUTPUT.name: self._probability(inputs)})
+        name = self._signature.outputs[0].name
+        return tf.function(lambda **inputs: {name: self._answer(inputs)})
 
     @cached_property
     def _step(self) -> Any:
         import tensorflow as tf
 
-        def step(inputs: dict[str, Any], labels: Any, weights: Any) -> Any:
+        def step(inputs: dict[str, Any], targets: Any, weights: Any) -> Any:
             with tf.GradientTape() as tape:
-                logits = self._model(inputs, training=True)
-                losses = tf.nn.sigmoid_cross_entropy_with_logits(labels, logits)
+                losses = _losses(self._objective.loss, self._model(inputs, training=True), targets)
                 loss = tf.reduce_mean(weights * losses) + sum(self._model.losses)
             trainable = self._model.trainable_variables
             self._optimiser.apply_gradients(
@@ -158,3 +160,19 @@ class KerasLearner:
 
         floats = tf.TensorSpec([None], tf.float32)
         return tf.function(step, input_signature=[self._specs, floats, floats])
+
+
+def _losses(loss: Loss, raw: Any, targets: Any) -> Any:
+    """Return the loss of each row."""
+    import tensorflow as tf
+
+    match loss:
+        case Loss.LOG_LOSS:
+            return tf.nn.sigmoid_cross_entropy_with_logits(targets, raw)
+        case Loss.SQUARED:
+            return tf.square(raw - targets)
+        case Loss.HUBER:
+            far = tf.abs(raw - targets)
+            return tf.where(far <= 1, tf.square(far) / 2, far - 0.5)
+        case _:
+            assert_never(loss)

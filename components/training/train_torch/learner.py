@@ -3,15 +3,15 @@
 import io
 import pathlib
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, assert_never
 
 import numpy as np
 
 from components.foundation.errors import UserError
-from components.foundation.signature import Signature
 from components.training.artifact import PROGRAM
 from components.training.data import Arrays, Batch, Floats32
 from components.training.loop import Plan
+from components.training.objective import Loss, Objective
 from components.training.spec import Spec
 
 if TYPE_CHECKING:
@@ -35,20 +35,21 @@ def start(build: Callable[[], Any], spec: Spec, plan: Plan) -> "TorchLearner":
     if not isinstance(module, torch.nn.Module):
         raise UserError(
             f"the training function returned {type(module).__name__}; expected a torch.nn.Module "
-            "that takes one tensor an input by name and returns a logit a row",
+            "that takes one tensor an input by name and returns a number a row",
             code="training-no-model",
         )
-    return TorchLearner(module, spec.signature, plan)
+    return TorchLearner(module, spec, plan)
 
 
 class TorchLearner:
-    """Adam on binary cross entropy of logits."""
+    """AdamW on the objective's loss."""
 
-    def __init__(self, module: "torch.nn.Module", signature: Signature, plan: Plan) -> None:
+    def __init__(self, module: "torch.nn.Module", spec: Spec, plan: Plan) -> None:
         import torch
 
         self._module = module
-        self._signature = signature
+        self._signature = spec.signature
+        self._objective = spec.objective
         self._seed = plan.seed
         self._optimiser = torch.optim.AdamW(
             module.parameters(), lr=plan.learning_rate, weight_decay=plan.weight_decay
@@ -69,10 +70,9 @@ class TorchLearner:
         import torch
 
         self._module.train()
-        logits = self._module(**_tensors(batch.inputs))
-        loss = torch.nn.functional.binary_cross_entropy_with_logits(
-            logits, torch.from_numpy(batch.labels), weight=torch.from_numpy(batch.weights)
-        )
+        raw = self._module(**_tensors(batch.inputs))
+        targets = torch.from_numpy(self._objective.targets(batch.labels))
+        loss = _loss(self._objective.loss, raw, targets, torch.from_numpy(batch.weights))
         self._optimiser.zero_grad()
         torch.autograd.backward(loss)
         self._optimiser.step()
@@ -85,7 +85,9 @@ class TorchLearner:
         rows = len(next(iter(inputs.values())))
         with torch.no_grad():
             parts = [
-                torch.sigmoid(self._module(**_tensors(inputs, start, start + _CHUNK))).numpy()
+                self._objective.answer(
+                    self._module(**_tensors(inputs, start, start + _CHUNK)), torch.sigmoid
+                ).numpy()
                 for start in range(0, rows, _CHUNK)
             ]
         return np.concatenate(parts)
@@ -108,13 +110,14 @@ class TorchLearner:
         return {name: value.numpy() for name, value in self._module.state_dict().items()}
 
     def export(self, folder: pathlib.Path) -> None:
-        """Write `program.pt2`: tensors in the signature's order to probabilities.
+        """Write `program.pt2`: tensors in the signature's order to what is served.
 
         It holds no training rows and no paths: examples are zeros, stack traces are dropped.
         """
         import torch
 
-        served = _served(self._module.eval(), [t.name for t in self._signature.inputs])
+        names = [tensor.name for tensor in self._signature.inputs]
+        served = _served(self._module.eval(), names, self._objective)
         examples = tuple(
             torch.from_numpy(np.zeros(2, tensor.dtype)) for tensor in self._signature.inputs
         )
@@ -126,18 +129,35 @@ class TorchLearner:
         torch.export.save(program, folder / PROGRAM)
 
 
-def _served(module: "torch.nn.Module", names: list[str]) -> "torch.nn.Module":
+def _loss(
+    loss: Loss, raw: "torch.Tensor", targets: "torch.Tensor", weights: "torch.Tensor"
+) -> "torch.Tensor":
+    from torch.nn import functional
+
+    match loss:
+        case Loss.LOG_LOSS:
+            return functional.binary_cross_entropy_with_logits(raw, targets, weight=weights)
+        case Loss.SQUARED:
+            return (weights * (raw - targets) ** 2).mean()
+        case Loss.HUBER:
+            return (weights * functional.huber_loss(raw, targets, reduction="none")).mean()
+        case _:
+            assert_never(loss)
+
+
+def _served(module: "torch.nn.Module", names: list[str], objective: Objective) -> "torch.nn.Module":
     import torch
 
     class Served(torch.nn.Module):
-        """Takes tensors by position, as runtimes give them; returns probabilities."""
+        """Takes tensors by position, as runtimes give them; returns what is served."""
 
         def __init__(self) -> None:
             super().__init__()
             self.model = module
 
         def forward(self, *arrays: torch.Tensor) -> torch.Tensor:
-            return torch.sigmoid(self.model(**dict(zip(names, arrays, strict=True))))
+            raw: torch.Tensor = self.model(**dict(zip(names, arrays, strict=True)))
+            return objective.answer(raw, torch.sigmoid)
 
     return Served()
 

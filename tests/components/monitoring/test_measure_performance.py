@@ -82,8 +82,8 @@ def test_measures_each_month_against_the_labels_that_came(world: World) -> None:
     assert [w.name for w in windows] == ["2013-07", "2013-08"]
     assert [w.coverage for w in windows] == [1.0, 1.0]
     expected = metrics.Scores.of(world.labels[:SIZE], world.scores[:SIZE])
-    assert windows[0].scores.auc == pytest.approx(expected.auc)
-    assert windows[0].scores.brier == pytest.approx(expected.brier)
+    assert windows[0].to_dict()["auc"] == pytest.approx(expected.auc)
+    assert windows[0].to_dict()["brier"] == pytest.approx(expected.brier)
     assert windows[0].auc.low < expected.auc < windows[0].auc.high
     assert verdict.decision is Decision.STABLE
 

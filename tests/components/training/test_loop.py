@@ -9,7 +9,7 @@ import pytest
 
 from components.foundation.errors import UserError
 from components.training.checkpoints import NoCheckpoints, Saved
-from components.training.data import Arrays, Batch, Floats32, Rows
+from components.training.data import Arrays, Batch, ClassWeight, Floats32, Rows
 from components.training.loop import Epoch, Fold, History, Plan, fit
 
 
@@ -85,7 +85,7 @@ def fold() -> Fold:
 
 
 def _plan(epochs: int, patience: int = 99) -> Plan:
-    return Plan.of(epochs, 32, 0.1, patience, "none", 1, weight_decay=0.0)
+    return Plan(epochs, 32, 0.1, patience, ClassWeight.NONE, seed=1)
 
 
 def _silent(_: str) -> None:
@@ -97,8 +97,8 @@ def test_learns_and_says_how_each_epoch_went(fold: Fold) -> None:
     history = fit(Regression(), fold, _plan(5), checkpoints=NoCheckpoints(), say=said.append)
 
     assert [epoch.number for epoch in history.epochs] == [1, 2, 3, 4, 5]
-    assert history.epochs[-1].log_loss < history.epochs[0].log_loss
-    assert history.best.auc > 0.8
+    assert history.epochs[-1].validation < history.epochs[0].validation
+    assert history.best.metrics["auc"] > 0.8
     assert said[0].startswith("epoch 1: loss")
     assert History.decode(history.encode()) == history
 
@@ -113,7 +113,7 @@ def test_stops_when_validation_gets_no_better_and_keeps_the_best(fold: Fold) -> 
     best.load(learner.save())
     labels, scores = fold.validation.labels, best.score(fold.validation.inputs)
     loss = -np.where(labels == 1, np.log(scores), np.log(1 - scores)).mean()
-    assert loss == pytest.approx(history.best.log_loss, rel=1e-5)
+    assert loss == pytest.approx(history.best.validation, rel=1e-5)
 
 
 def test_a_killed_run_goes_on_and_ends_with_the_same_weights(fold: Fold) -> None:
@@ -128,7 +128,7 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_weights(fold: Fold) -> None
 
     assert resumed.seen == [3, 4, 5, 6]
     assert (resumed.weight, resumed.bias) == (whole.weight, whole.bias)
-    assert [e.log_loss for e in history.epochs] == [e.log_loss for e in expected.epochs]
+    assert [e.validation for e in history.epochs] == [e.validation for e in expected.epochs]
 
 
 def test_a_loss_of_nan_names_the_epoch(fold: Fold) -> None:
@@ -154,7 +154,7 @@ def test_refuses_a_plan_without_epochs(epochs: int) -> None:
 
 
 def test_an_epoch_better_by_a_hair_is_no_better() -> None:
-    first = Epoch(1, 0.5, 0.500000, 0.7, 1.0)
-    second = Epoch(2, 0.5, 0.499999, 0.7, 1.0)
+    first = Epoch(1, 0.5, 0.500000, {"auc": 0.7}, 1.0)
+    second = Epoch(2, 0.5, 0.499999, {"auc": 0.7}, 1.0)
 
     assert History((first, second)).best is first
