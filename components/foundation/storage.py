@@ -1,33 +1,35 @@
 """Objects on any S3 server: one settings object, one client, conditional writes.
 
-The minio client does the plain work; obstore does what must be conditional, because minio
-cannot send If-Match or If-None-Match in its public API.
+How long the store may keep us waiting is said once, by `Patience`, for this client and for
+deltalake's. A request that fails in passing (refused, 5xx, silence, a cut body) is sent again
+within it; then the error is an InfrastructureError, and a write is there whole or not at all.
+A conditional write is sent again by us, not by the client: when its answer was lost, the
+store says "somebody wrote first", and only a look tells whether that was us.
+
+obstore does the work; minio, slow to import, only makes buckets, which obstore cannot.
 """
 
 import contextlib
-import io
+import hashlib
 import pathlib
+import re
+import time
 import urllib.parse
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
-from typing import TYPE_CHECKING, BinaryIO, Protocol, Self, cast
+from typing import TYPE_CHECKING, Self
 
 from components.foundation.errors import FalajError, InfrastructureError, Refused, UserError
+from components.foundation.patience import Patience
+from components.foundation.pieces import PIECE, Counted, Pieces, Reader
 
 if TYPE_CHECKING:
-    import minio
     import obstore.store
+    from obstore import PutMode
 
-_DENIED = {"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch"}
-_MISSING = {"NoSuchKey", "NoSuchBucket", "NoSuchObject"}
-
-
-class Reader(Protocol):
-    """What can be read a piece at a time."""
-
-    def read(self, size: int, /) -> bytes: ...
+_DENIED = {"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "401", "403"}
+_PART = 8 * 2**20  # bytes of a multipart upload's part; smaller objects are put whole
 
 
 class NotFound(UserError):
@@ -72,22 +74,28 @@ class ObjectInfo:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Where the object store is and who we are there."""
+    """Where the object store is, who we are there, and how long it may keep us waiting."""
 
     endpoint: str
     access_key: str
     secret_key: str = field(repr=False)
     region: str = "us-east-1"
+    seconds: float = Patience().total
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
-        """Read the AWS_* names; raises UserError naming the first that is missing."""
+        """Read the AWS_* names and FALAJ_STORE_SECONDS, a request's patience.
+
+        Raises:
+            UserError: naming the first that is missing or wrong.
+        """
         try:
             return cls(
                 endpoint=environment["AWS_ENDPOINT_URL"],
                 access_key=environment["AWS_ACCESS_KEY_ID"],
                 secret_key=environment["AWS_SECRET_ACCESS_KEY"],
                 region=environment.get("AWS_REGION", "us-east-1"),
+                seconds=_seconds(environment.get("FALAJ_STORE_SECONDS", "")),
             )
         except KeyError as missing:
             raise UserError(
@@ -101,12 +109,33 @@ class Settings:
             "AWS_ACCESS_KEY_ID": self.access_key,
             "AWS_SECRET_ACCESS_KEY": self.secret_key,
             "AWS_REGION": self.region,
+            "FALAJ_STORE_SECONDS": f"{self.seconds:g}",
         }
+
+    @property
+    def patience(self) -> Patience:
+        return Patience(self.seconds)
 
     def delta_options(self) -> dict[str, str]:
         """Return the storage options that deltalake wants for the same store."""
         plain = {"AWS_ALLOW_HTTP": "true"} if self.endpoint.startswith("http://") else {}
-        return {**self.environment(), **plain, "aws_conditional_put": "etag"}
+        named = {name: value for name, value in self.environment().items() if "AWS" in name}
+        waits = self.patience.delta_options()
+        return {**named, **plain, **waits, "aws_conditional_put": "etag"}
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text or Patience().total)
+    except ValueError:
+        seconds = 0
+    if not 0 < seconds < 3600:
+        raise UserError(
+            f"FALAJ_STORE_SECONDS {text!r}: expected a number of seconds from 0 to 3600; "
+            "correct it, or leave it out",
+            code="object-store-patience",
+        )
+    return seconds
 
 
 @dataclass(frozen=True)
@@ -114,31 +143,29 @@ class ObjectStore:
     """Read, write and list objects; every failure is one of our errors."""
 
     settings: Settings
-    _by_bucket: dict[str, "obstore.store.S3Store"] = field(
+    _by_bucket: dict[tuple[str, bool], "obstore.store.S3Store"] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
 
     def get(self, address: Address) -> bytes:
+        return self.get_with_etag(address)[0]
+
+    def get_with_etag(self, address: Address) -> tuple[bytes, str]:
         with _translated(address):
-            response = self._minio.get_object(address.bucket, address.key)
-            try:
-                return response.read()
-            finally:
-                response.close()
-                response.release_conn()
+            result = self._bucket(address).get(address.key)
+            return bytes(result.bytes()), str(result.meta["e_tag"] or "")
 
     def get_file(self, address: Address, path: pathlib.Path) -> None:
         """Download to a path; the file appears whole or not at all."""
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")
-        with _translated(address):
-            self._minio.fget_object(
-                address.bucket, address.key, str(path), tmp_file_path=str(partial)
-            )
-
-    def put(self, address: Address, data: bytes) -> None:
-        with _translated(address):
-            self._minio.put_object(address.bucket, address.key, io.BytesIO(data), len(data))
+        try:
+            with partial.open("wb") as file, _translated(address):
+                for piece in self._bucket(address).get(address.key).stream(min_chunk_size=PIECE):
+                    file.write(piece)
+            partial.rename(path)
+        finally:
+            partial.unlink(missing_ok=True)
 
     def get_bounded(self, address: Address, *, limit: int) -> bytes:
         """Read an object that others may have written; raises Refused if it is larger."""
@@ -157,152 +184,194 @@ class ObjectStore:
     def reading(self, address: Address) -> Iterator[Reader]:
         """Open an object to read it piece by piece, in bounded memory."""
         with _translated(address):
-            response = self._minio.get_object(address.bucket, address.key)
-            try:
-                yield response
-            finally:
-                response.close()
-                response.release_conn()
+            result = self._bucket(address).get(address.key)
+            yield Pieces(iter(result.stream(min_chunk_size=PIECE)))
+
+    def put(self, address: Address, data: bytes) -> None:
+        with _translated(address):
+            self._bucket(address).put(address.key, data, use_multipart=False)
 
     def put_stream(self, address: Address, source: Reader, *, size: int) -> None:
         """Upload exactly `size` bytes in bounded memory; the object appears whole or not at all."""
-        with _translated(address):
-            # minio asks for a BinaryIO and calls nothing but its read().
-            stream = cast("BinaryIO", source)
-            self._minio.put_object(address.bucket, address.key, stream, size)
+        read = Counted(source, size, name=str(address))
+        if size <= _PART:
+            self.put(address, b"".join(read.pieces()))
+            return
+        try:
+            with _translated(address):
+                self._bucket(address).put(
+                    address.key, read.pieces(), chunk_size=_PART, max_concurrency=2
+                )
+        except (NotFound, InfrastructureError):
+            # The upload's last answer may have been lost: sent again, the upload is gone.
+            if not (read.whole and self._holds(address, read.digest)):
+                raise
 
     def exists(self, address: Address) -> bool:
         try:
             with _translated(address):
-                self._minio.stat_object(address.bucket, address.key)
+                self._bucket(address).head(address.key)
         except NotFound:
             return False
         return True
 
     def list(self, prefix: Address) -> Iterator[ObjectInfo]:
-        """List every object below a prefix, in key order."""
+        """List every object whose key begins with a prefix, in key order."""
+        import obstore
+
+        folder = prefix.key.rpartition("/")[0]  # obstore lists whole folders
         with _translated(prefix):
-            found = self._minio.list_objects(prefix.bucket, prefix.key, recursive=True)
-            for item in found:
-                yield ObjectInfo(
-                    Address(prefix.bucket, item.object_name or ""),
-                    item.size or 0,
-                    (item.etag or "").strip('"'),
-                    int(item.last_modified.timestamp() * 1e6) if item.last_modified else 0,
-                )
+            for page in obstore.list(self._bucket(prefix), prefix=folder or None):
+                for item in page:
+                    if item["path"].startswith(prefix.key):
+                        yield ObjectInfo(
+                            Address(prefix.bucket, item["path"]),
+                            item["size"],
+                            (item["e_tag"] or "").strip('"'),
+                            int(item["last_modified"].timestamp() * 1e6),
+                        )
 
     def delete(self, address: Address) -> None:
         with _translated(address):
-            self._minio.remove_object(address.bucket, address.key)
-
-    def ensure_bucket(self, bucket: str, *, object_lock: bool = False) -> None:
-        with _translated(Address(bucket, "")):
-            if not self._minio.bucket_exists(bucket):
-                self._minio.make_bucket(bucket, object_lock=object_lock)
+            self._bucket(address).delete(address.key)
 
     def create(self, address: Address, data: bytes) -> str:
         """Write an object that must not exist yet; return its ETag, else raise Conflict."""
-        return self._conditional_put(address, data, None)
+        return self._conditional_put(address, data, "create")
 
     def swap(self, address: Address, data: bytes, *, etag: str) -> str:
         """Replace an object only if it still has this ETag; return the new one."""
-        return self._conditional_put(address, data, etag)
+        return self._conditional_put(address, data, {"e_tag": etag})
 
-    def get_with_etag(self, address: Address) -> tuple[bytes, str]:
-        with _translated(address):
-            result = self._obstore(address.bucket).get(address.key)
-            return bytes(result.bytes()), str(result.meta["e_tag"] or "")
-
-    def _conditional_put(self, address: Address, data: bytes, etag: str | None) -> str:
-        import obstore
-        from obstore import exceptions
-
-        store = self._obstore(address.bucket)
-        try:
-            with _translated(address):
-                if etag is None:
-                    result = obstore.put(store, address.key, data, mode="create")
-                else:
-                    result = obstore.put(store, address.key, data, mode={"e_tag": etag})
-        except (exceptions.AlreadyExistsError, exceptions.PreconditionError) as error:
-            raise Conflict(
-                f"{address}: somebody else wrote it first; read it again", code="object-raced"
-            ) from error
-        return str(result["e_tag"] or "")
-
-    @cached_property
-    def _minio(self) -> "minio.Minio":
+    def ensure_bucket(self, bucket: str, *, object_lock: bool = False) -> None:
         import minio
-        import urllib3
 
         parts = urllib.parse.urlsplit(self.settings.endpoint)
-        retry = urllib3.Retry(total=3, backoff_factor=0.2, status_forcelist=[500, 502, 503, 504])
-        return minio.Minio(
+        client = minio.Minio(
             parts.netloc,
             access_key=self.settings.access_key,
             secret_key=self.settings.secret_key,
             region=self.settings.region,
             secure=parts.scheme == "https",
-            http_client=urllib3.PoolManager(timeout=urllib3.Timeout(5, read=60), retries=retry),
         )
+        with _translated_of_minio(bucket):
+            if not client.bucket_exists(bucket):
+                client.make_bucket(bucket, object_lock=object_lock)
 
-    def _obstore(self, bucket: str) -> "obstore.store.S3Store":
-        """Return the bucket's client; one is kept a bucket, for its connections."""
-        if bucket not in self._by_bucket:
-            self._by_bucket[bucket] = self._open_obstore(bucket)
-        return self._by_bucket[bucket]
+    def _conditional_put(self, address: Address, data: bytes, mode: "PutMode") -> str:
+        """Try until the store says yes or no; a no after a lost answer may be a yes."""
+        store, lost = self._bucket(address, retries=False), False
+        for pause in self.settings.patience.pauses():
+            try:
+                with _translated(address):
+                    return str(store.put(address.key, data, mode=mode)["e_tag"] or "")
+            except Conflict:
+                found, etag = self.get_with_etag(address) if lost else (b"", "")
+                if not lost or found != data:
+                    raise
+                return etag
+            except InfrastructureError as error:
+                last, lost = error, True
+            time.sleep(pause)
+        raise last
 
-    def _open_obstore(self, bucket: str) -> "obstore.store.S3Store":
+    def _holds(self, address: Address, digest: str) -> bool:
+        """Say whether an object has this content, by reading it."""
+        found = hashlib.sha256()
+        try:
+            with self.reading(address) as source:
+                while piece := source.read(PIECE):
+                    found.update(piece)
+        except NotFound:
+            return False
+        return found.hexdigest() == digest
+
+    def _bucket(self, address: Address, *, retries: bool = True) -> "obstore.store.S3Store":
+        """Return the client of an address's bucket; each is kept, for its connections."""
+        name = (address.bucket, retries)
+        if name not in self._by_bucket:
+            self._by_bucket[name] = self._open(address.bucket, retries)
+        return self._by_bucket[name]
+
+    def _open(self, bucket: str, retries: bool) -> "obstore.store.S3Store":
         import obstore.store
 
+        settings, patience = self.settings, self.settings.patience
         return obstore.store.S3Store(
             bucket,
-            endpoint=self.settings.endpoint,
-            access_key_id=self.settings.access_key,
-            secret_access_key=self.settings.secret_key,
-            region=self.settings.region,
+            endpoint=settings.endpoint,
+            access_key_id=settings.access_key,
+            secret_access_key=settings.secret_key,
+            region=settings.region,
             virtual_hosted_style_request=False,
             conditional_put="etag",
-            client_options={"allow_http": True},
+            client_options={"allow_http": True, **patience.client()},
+            retry_config=patience.retries() if retries else {"max_retries": 0},
         )
 
 
 @contextlib.contextmanager
 def _translated(address: Address) -> Iterator[None]:
-    """Turn what the clients raise into our errors, with what to do."""
-    import minio.error
-    import urllib3.exceptions
+    """Turn what obstore raises into our errors, with what to do."""
     from obstore import exceptions
 
     try:
         yield
-    except minio.error.S3Error as error:
-        raise _from_code(address, error.code or "", str(error.message)) from error
+    except (exceptions.AlreadyExistsError, exceptions.PreconditionError) as error:
+        raise Conflict(
+            f"{address}: somebody else wrote it first; read it again", code="object-raced"
+        ) from error
     except FileNotFoundError as error:
         raise NotFound(f"{address}: no such object", code="object-missing") from error
-    except (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError) as error:
-        raise _from_code(address, "AccessDenied", str(error)) from error
-    except (
-        urllib3.exceptions.HTTPError,
-        minio.error.ServerError,
-        exceptions.GenericError,
-    ) as error:
-        raise InfrastructureError(
-            f"{address}: the object store did not answer ({type(error).__name__}); "
-            "check its endpoint, then run again",
-            code="object-store-unreachable",
-        ) from error
+    except exceptions.BaseError as error:
+        raise _from_words(address, str(error)) from error
 
 
-def _from_code(address: Address, code: str, message: str) -> FalajError:
-    if code in _DENIED:
-        return UserError(
-            f"{address}: the object store refused our credentials ({code}: {message}); "
-            "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
-            code="object-store-denied",
-        )
-    if code in _MISSING:
-        return NotFound(f"{address}: no such object ({code})", code="object-missing")
+def _from_words(address: Address, text: str) -> FalajError:
+    """Make an error from obstore's, whose class alone does not tell a refusal in a listing."""
+    status = re.search(r"status code: (\d+)", text)
+    code = re.search(r"<Code>(\w+)</Code>", text)
+    said = [found[1] for found in (status, code) if found]
+    if _DENIED.intersection(said):
+        return _refused(address, " ".join(said))
+    if said:
+        return _failed(address, " ".join(said))
+    return _silent(address, "timed out" if "timed out" in text else "connection failed")
+
+
+@contextlib.contextmanager
+def _translated_of_minio(bucket: str) -> Iterator[None]:
+    import minio.error
+    import urllib3.exceptions
+
+    address = Address(bucket, "")
+    try:
+        yield
+    except minio.error.S3Error as error:
+        named = error.code or ""
+        denied = named in _DENIED
+        raise (_refused if denied else _failed)(address, named) from error
+    except (urllib3.exceptions.HTTPError, minio.error.ServerError) as error:
+        raise _silent(address, type(error).__name__) from error
+
+
+def _refused(address: Address, said: str) -> UserError:
+    return UserError(
+        f"{address}: the object store refused our credentials ({said}); "
+        "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+        code="object-store-denied",
+    )
+
+
+def _failed(address: Address, said: str) -> InfrastructureError:
     return InfrastructureError(
-        f"{address}: the object store failed ({code}: {message})", code="object-store-failed"
+        f"{address}: the object store failed ({said}); check its health, then run again",
+        code="object-store-failed",
+    )
+
+
+def _silent(address: Address, how: str) -> InfrastructureError:
+    return InfrastructureError(
+        f"{address}: the object store did not answer ({how}); check its endpoint, then run again",
+        code="object-store-unreachable",
     )

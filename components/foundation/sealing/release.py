@@ -21,6 +21,7 @@ from typing import Any
 from components.foundation import digests
 from components.foundation.digests import Digest
 from components.foundation.errors import Refused, UserError, nearest
+from components.foundation.pieces import Reader
 from components.foundation.sealing import envelope, stream, wrapped
 from components.foundation.sealing.keys import KeyRing
 from components.foundation.sealing.statement import (
@@ -33,7 +34,7 @@ from components.foundation.sealing.statement import (
 )
 from components.foundation.sealing.stream import Header
 from components.foundation.sealing.uri import BUCKET, ReleaseUri, checked_name
-from components.foundation.storage import Address, Conflict, NotFound, ObjectStore, Reader
+from components.foundation.storage import Address, Conflict, NotFound, ObjectStore
 
 _STATEMENT = "statement.json"
 _PARTIAL = ".unsealing"

@@ -19,8 +19,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from components.foundation.digests import Digest
 from components.foundation.errors import Refused, UserError
+from components.foundation.pieces import Reader
 from components.foundation.sealing.keys import derive
-from components.foundation.storage import Reader
 
 CHUNK = 1 << 20
 TAG = 16

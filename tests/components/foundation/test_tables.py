@@ -89,7 +89,7 @@ def test_a_wrong_password_is_said_and_not_retried(s3: Settings, ref: TableRef) -
 
 
 def test_an_unreachable_store_may_be_tried_again(ref: TableRef) -> None:
-    nowhere = Settings("http://127.0.0.1:9", "a", "b")
+    nowhere = Settings("http://127.0.0.1:9", "a", "b", seconds=0.5)
 
     with pytest.raises(InfrastructureError):
         ObjectStore(nowhere).get(Address("falaj-raw", "x"))

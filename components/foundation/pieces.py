@@ -1,0 +1,52 @@
+"""Bytes that come and go a piece at a time, in bounded memory."""
+
+import hashlib
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+PIECE = 2**20  # bytes read at a time
+
+
+class Reader(Protocol):
+    """What can be read a piece at a time."""
+
+    def read(self, size: int, /) -> bytes: ...
+
+
+class Pieces:
+    """Read a stream of pieces by sizes of one's own."""
+
+    def __init__(self, pieces: Iterator[Any]) -> None:
+        self._pieces, self._left = pieces, memoryview(b"")
+
+    def read(self, size: int, /) -> bytes:
+        if not self._left:
+            self._left = memoryview(next(self._pieces, b""))
+        piece, self._left = self._left[:size], self._left[size:]
+        return bytes(piece)
+
+
+class Counted:
+    """Read exactly so many bytes of a source, and know what they were."""
+
+    def __init__(self, source: Reader, size: int, *, name: str) -> None:
+        self._source, self._name, self._left = source, name, size
+        self._hash = hashlib.sha256()
+
+    @property
+    def whole(self) -> bool:
+        return self._left == 0
+
+    @property
+    def digest(self) -> str:
+        return self._hash.hexdigest()
+
+    def pieces(self) -> Iterator[bytes]:
+        """Yield the bytes; raises OSError when the source ends early."""
+        while self._left:
+            piece = self._source.read(min(PIECE, self._left))
+            if not piece:
+                raise OSError(f"{self._name}: its source ended {self._left} bytes early")
+            self._left -= len(piece)
+            self._hash.update(piece)
+            yield piece
