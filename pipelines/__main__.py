@@ -11,6 +11,7 @@ from components.foundation.errors import FalajError
 from pipelines.commands import (
     catalogue,
     compile,
+    errors,
     options,
     releases,
     residency,
@@ -19,7 +20,7 @@ from pipelines.commands import (
     verify,
 )
 
-_COMMANDS = (compile, catalogue, run, serve, releases, verify, residency)
+_COMMANDS = (compile, catalogue, run, serve, releases, verify, residency, errors)
 _EXAMPLES = (
     "falaj compile --out build",
     "falaj run monitoring --set since=2013-08-01 --set until=2013-09-01",
@@ -34,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return int(arguments.do(arguments) or 0)
     except FalajError as error:
-        print(f"falaj: {error}", file=sys.stderr)
+        print(f"falaj: {error.shown}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         return 130

@@ -14,9 +14,14 @@ class FalajError(Exception):
 
     exit_code = 1
 
-    def __init__(self, message: str = "", *, code: str = "") -> None:
+    def __init__(self, message: str, *, code: str) -> None:
         super().__init__(message)
         self.code = code
+
+    @property
+    def shown(self) -> str:
+        """The message and its code, as people see them."""
+        return f"{self} [{self.code}]"
 
 
 class UserError(FalajError):

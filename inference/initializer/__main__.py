@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         _unseal_all(arguments.paths, os.environ)
     except FalajError as error:
-        _LOG.error("%s", error)
+        _LOG.error("%s", error.shown)
         return error.exit_code
     return 0
 

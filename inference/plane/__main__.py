@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         with _alone(options.state), asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(_run(options))
     except FalajError as error:
-        print(f"plane: {error}", file=sys.stderr)
+        print(f"plane: {error.shown}", file=sys.stderr)
         return error.exit_code
     return 0
 

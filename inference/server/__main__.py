@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         with _app(arguments) as app:
             _serve(app, _bind(arguments.host, arguments.http_port))
     except FalajError as error:
-        _LOG.error("%s", error)
+        _LOG.error("%s", error.shown)
         return error.exit_code
     return 0
 
@@ -86,7 +86,7 @@ def _bind(host: str, port: int) -> socket.socket:
         return socket.create_server((host, port), backlog=2048)
     except OSError as error:
         raise UserError(
-            f"{host}:{port}: {error.strerror}; name another port", code="ports-taken"
+            f"{host}:{port}: {error.strerror}; name another port", code="port-taken"
         ) from error
 
 

@@ -27,7 +27,7 @@ class Rejected(FalajError):
     def __init__(
         self, status: int, message: str, *, headers: tuple[tuple[bytes, bytes], ...] = ()
     ) -> None:
-        super().__init__(message)
+        super().__init__(message, code="request-rejected")
         self.status, self.headers = status, headers
 
 

@@ -11,6 +11,7 @@ import os
 import pathlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from components.foundation.errors import (
@@ -22,6 +23,7 @@ from components.foundation.errors import (
 )
 from pipelines import records
 from pipelines.laptop.parallel import at_once
+from pipelines.laptop.spawning import Nursery
 from pipelines.laptop.watch import Show, StepRun, Watch
 from pipelines.records import Records, RunRecord
 
@@ -80,6 +82,7 @@ class LocalRunner:
             with (
                 self._initialised(failure, begun.run_id),
                 watch.attached(),
+                self._nursery.attached(watch.paid),
                 at_once(self.workers),
             ):
                 try:
@@ -90,6 +93,10 @@ class LocalRunner:
                     self.last = Run(name, tuple(watch.steps), begun.run_id)
             self._check_complete(pipeline, watch)
         return self.last
+
+    @cached_property
+    def _nursery(self) -> Nursery:
+        return Nursery(self.folder)
 
     def _begun(self, pipeline: Any, arguments: Mapping[str, Any]) -> RunRecord:
         facts = {"job": self.job, "code": self.code, "parameters": dict(arguments)}

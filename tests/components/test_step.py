@@ -9,7 +9,7 @@ from kfp import dsl
 
 from components.foundation import cost
 from components.foundation.cost import Cost
-from components.foundation.errors import InfrastructureError, Refused, UserError
+from components.foundation.errors import FalajError, InfrastructureError, Refused, UserError
 from components.foundation.storage import Address, ObjectStore
 from components.step import Step, step
 
@@ -31,7 +31,7 @@ def events(store: ObjectStore, run_id: str) -> dict[str, Any]:
 )
 def test_an_error_of_ours_leaves_as_its_exit_code_with_its_words(
     run_id: str,
-    error: type[Exception],
+    error: type[FalajError],
     code: int,
     store: ObjectStore,
     tmp_path: pathlib.Path,
@@ -41,12 +41,17 @@ def test_an_error_of_ours_leaves_as_its_exit_code_with_its_words(
     monkeypatch.setenv("FALAJ_TERMINATION_LOG", str(tmp_path / "said"))
 
     with pytest.raises(SystemExit) as left, step("validate"):
-        raise error("the reason")
+        raise error("the reason", code="why")
 
     assert left.value.code == code
-    assert capsys.readouterr().err == "validate: the reason\n"
+    assert capsys.readouterr().err == "validate: the reason [why]\n"
     said = json.loads((tmp_path / "said").read_text())
-    assert said == {"step": "validate", "exit_code": code, "message": "the reason"}
+    assert said == {
+        "step": "validate",
+        "exit_code": code,
+        "code": "why",
+        "message": "the reason",
+    }
     assert set(events(store, run_id)) == {"START", "FAIL"}
 
 

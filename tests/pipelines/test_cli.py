@@ -21,6 +21,7 @@ COMMANDS = (
     "verify",
     "residency",
     "residency check",
+    "errors",
 )
 
 

@@ -30,7 +30,7 @@ class Recorded:
 
     def list(self, resource: resources.Resource) -> "list[dict[str, Any]]":
         if self.events is None:
-            raise Refused("events: no right")
+            raise Refused("events: no right", code="x")
         return self.events
 
 

@@ -57,7 +57,7 @@ class Failing:
     def write(self, name: str, data: bytes) -> None:
         self.left -= 1
         if self.left >= 0:
-            raise InfrastructureError("the object store did not answer")
+            raise InfrastructureError("the object store did not answer", code="x")
         self.written[name] = data
 
 
