@@ -169,8 +169,8 @@ def _failure(pipeline: str, failure: pathlib.Path, watch: Watch) -> FalajError:
     return kind(f"{said['step']}: {said['message']}", code=said["code"])
 
 
-def code_digest() -> str:
-    """Digest what a run is made of: our packages and the lock they were installed with."""
+def code_digest(project: pathlib.Path | None = None) -> str:
+    """Digest what a run is made of: our packages, a project's, and the lock of the rest."""
     root = pathlib.Path(__file__).parents[2]
     digest = hashlib.sha256()
     for package in ("components", "examples", "inference", "pipelines", "requirements.lock"):

@@ -33,6 +33,7 @@ class StepRun:
     cached: bool
     lines: tuple[str, ...]  # what the step printed
     outputs: Mapping[str, Any]
+    cost: Mapping[str, float] = field(default_factory=dict)  # nothing, if it took an earlier's
 
 
 Show = Callable[[StepRun], None]
@@ -46,6 +47,7 @@ class _Hearing(threading.local):
         self.executed = False
         self.showing = False
         self.lines: list[str] = []
+        self.cost: Mapping[str, float] = {}
 
 
 @dataclass
@@ -83,6 +85,10 @@ class Watch:
         if _SILENT.search(message):
             self.silent.append(message)
         return False
+
+    def paid(self, cost: Mapping[str, float]) -> None:
+        """Take what this thread's step has cost."""
+        self._hearing.cost = cost
 
     @contextlib.contextmanager
     def attached(self) -> Iterator[None]:
@@ -132,7 +138,8 @@ class Watch:
         heard = self._hearing
         seconds = time.monotonic() - heard.began
         title = self.titles.get(name, name)
-        run = StepRun(name, title, seconds, not heard.executed, tuple(heard.lines), outputs)
+        how = (seconds, not heard.executed, tuple(heard.lines), outputs, heard.cost)
+        run = StepRun(name, title, *how)
         self.steps.append(run)
         heard.showing = True
         self.show(run)
