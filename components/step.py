@@ -101,7 +101,7 @@ class Step:
 
     def record(self, verdict: Verdict) -> Verdict:
         """Put a verdict in the audit log and on the screen."""
-        AuditLog(self.store).append("verdict", verdict.subject, verdict.to_dict())
+        AuditLog(self.store).record(verdict)
         print(verdict)
         return verdict
 

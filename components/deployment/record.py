@@ -35,7 +35,7 @@ class State:
     """`State.from_dict(s.to_dict()) == s`.
 
     Attributes:
-        trial: progress of the rollout, as `roll_out` writes it.
+        trial: progress of the present rollout, else of the last, as `roll_out` writes it.
         verdict: the last verdict of a rollout.
         good: releases that were champions, newest first.
     """

@@ -76,6 +76,10 @@ class AuditLog:
             code="audit-raced",
         )
 
+    def record(self, judged: verdict.Verdict) -> Entry:
+        """Add a verdict."""
+        return self.append("verdict", judged.subject, judged.to_dict())
+
     def entries(self) -> Iterator[Entry]:
         for item in self.store.list(self.log):
             yield self._parse(item.address, self.store.get(item.address))

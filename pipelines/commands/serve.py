@@ -54,6 +54,7 @@ def serve_champion(project: Project, laptop: session.Session) -> str | None:
     from components.deployment.deploy.launch import Launch, launch
     from components.deployment.route import Route
     from components.deployment.slots import Capacity
+    from components.foundation.audit import AuditLog
     from components.foundation.kubernetes.client import Cluster
     from components.foundation.sealing.channel import current
     from components.foundation.sealing.uri import ReleaseUri
@@ -63,8 +64,8 @@ def serve_champion(project: Project, laptop: session.Session) -> str | None:
     if champion is None:
         return None
     how = Launch(Route(model, session.host(model), "falaj"), Capacity(1, 1))
-    cluster = Cluster.connect(laptop.environment)
-    _, verdict = launch(cluster, ReleaseUri.parse(champion.uri), how)
+    cluster, log = Cluster.connect(laptop.environment), AuditLog(laptop.store)
+    _, verdict = launch(cluster, ReleaseUri.parse(champion.uri), how, tell=log.record)
     if not verdict.passes:
         raise Refused(verdict.reason, code="deployment-failed")
     return champion.uri

@@ -60,6 +60,6 @@ def deploy(
             release, model=model_name, channel="candidate", store=here.store, keys=lambda: here.keys
         )
         how = Launch(route, Capacity(min_replicas, max_replicas), observations, timeout_s)
-        version, verdict = launch(cluster, wanted, how)
+        version, verdict = launch(cluster, wanted, how, tell=here.record)
         decision = str(here.record(verdict).decision)
         return (version.slot, here.writes(version.release), verdict.to_dict(), decision)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from components.deployment import readiness, slots
-from components.deployment.clearing import clear
-from components.deployment.record import Phase, Record
+from components.deployment.clearing import Tell, clear
+from components.deployment.record import Phase, Record, State
 from components.deployment.route import Route
 from components.deployment.slots import Capacity, Version
 from components.foundation.errors import Refused
@@ -28,20 +28,29 @@ class Launch:
     timeout_s: float = 300.0
 
 
-def launch(cluster: Cluster, release: ReleaseUri, how: Launch) -> tuple[Version, Verdict]:
+def launch(
+    cluster: Cluster, release: ReleaseUri, how: Launch, *, tell: Tell
+) -> tuple[Version, Verdict]:
     """Bring a release into a slot; the champion keeps serving whatever happens.
 
     The first release of a model gets all traffic, a later one none. A release that is there
     already changes nothing.
 
+    Args:
+        cluster: where.
+        release: what to deploy.
+        how: route, capacity, patience.
+        tell: is given the verdict of a rollout that was decided and then killed.
+
     Raises:
         Refused: a rollout of another release is in progress.
     """
     record = _record(cluster, how.route)
-    clear(record, how.route)
+    clear(record, how.route, tell=tell)
     state = record.state
     if state.champion and state.champion.release == release:
-        record.change(verdict={})  # whatever it says is of a candidate that is not this one
+        if not _promoted(state):  # whatever is told there is of a candidate that is not this one
+            record.change(verdict={}, trial={})
         return state.champion, _judge(cluster, state.champion, how, "serves as champion already")
     if state.phase in (Phase.CANARY, Phase.BAKING):
         return _under_way(record, release)
@@ -58,6 +67,13 @@ def _record(cluster: Cluster, route: Route) -> Record:
     return Record.find(cluster, route.model) or Record.create(
         cluster, route.model, owner=route.split(cluster, {})
     )
+
+
+def _promoted(state: State) -> bool:
+    """Say whether the last verdict made this champion: a run that was killed then goes on."""
+    candidate = state.verdict.get("evidence", {}).get("candidate")
+    promoted = state.verdict.get("decision") == Decision.PROMOTE
+    return promoted and state.champion is not None and candidate == state.champion.to_dict()
 
 
 def _under_way(record: Record, release: ReleaseUri) -> tuple[Version, Verdict]:

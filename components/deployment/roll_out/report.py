@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from components.deployment.roll_out.rollout import Point
+from components.deployment.roll_out.trial import Point
 from components.foundation.page import badge, page, table
 from components.foundation.svg import Mark, Series, line_chart
 from components.foundation.verdict import Verdict

@@ -7,23 +7,20 @@ on where it was when it is started again.
 
 import dataclasses
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from components.deployment import readiness
-from components.deployment.clearing import clear
+from components.deployment.clearing import Tell, clear
 from components.deployment.record import Phase, Record
 from components.deployment.roll_out import counters
 from components.deployment.roll_out.counters import Metrics, Sample
-from components.deployment.roll_out.trial import Action, Rules, Trial, judge, judge_bake
+from components.deployment.roll_out.trial import Action, Point, Rules, Trial, judge, judge_bake
 from components.deployment.route import Route, Weights
 from components.deployment.slots import Version
 from components.foundation.errors import InfrastructureError, UserError
 from components.foundation.statistics.eprocess import Arm
 from components.foundation.verdict import Decision, Verdict
-
-Point = dict[str, Any]
 
 _DECISIONS = {
     Action.FINISH: Decision.PROMOTE,
@@ -37,17 +34,16 @@ class Rollout:
     """One candidate against one champion.
 
     Attributes:
-        history: one point an interval, for the report.
-        tell: is given every verdict that moves the rollout on.
+        tell: is given every verdict that moves the rollout on, before it does: a killed run
+            may tell one twice, never not at all.
     """
 
     record: Record
     route: Route
     metrics: Metrics
     rules: Rules
-    tell: Callable[[Verdict], Any]
+    tell: Tell
     sleep: Callable[[float], None] = time.sleep
-    history: list[Point] = field(default_factory=list)
 
     def run(self) -> Verdict:
         """Take turns until it is decided; return the verdict."""
@@ -58,9 +54,14 @@ class Rollout:
                 case Phase.CANARY | Phase.BAKING:
                     self._turn()
                 case Phase.CLEARING:
-                    clear(self.record, self.route)
+                    clear(self.record, self.route, tell=self.tell)
                 case _:
                     return self._outcome()
+
+    @property
+    def history(self) -> Sequence[Point]:
+        """What each look showed, also those of runs that were killed."""
+        return self._trial.points
 
     @property
     def _trial(self) -> Trial:
@@ -89,8 +90,7 @@ class Rollout:
         trial = self._looked(self._trial, seconds=time.monotonic() - started)
         baking = self.record.state.phase is Phase.BAKING
         action, reason = (judge_bake if baking else judge)(trial, self.rules)
-        self.history.append(self._point(trial))
-        self._act(action, reason, trial)
+        self._act(action, reason, trial.noted(self._point(trial)))
 
     def _weights(self) -> Weights:
         champion, candidate = self._versions
@@ -138,25 +138,27 @@ class Rollout:
             case Action.HOLD:
                 self.record.change(trial=trial.to_dict())
             case Action.RAISE:
-                self.record.change(trial=trial.raised().to_dict())
                 self.tell(self._verdict(Decision.CONTINUE, reason, trial))
+                self.record.change(trial=trial.raised().to_dict())
             case Action.PROMOTE:
-                self.record.change(phase=Phase.BAKING, trial=trial.to_dict())
                 self.tell(self._verdict(Decision.CONTINUE, f"all traffic, {reason}", trial))
+                self.record.change(phase=Phase.BAKING, trial=trial.to_dict())
             case Action.ROLL_BACK | Action.GIVE_UP | Action.FINISH:
-                self._decide(self._verdict(_DECISIONS[action], reason, trial))
+                self._decide(self._verdict(_DECISIONS[action], reason, trial), trial)
 
-    def _decide(self, verdict: Verdict) -> None:
-        """Write the decision first; clearing then makes it so."""
+    def _decide(self, verdict: Verdict, trial: Trial) -> None:
+        """Write the decision first; clearing then tells it and makes it so."""
         champion, candidate = self._versions
         state = dataclasses.replace(
-            self.record.state, phase=Phase.CLEARING, verdict=verdict.to_dict()
+            self.record.state,
+            phase=Phase.CLEARING,
+            verdict=verdict.to_dict(),
+            trial=trial.to_dict(),
         )
         if verdict.decision is Decision.PROMOTE:
             state = dataclasses.replace(state.crowned(candidate), candidate=champion)
         self.record.move(state)
-        clear(self.record, self.route)
-        self.tell(verdict)
+        clear(self.record, self.route, tell=self.tell)
 
     def _outcome(self) -> Verdict:
         """Return the verdict of the rollout that ended last, else say that there was none."""

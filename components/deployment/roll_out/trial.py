@@ -13,6 +13,9 @@ from components.foundation.errors import UserError
 from components.foundation.statistics import eprocess
 from components.foundation.statistics.eprocess import Arm, Comparison
 
+Point = Mapping[str, Any]
+
+_POINTS = 200  # kept of a rollout: an object of Kubernetes has a megabyte, each look writes it
 UNREADY_LOOKS = 3  # looks in a row at a candidate that is not ready before it is rolled back
 
 
@@ -69,6 +72,7 @@ class Trial:
         baking: what the candidate has answered with all traffic.
         counters: the last known value of each series; empty before the first sample.
         unready: looks in a row that found the candidate not ready.
+        points: what each look showed, for the report; of many every second one is kept.
     """
 
     step: int = 0
@@ -79,6 +83,7 @@ class Trial:
     baked_s: float = 0.0
     counters: dict[str, float] = field(default_factory=dict)
     unready: int = 0
+    points: tuple[Point, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         return {**dataclasses.asdict(self), "comparison": self.comparison.to_dict()}
@@ -97,6 +102,7 @@ class Trial:
             value["baked_s"],
             dict(value["counters"]),
             value["unready"],
+            tuple(value.get("points", ())),
         )
 
     def after(self, champion: Arm, candidate: Arm) -> "Trial":
@@ -106,6 +112,11 @@ class Trial:
             comparison=self.comparison.after(champion, candidate),
             reached=(self.reached[0] + champion, self.reached[1] + candidate),
         )
+
+    def noted(self, point: Point) -> "Trial":
+        """Return the trial with one more point; the newest always stays."""
+        kept = self.points[1::2] if len(self.points) >= _POINTS else self.points
+        return dataclasses.replace(self, points=(*kept, point))
 
     def raised(self) -> "Trial":
         return dataclasses.replace(self, step=self.step + 1, reached=(Arm(), Arm()))

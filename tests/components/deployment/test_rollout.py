@@ -12,14 +12,15 @@ import pytest
 
 from components.deployment import readiness, slots
 from components.deployment import route as routes
-from components.deployment.deploy.launch import Launch, launch
-from components.deployment.record import Phase, Record
+from components.deployment.deploy.launch import Launch
+from components.deployment.deploy.launch import launch as launch_telling
+from components.deployment.record import Phase, Record, State
 from components.deployment.roll_out import report
 from components.deployment.roll_out.counters import Metrics
 from components.deployment.roll_out.rollout import Rollout
 from components.deployment.roll_out.trial import Rules
 from components.deployment.route import Route
-from components.deployment.slots import Capacity
+from components.deployment.slots import Capacity, Version
 from components.foundation.errors import Refused
 from components.foundation.kubernetes import resources
 from components.foundation.kubernetes.client import Cluster
@@ -45,18 +46,32 @@ def how(model: str, *, timeout_s: float = 10) -> Launch:
     return Launch(Route(model, f"{model}.localhost", "falaj"), Capacity(), timeout_s=timeout_s)
 
 
+def launch(
+    cluster: Cluster, release: ReleaseUri, how: Launch, told: list[Verdict] | None = None
+) -> tuple[Version, Verdict]:
+    return launch_telling(
+        cluster, release, how, tell=(told if told is not None else list[Verdict]()).append
+    )
+
+
 def weights(cluster: Cluster, model: str) -> dict[str, int]:
     rules = cluster.get(resources.HTTP_ROUTE, model)["spec"]["rules"]
     return {b["name"].removesuffix("-predictor"): b["weight"] for b in rules[0]["backendRefs"]}
 
 
-def rollout(cluster: Cluster, plane: Plane, model: str, **changes: Any) -> Rollout:
+def rollout(
+    cluster: Cluster,
+    plane: Plane,
+    model: str,
+    told: list[Verdict] | None = None,
+    **changes: Any,
+) -> Rollout:
     return Rollout(
         Record.open(cluster, model),
         routes.of(cluster, model),
         Metrics(plane.api),
         dataclasses.replace(RULES, **changes),
-        tell=lambda verdict: None,
+        tell=(told if told is not None else list[Verdict]()).append,
     )
 
 
@@ -237,17 +252,55 @@ def test_a_rollout_killed_at_any_write_goes_on_to_the_same_end(
     cluster: Cluster, plane: Plane, model: str, monkeypatch: pytest.MonkeyPatch, writes: int
 ) -> None:
     launch(cluster, uri(model, BETTER), how(model))
+    told: list[Verdict] = []
     with traffic(plane, model):
         with monkeypatch.context() as patched:
             patched.setattr(Cluster, "_call", _dying(Cluster._call, after=writes))
             with pytest.raises(Killed):
-                rollout(cluster, plane, model, min_requests=20, margin=0.5).run()
+                rollout(cluster, plane, model, told, min_requests=20, margin=0.5).run()
 
-        verdict = rollout(cluster, plane, model, min_requests=20, margin=0.5).run()
+        run = rollout(cluster, plane, model, told, min_requests=20, margin=0.5)
+        verdict = run.run()
 
     assert verdict.decision is Decision.PROMOTE, verdict.reason
     assert weights(cluster, model) == {f"{model}-b": 100}
     assert slots.stopped(cluster, f"{model}-a")
+    assert told[-1] == verdict
+    assert list(dict.fromkeys(point["weight"] for point in run.history)) == [20, 50, 100]
+
+
+@pytest.mark.parametrize("writes", [0, 1, 2])
+def test_a_decision_whose_run_was_killed_is_told_by_the_deployment_that_comes_after(
+    cluster: Cluster, plane: Plane, model: str, monkeypatch: pytest.MonkeyPatch, writes: int
+) -> None:
+    launch(cluster, uri(model, BETTER), how(model))
+    told: list[Verdict] = []
+    with traffic(plane, model), monkeypatch.context() as patched:
+        patched.setattr(Record, "move", _then_dying(Record.move, patched, writes))
+        with pytest.raises(Killed):
+            rollout(cluster, plane, model, told, min_requests=20, margin=0.5).run()
+    told.clear()
+
+    launch(cluster, uri(model, BETTER), how(model), told)
+    run = rollout(cluster, plane, model, told)
+    verdict = run.run()
+
+    assert verdict.decision is Decision.PROMOTE
+    assert told == [verdict]
+    assert list(dict.fromkeys(point["weight"] for point in run.history)) == [20, 50, 100]
+
+
+def _then_dying(
+    move: Callable[..., None], patched: pytest.MonkeyPatch, writes: int
+) -> Callable[..., None]:
+    """Make a record whose owner dies so many writes after it has written its decision."""
+
+    def wrapped(self: Record, state: State) -> None:
+        move(self, state)
+        if state.phase is Phase.CLEARING:
+            patched.setattr(Cluster, "_call", _dying(Cluster._call, after=writes))
+
+    return wrapped
 
 
 def _dying(call: Callable[..., Any], *, after: int) -> Callable[..., Any]:

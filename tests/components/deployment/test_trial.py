@@ -108,3 +108,16 @@ def test_a_trial_survives_json() -> None:
 def test_refuses_steps_that_do_not_rise_below_one_hundred(steps: tuple[int, ...]) -> None:
     with pytest.raises(UserError, match="steps"):
         Rules(steps=steps)
+
+
+def test_of_many_points_some_are_kept_and_the_newest_always() -> None:
+    trial = Trial()
+    for number in range(5000):
+        trial = trial.noted({"requests": number})
+
+    kept = [point["requests"] for point in trial.points]
+
+    assert 100 <= len(kept) <= 200
+    assert kept == sorted(set(kept))
+    assert kept[-1] == 4999
+    assert Trial.from_dict(trial.to_dict()) == trial
