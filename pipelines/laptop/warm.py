@@ -7,6 +7,7 @@ is closed, and takes its steps with it.
 What is imported here keeps no thread that a fork would break: `_fit` looks before each one.
 """
 
+import atexit
 import contextlib
 import ctypes
 import gc
@@ -21,10 +22,12 @@ import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import IO, Self
+from typing import IO, NoReturn, Self
 
 CODE = struct.Struct("!i")  # how an exit code travels
 UNFIT = -1000  # said instead of an exit code: start this step in the ordinary way
@@ -79,7 +82,7 @@ def main(argv: Sequence[str]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # steps get it themselves
     order = _Warm(asked).serve()
     if order is not None:
-        _run(order)
+        _end(_code(order))
 
 
 class _Warm:
@@ -203,6 +206,30 @@ def _call_it(title: str) -> None:
     words = title.replace(" ", "\0").encode()[: end - start - 1]
     ctypes.memset(start, 0, end - start)
     ctypes.memmove(start, words, len(words))
+
+
+def _code(order: Order) -> int:
+    """Run the step; return the exit code that an interpreter would give."""
+    try:
+        _run(order)
+    except SystemExit as left:
+        if left.code is None or isinstance(left.code, int):
+            return left.code or 0
+        print(left.code, file=sys.stderr)
+        return 1
+    except BaseException:  # here an interpreter ends, whatever the step raised
+        traceback.print_exc()
+        return 1
+    return 0
+
+
+def _end(code: int) -> NoReturn:
+    """Leave as an interpreter does, but for taking its modules apart, which costs 90 ms."""
+    threading._shutdown()  # type: ignore[attr-defined]  # waits for threads; has no public name
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(code)
 
 
 def _run(order: Order) -> None:

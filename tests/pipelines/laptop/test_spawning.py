@@ -58,6 +58,26 @@ def draw() -> float:
     return float(np.random.random())  # the global one is what a fork would share
 
 
+@dsl.component(base_image=image, install_kfp_package=False)
+def linger(path: str) -> None:
+    import atexit
+    import pathlib
+    import threading
+    import time
+
+    def write(name: str) -> None:
+        time.sleep(0.2)
+        (pathlib.Path(path) / name).touch()
+
+    atexit.register(write, "at exit")
+    threading.Thread(target=write, args=("thread",)).start()
+
+
+@dsl.pipeline(name="lingering")
+def lingering(path: str) -> None:
+    linger(path=path)
+
+
 @dsl.pipeline(name="looking")
 def looking(seconds: float = 0.0) -> None:
     look(seconds=seconds)
@@ -122,6 +142,15 @@ def test_a_step_taken_from_the_cache_cost_nothing(runner: LocalRunner) -> None:
     runner.run(paying, {})
 
     assert [step.cost for step in runner.run(paying, {}).steps] == [{}, {}]
+
+
+def test_a_step_ends_after_its_threads_and_what_it_registered(
+    runner: LocalRunner, tmp_path: pathlib.Path
+) -> None:
+    runner.run(lingering, {"path": str(tmp_path)})
+
+    assert (tmp_path / "thread").exists()
+    assert (tmp_path / "at exit").exists()
 
 
 def test_steps_draw_different_random_numbers(runner: LocalRunner) -> None:
