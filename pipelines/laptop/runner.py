@@ -12,7 +12,7 @@ import pathlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 from components.foundation.errors import (
     FalajError,
@@ -48,6 +48,18 @@ class Run:
         return sum(step.seconds for step in self.steps)
 
 
+class Audience(Protocol):
+    """Who is told how far runs are."""
+
+    def run_started(self, record: RunRecord) -> None: ...
+
+    def step_started(self, title: str) -> None: ...
+
+    def step_ended(self, step: StepRun) -> None: ...
+
+    def run_ended(self, record: RunRecord) -> None: ...
+
+
 @dataclass
 class LocalRunner:
     """Runs pipelines below a folder; cached steps are reused while code and inputs are equal."""
@@ -60,6 +72,7 @@ class LocalRunner:
     last: Run | None = None  # the newest run, ended well or not
     project: str = ""  # whose pipelines these are, for the records
     job: str = ""  # the job that runs are a part of, for the records
+    audience: Audience | None = None
 
     def run(self, pipeline: Any, arguments: Mapping[str, Any]) -> Run:
         """Run a compiled pipeline function to its end.
@@ -77,12 +90,12 @@ class LocalRunner:
         failure.unlink(missing_ok=True)
         tasks = pipeline.pipeline_spec.root.dag.tasks
         titles = {task: spec.task_info.name for task, spec in tasks.items()}
-        watch = Watch(self.folder / f"{name}.log", titles, self.show)
-        with Records(self.folder).recording(begun, watch.steps):
+        watch = self._watch(name, titles)
+        with self._told(begun), Records(self.folder).recording(begun, watch.steps):
             with (
                 self._initialised(failure, begun.run_id),
                 watch.attached(),
-                self._nursery.attached(watch.paid),
+                self._nursery.attached(watch.paid, watch.ended),
                 at_once(self.workers),
             ):
                 try:
@@ -93,6 +106,24 @@ class LocalRunner:
                     self.last = Run(name, tuple(watch.steps), begun.run_id)
             self._check_complete(pipeline, watch)
         return self.last
+
+    def _watch(self, name: str, titles: Mapping[str, str]) -> Watch:
+        path = self.folder / f"{name}.log"
+        if self.audience is None:
+            return Watch(path, titles, self.show)
+        return Watch(path, titles, self.audience.step_ended, self.audience.step_started)
+
+    @contextlib.contextmanager
+    def _told(self, begun: RunRecord) -> Iterator[None]:
+        """Tell that a run starts, and how it ended, however it ends."""
+        if self.audience is None:
+            yield
+            return
+        self.audience.run_started(begun)
+        try:
+            yield
+        finally:
+            self.audience.run_ended(Records(self.folder).runs.read(begun.run_id))
 
     @cached_property
     def _nursery(self) -> Nursery:
@@ -159,6 +190,12 @@ def _check_settings(pipeline: Any) -> None:
 
 def _failure(pipeline: str, failure: pathlib.Path, watch: Watch) -> FalajError:
     """Say what the failed step said; of a crash, its last words and where all of them are."""
+    if not failure.exists() and watch.killed:
+        return InfrastructureError(
+            f"{pipeline}: step {watch.killed}; signal 9 is often the system's, for want of memory; "
+            "make room, then run again: what has ended is not done again",
+            code="step-killed",
+        )
     if not failure.exists():
         return InfrastructureError(
             f"{pipeline}: a step crashed: {watch.last_words}; all it said: {watch.path}",
@@ -170,12 +207,18 @@ def _failure(pipeline: str, failure: pathlib.Path, watch: Watch) -> FalajError:
 
 
 def code_digest(project: pathlib.Path | None = None) -> str:
-    """Digest what a run is made of: our packages, a project's, and the lock of the rest."""
+    """Digest what a run is made of: our packages and their lock, and a project elsewhere."""
     root = pathlib.Path(__file__).parents[2]
     digest = hashlib.sha256()
     for package in ("components", "examples", "inference", "pipelines", "requirements.lock"):
-        for path in sorted([root / package, *(root / package).rglob("*")]):
-            if path.suffix in {".py", ".yaml", ".sql", ".lock"} and path.is_file():
-                digest.update(path.relative_to(root).as_posix().encode())
-                digest.update(path.read_bytes())
+        _add(digest, root / package, root)
+    if project and not project.resolve().is_relative_to(root / "examples"):
+        _add(digest, project.resolve(), project.resolve().parent)
     return digest.hexdigest()[:16]
+
+
+def _add(digest: "hashlib._Hash", whole: pathlib.Path, root: pathlib.Path) -> None:
+    for path in sorted([whole, *whole.rglob("*")]):
+        if path.suffix in {".py", ".yaml", ".sql", ".lock"} and path.is_file():
+            digest.update(path.relative_to(root).as_posix().encode())
+            digest.update(path.read_bytes())

@@ -48,6 +48,7 @@ class _Hearing(threading.local):
         self.showing = False
         self.lines: list[str] = []
         self.cost: Mapping[str, float] = {}
+        self.code = 0
 
 
 @dataclass
@@ -57,9 +58,11 @@ class Watch:
     path: pathlib.Path
     titles: Mapping[str, str]
     show: Show
+    starting: Callable[[str], None] = lambda title: None
     steps: list[StepRun] = field(default_factory=list)
     silent: list[str] = field(default_factory=list)
     last_words: str = "without a word"
+    killed: str = ""  # the step that a signal ended, and which signal
 
     def __post_init__(self) -> None:
         self._hearing = _Hearing()
@@ -89,6 +92,10 @@ class Watch:
     def paid(self, cost: Mapping[str, float]) -> None:
         """Take what this thread's step has cost."""
         self._hearing.cost = cost
+
+    def ended(self, code: int) -> None:
+        """Take the exit code of this thread's step; a shell between has added 128 to a signal."""
+        self._hearing.code = code if code < 128 else 128 - code
 
     @contextlib.contextmanager
     def attached(self) -> Iterator[None]:
@@ -121,11 +128,15 @@ class Watch:
 
         def observed(**given: Any) -> Any:
             self._hearing.__init__()  # type: ignore[misc]  # a thread runs many steps
+            self._aloud(self.starting, self._title(given["task_name"]))
             outputs, ended = original(**given)
             if ended == status.Status.SUCCESS:
                 self._end(given["task_name"], outputs)
             elif self._hearing.lines:
                 self.last_words = self._hearing.lines[-1]
+            if self._hearing.code < 0:
+                title = self.titles.get(given["task_name"], given["task_name"])
+                self.killed = f"{title!r} was killed by signal {-self._hearing.code}"
             return outputs, ended
 
         task_executor.execute_single_task = observed
@@ -137,13 +148,19 @@ class Watch:
     def _end(self, name: str, outputs: Mapping[str, Any]) -> None:
         heard = self._hearing
         seconds = time.monotonic() - heard.began
-        title = self.titles.get(name, name)
         how = (seconds, not heard.executed, tuple(heard.lines), outputs, heard.cost)
-        run = StepRun(name, title, *how)
+        run = StepRun(name, self._title(name), *how)
         self.steps.append(run)
-        heard.showing = True
-        self.show(run)
-        heard.showing = False
+        self._aloud(self.show, run)
+
+    def _title(self, name: str) -> str:
+        return self.titles.get(name, name)
+
+    def _aloud(self, tell: Callable[[Any], None], what: Any) -> None:
+        """Tell something; what is printed meanwhile is for the screen, not a step's words."""
+        self._hearing.showing = True
+        tell(what)
+        self._hearing.showing = False
 
 
 @contextlib.contextmanager
