@@ -1,13 +1,19 @@
-"""Pages that load nothing and run nothing: the skeleton, tables, numbers and words.
+"""Pages that load nothing and run nothing: the skeleton, and the blocks all reports are made of.
 
 Every text given is escaped here; `Html` marks what is HTML already.
 """
 
+import contextlib
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from typing import Any
 
+from components.foundation.look import CSS
+from components.foundation.verdict import Decision, Verdict
+
+_UNDECIDED = {Decision.CONTINUE, Decision.INCONCLUSIVE}
 _UNKNOWN = "\N{EN DASH}"
 _RIGHT = ' class="n"'
 _STACKED = ' class="stacked"'
@@ -89,6 +95,71 @@ def badge(text: str, *, good: bool | None = None) -> str:
     return f'<span class="badge {kind}">{escape(text)}</span>'
 
 
+def decided(decision: str) -> Html:
+    """Show a decision; one that is neither yes nor no stays grey."""
+    return Html(badge(decision, good=_good(decision)))
+
+
+def judged(verdict: Verdict, *facts: str, title: str = "", more: Html | None = None) -> str:
+    """Open a report with what was decided and why: the same block wherever something judges.
+
+    Args:
+        verdict: what was decided.
+        facts: what was judged and when, in a line below.
+        title: what it is about, above the reason; nothing where the page says it already.
+        more: HTML after the facts, such as links.
+    """
+    kind = {True: "good", False: "bad", None: "plain"}[_good(verdict.decision)]
+    name = f"<b>{escape(title)}</b>" if title else ""
+    line = " · ".join([*map(escape, filter(None, facts)), *([more.text] if more else [])])
+    below = f'<p class="soft">{line}</p>' if line else ""
+    return (
+        f'<div class="judged {kind}"><p>{decided(verdict.decision).text} {name}</p>'
+        f"<p>{escape(verdict.reason)}</p>{below}</div>"
+    )
+
+
+def tiles(figures: Iterable[tuple[object, str]]) -> str:
+    """Show the few numbers that matter most; each a value and what it counts."""
+    items = "".join(f"<li><b>{_content(v)}</b>{escape(name)}</li>" for v, name in figures)
+    return f'<ul class="facts">{items}</ul>' if items else ""
+
+
+def charts(*drawn: str) -> str:
+    """Set charts side by side where there is room."""
+    found = "".join(drawn)
+    return f'<div class="charts">{found}</div>' if found else ""
+
+
+def fold(summary: str, body: str, *, is_open: bool = False) -> str:
+    """Keep what few look for one press away; paper shows it whole."""
+    return (
+        f"<details{' open' if is_open else ''}><summary>{escape(summary)}</summary>{body}</details>"
+    )
+
+
+def exact(value: float | None, *, digits: int | None = None) -> Html:
+    """Write a number for a person, and all of it for a program that compares."""
+    if value is None:
+        return Html(_UNKNOWN)
+    shown = number(value) if digits is None else str(Figure(value, digits))
+    return Html(f'<data value="{value!r}">{shown}</data>')
+
+
+def evidence(facts: Mapping[str, Any]) -> str:
+    """Lay out a verdict's evidence, whatever is in it: names and values, lists as tables."""
+    plain, wide = list[tuple[str, object]](), list[str]()
+    for name, value in _flat(facts):
+        match value:
+            case [dict(), *_]:
+                wide.append(_listed(name, value))
+            case list():
+                plain.append((name, ", ".join(map(number, value)) or _UNKNOWN))
+            case _:
+                plain.append((name, value))
+    return (table(["What", "Value"], plain) if plain else "") + "".join(wide)
+
+
 def page(title: str, body: str) -> str:
     """Wrap a body of HTML into a page that loads nothing and runs nothing."""
     return (
@@ -96,12 +167,45 @@ def page(title: str, body: str) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
         "style-src 'unsafe-inline'; img-src data:\">"
-        f"<title>{escape(title)}</title><style>{_CSS}</style></head>"
+        f"<title>{escape(title)}</title><style>{CSS}</style></head>"
         f"<body><main><h1>{escape(title)}</h1>\n{body}\n</main></body></html>\n"
     )
 
 
+def _good(decision: str) -> bool | None:
+    with contextlib.suppress(ValueError):
+        known = Decision(decision)
+        return None if known in _UNDECIDED else known.passes
+    return None
+
+
+def _flat(facts: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in facts.items():
+        name = f"{above}{key}".replace("_", " ")
+        if isinstance(value, Mapping) and value:
+            yield from _flat(value, f"{name}, ")
+        else:
+            yield name, _UNKNOWN if value == {} else value
+
+
+def _listed(name: str, rows: Sequence[Any]) -> str:
+    headers = list(dict.fromkeys(key for row in rows for key in row))
+    cells = [[_cell(row.get(key)) for key in headers] for row in rows]
+    return table([key.replace("_", " ") for key in headers], cells, caption=name)
+
+
+def _cell(value: object) -> object:
+    match value:
+        case dict():
+            return ", ".join(f"{key} {number(item)}" for key, item in value.items())
+        case list():
+            return ", ".join(map(number, value))
+    return value
+
+
 def _counts(value: object) -> bool:
+    if isinstance(value, Html):
+        return "<data " in value.text
     return isinstance(value, int | float | Figure) and not isinstance(value, bool)
 
 
@@ -115,88 +219,3 @@ def _cells(row: Sequence[object], headers: Sequence[str], right: Sequence[bool])
 
 def _content(value: object) -> str:
     return value.text if isinstance(value, Html) else escape(number(value))
-
-
-_CSS = """
-:root {
-  color-scheme: light dark;
-  --ink: #1b1f24; --soft: #57606a; --paper: #fff; --card: #f6f7f9; --edge: #d5d9df;
-  --good: #0b6b3a; --bad: #a8321a; --link: #0b5cad;
-}
-@media (prefers-color-scheme: dark) {
-  :root {
-    --ink: #e8eaed; --soft: #a5adb8; --paper: #14171b; --card: #1d2127; --edge: #3a414b;
-    --good: #5fd39a; --bad: #ff9b80; --link: #7ab8ff;
-  }
-  .c0 { color: #5ab1e8 } .c1 { color: #ff9150 } .c2 { color: #3fd0a5 }
-  .c3 { color: #e59ac2 } .c4 { color: #f0b429 } .c5 { color: #9ccbf0 }
-}
-* { box-sizing: border-box }
-body {
-  margin: 0; background: var(--paper); color: var(--ink);
-  font: 16px/1.5 system-ui, "Segoe UI", "Noto Sans", sans-serif;
-}
-main { max-width: 70rem; margin: 0 auto; padding: 1rem 1rem 4rem }
-h1 { font-size: 1.7rem; line-height: 1.2; margin: .5rem 0; overflow-wrap: anywhere }
-h2 {
-  font-size: 1.25rem; margin: 2.2rem 0 .6rem; padding-top: .6rem;
-  border-top: 1px solid var(--edge);
-}
-h3 { font-size: 1.05rem; margin: 1.2rem 0 .4rem }
-p { margin: .4rem 0; max-width: 46rem; overflow-wrap: anywhere }
-a { color: var(--link) }
-code { font: .88em ui-monospace, monospace; overflow-wrap: anywhere }
-code.id { white-space: nowrap }
-.soft { color: var(--soft) }
-.facts {
-  display: grid; grid-template-columns: repeat(auto-fit, minmax(9.5rem, 1fr));
-  gap: .7rem; margin: 1rem 0; padding: 0; list-style: none;
-}
-.facts li {
-  background: var(--card); border: 1px solid var(--edge); border-radius: .5rem;
-  padding: .6rem .8rem;
-}
-.facts b {
-  display: block; font-size: 1.45rem; line-height: 1.25; font-variant-numeric: tabular-nums;
-}
-.charts {
-  display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 20rem), 1fr));
-  gap: 1rem 1.5rem;
-}
-.chart { margin: .6rem 0; max-width: 28rem; min-width: 0 }
-.chart > svg { display: block; width: 100%; height: auto }
-figcaption { font-weight: 600; margin-bottom: .2rem }
-.legend {
-  display: flex; flex-wrap: wrap; gap: .1rem 1rem; margin: 0; padding: 0;
-  list-style: none; font-size: .85rem;
-}
-.legend svg { vertical-align: middle }
-.wide { overflow-x: auto; margin: .6rem 0 }
-table { border-collapse: collapse; font-size: .92rem }
-caption { text-align: left; font-weight: 600; padding-bottom: .2rem }
-th, td {
-  text-align: left; padding: .3rem .9rem .3rem 0; vertical-align: top;
-  border-bottom: 1px solid var(--edge);
-}
-th { font-weight: 600; color: var(--soft); white-space: nowrap }
-.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap }
-details { margin: .6rem 0 }
-summary { cursor: pointer; color: var(--link) }
-.badge {
-  display: inline-block; border: 1px solid; border-radius: 1rem; padding: 0 .6rem;
-  font-size: .85rem; font-weight: 600; white-space: nowrap;
-}
-.good { color: var(--good) } .bad { color: var(--bad) } .plain { color: var(--soft) }
-@media (max-width: 40rem) {
-  .stacked thead { display: none }
-  .stacked tr { display: block; padding: .5rem 0; border-bottom: 1px solid var(--edge) }
-  .stacked td { display: block; padding: .1rem 0; border: 0; text-align: left; white-space: normal }
-  .stacked td:empty { display: none }
-  .stacked td::before { content: attr(data-name) ": "; color: var(--soft) }
-}
-@media print {
-  body { font-size: 11px }
-  .chart, tr { break-inside: avoid }
-  .wide { overflow: visible }
-}
-"""

@@ -13,7 +13,7 @@ from html import escape
 from components.foundation.page import number
 
 _WIDTH, _HEIGHT = 400, 250  # user units, about pixels on a phone
-_LEFT, _RIGHT, _TOP, _BOTTOM = 54, 12, 22, 30
+_LEFT, _RIGHT, _TOP, _BOTTOM = 54, 12, 28, 30
 _BAR = 40  # height of a bar with its words
 _CHARACTER = 7.2  # width of a character at the font size of the axes
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#b4508a", "#a66f00", "#4a90c2")
@@ -81,6 +81,7 @@ def line_chart(
     y_range: tuple[float, float] | None = None,
     marks: Sequence[Mark] = (),
     levels: Sequence[Level] = (),
+    stepped: bool = False,
 ) -> str:
     """Draw lines over numbers or names, with interval bands and marked moments.
 
@@ -93,12 +94,13 @@ def line_chart(
         y_range: fixed lower and upper end; by default the data decide.
         marks: vertical lines.
         levels: horizontal lines.
+        stepped: hold a value until the next one, as a setting that is switched.
     """
     known = [*_every_value(series), *(level.y for level in levels)]
     ticks = _ticks(*(y_range or _extent(known)))
     across, down = _x_scale(x), _Scale(ticks[0], ticks[-1], _HEIGHT - _BOTTOM, _TOP)
     places = [across(place) for place in _places(x)]
-    drawn = "".join(_line(one, i, places, down, x) for i, one in enumerate(series))
+    drawn = "".join(_line(one, i, places, down, x, stepped) for i, one in enumerate(series))
     parts = (
         _y_axis(ticks, down),
         _x_axis(x, places, across),
@@ -152,6 +154,17 @@ def dot_chart(dots: Sequence[Bar], *, title: str, x_label: str = "") -> str:
     return _figure(f"{title}{f', {x_label}' if x_label else ''}", axis + drawn, height, "")
 
 
+def meter(share: float, *, css: str = "") -> str:
+    """Draw a small bar that is filled to a share, beside the number it stands for."""
+    kind = f' class="{css}"' if css else ""
+    width = round(100 * min(max(share, 0.0), 1.0), 1)
+    return (
+        f'<svg{kind} viewBox="0 0 100 8" preserveAspectRatio="none" aria-hidden="true">'
+        '<rect width="100" height="8" rx="2" fill="currentColor" opacity="0.18"/>'
+        f'<rect width="{width:g}" height="8" rx="2" fill="currentColor"/></svg>'
+    )
+
+
 def _figure(title: str, drawing: str, height: float, legend: str) -> str:
     return (
         f'<figure class="chart"><figcaption>{escape(title)}</figcaption>{legend}'
@@ -188,11 +201,19 @@ def _line(
     places: Sequence[float],
     down: _Scale,
     x: Sequence[float] | Sequence[str],
+    stepped: bool,
 ) -> str:
     runs = list(_runs(places, one.values, down))
-    path = " ".join("M" + " L".join(f"{a:g},{b:g}" for a, b in run) for run in runs)
+    path = " ".join(_path(run, stepped=stepped) for run in runs)
     dots = _dots(one, places, down, x) if len(places) <= _MAX_POINTS else ""
     return _paint(index, _band(one, places, down) + (_stroke(index, path) if path else "") + dots)
+
+
+def _path(run: Sequence[tuple[float, float]], *, stepped: bool) -> str:
+    (first, height), *rest = run
+    if stepped:
+        return f"M{first:g},{height:g}" + "".join(f" V{b:g} H{a:g}" for a, b in rest)
+    return f"M{first:g},{height:g}" + "".join(f" L{a:g},{b:g}" for a, b in rest)
 
 
 def _runs(
@@ -218,6 +239,9 @@ def _band(one: Series, places: Sequence[float], down: _Scale) -> str:
     ]
     if not known:
         return ""
+    if len(known) == 1:
+        ((place, low, high),) = known
+        return f'<path d="M{place:g},{low:g} V{high:g}" stroke="currentColor" stroke-width="1.5"/>'
     edge = [f"{p:g},{h:g}" for p, _, h in known] + [f"{p:g},{w:g}" for p, w, _ in reversed(known)]
     return f'<polygon points="{" ".join(edge)}" fill="currentColor" opacity="0.18"/>'
 

@@ -10,13 +10,15 @@ from typing import Any
 from rich.console import Console
 
 from components.foundation.errors import FalajError
-from examples.flights import told
 from examples.flights.example import CANARY_MONTH, Example
+from examples.flights.told import TITLE
+from pipelines import story
 from pipelines.commands.screen import show
 from pipelines.laptop import session
 from pipelines.laptop.memo import Memo, Outcome, Work
 from pipelines.laptop.runner import LocalRunner, code_digest
 from pipelines.place import Place
+from pipelines.records import Journal, Records
 
 _console = Console(highlight=False, soft_wrap=True)
 
@@ -32,14 +34,16 @@ def main(argv: Sequence[str] | None = None) -> int:
             memo = Memo(laptop.folder / "done", code)
             environment = {**Place.named("laptop").site.environment(), **laptop.environment}
             runner = LocalRunner(laptop.folder / "runs", environment, show)
-            _Job(Example(laptop, runner), memo).run(options.months)
+            journal = Journal.begin(Records(runner.folder), "flights", TITLE)
+            runner.project, runner.job = "flights", journal.job.id
+            _Job(Example(laptop, runner), memo, journal).run(options.months)
+            report = story.write(options.out / "report.html", journal.job, laptop)
     except FalajError as error:
-        _console.print(f"stopped: {error}", markup=False)
+        _console.print(f"stopped: {error.shown}", markup=False)
         return error.exit_code
     except KeyboardInterrupt:
         _console.print("interrupted; everything is stopped, the next run goes on from here")
         return 130
-    report = told.write(options.out / "report.html", memo.outcomes, time.monotonic() - began)
     _console.print(f"\n{time.monotonic() - began:.0f} s. Report: {report}", markup=False)
     _console.print("`make serve` leaves the champion up and prints a request to try.")
     return 0
@@ -55,8 +59,8 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
 class _Job:
     """The stages in order; each is done once for the same code and inputs."""
 
-    def __init__(self, example: Example, memo: Memo) -> None:
-        self._example, self._memo = example, memo
+    def __init__(self, example: Example, memo: Memo, journal: Journal) -> None:
+        self._example, self._memo, self._journal = example, memo, journal
 
     def run(self, months: int) -> None:
         example = self._example
@@ -103,6 +107,7 @@ class _Job:
         began = time.monotonic()
         _console.print(f"\n[bold]{title}[/bold]")
         outcome = self._memo.stage(title, inputs, do)
+        self._journal.add(title, outcome.result, seconds=outcome.seconds, skipped=outcome.skipped)
         took = time.monotonic() - began
         if "answers" in outcome.result:
             _console.print(f"    {_clients(outcome.result)}")

@@ -18,10 +18,10 @@ from components.foundation.storage import Address
 from components.foundation.tables import TableRef
 from examples.flights import weather_service, world
 from examples.flights.models import faulty
-from examples.flights.traffic import Traffic, requests
-from pipelines import compiled
+from pipelines import compiled, records
 from pipelines.laptop.runner import LocalRunner, Run
 from pipelines.laptop.session import Session, host
+from pipelines.laptop.traffic import Traffic, requests
 from pipelines.place import Place
 from pipelines.project import Project, load
 
@@ -191,20 +191,10 @@ def _first_of(month: int) -> str:
 
 
 def _told(run: Run) -> dict[str, Any]:
-    """Reduce a run to JSON: what each step gave, without artifacts."""
-    from kfp import dsl
-
-    outputs = {
-        step: {
-            name: {"path": value.path, **value.metadata}
-            if isinstance(value, dsl.Artifact)
-            else value
-            for name, value in given.items()
-        }
-        for step, given in run.outputs.items()
-    }
+    """Reduce a run to JSON: which it was, and what each step gave."""
     steps = [
         {"name": s.name, "title": s.title, "seconds": s.seconds, "cached": s.cached}
         for s in run.steps
     ]
-    return {"outputs": outputs, "steps": steps, "seconds": run.seconds}
+    outputs = records.plain(run.outputs)
+    return {"run": run.id, "outputs": outputs, "steps": steps, "seconds": run.seconds}

@@ -1,51 +1,50 @@
-"""The report's part on models: metrics with intervals, slices, releases."""
+"""The report's part on models: learning curves, metrics with intervals, slices, blessing."""
 
 from collections.abc import Iterator, Sequence
-from html import escape
 
-from components.foundation.page import Html, number, table
-from components.foundation.svg import Bar, dot_chart
-from components.governance.report.story import Measure, Release, Story
-from components.governance.report.words import interval, short
+from components.foundation.page import Html, charts, exact, fold, judged, table
+from components.foundation.svg import Bar, Mark, Series, dot_chart, line_chart
+from components.governance.report.story import WHOLE, Curve, Measure, Story
+from components.governance.report.words import Links, interval, is_better_low, many, metric
 
-_WHOLE = "all"
+_SHOWN_SLICES = 8
 
 
-def tiles(story: Story) -> Iterator[tuple[str, str]]:
+def tiles(story: Story, links: Links) -> Iterator[tuple[Html, str]]:
     """Yield the headline metric of each model."""
     headline = _headline(story.evaluations)
     for one in story.evaluations:
-        if one.metric == headline and one.slice == _WHOLE:
-            yield number(one.value), f"{one.metric.upper()} of {one.model}"
+        if one.metric == headline and one.slice == WHOLE:
+            yield links.entry(one.entry, exact(one.value)), f"{metric(one.metric)} of {one.model}"
 
 
-def evaluation(story: Story) -> str:
-    whole = [one for one in story.evaluations if one.slice == _WHOLE]
+def curves(rows: Sequence[Curve]) -> str:
+    """Draw how each model learnt, its best epoch marked."""
+    return charts(*map(_curve, rows))
+
+
+def evaluation(story: Story, links: Links) -> str:
+    """Show how good the models are, and what was made of it."""
+    whole = [one for one in story.evaluations if one.slice == WHOLE]
     if not whole:
         return ""
     headline = _headline(whole)
     bars = [Bar(m.model, m.value, m.low, m.high) for m in whole if m.metric == headline]
-    blessing = f"<p>{escape(story.blessing.reason)}</p>" if story.blessing else ""
-    chart = dot_chart(bars, title=f"{headline.upper()} with intervals")
-    return blessing + chart + _metrics(whole) + _slices(story.evaluations)
+    blessed = "".join(
+        judged(one.verdict, one.stage, title=one.verdict.subject, more=links.entry(one.entry))
+        for one in story.blessings
+    )
+    drawn = dot_chart(bars, title=f"{metric(headline)} with 95 % intervals")
+    left = f"<div>{drawn}{_metrics(whole, links)}</div>"
+    pair = f'<div class="pair">{left}{_weakest(story, headline)}</div>'
+    return f'<div class="pair">{blessed}</div>{pair}' + _slices(story.evaluations, links)
 
 
-def releases(rows: Sequence[Release]) -> str:
-    if not rows:
-        return ""
-    return table(
-        ["Model", "Version", "What became of it", "Digest", "Address"],
-        [
-            [
-                r.model,
-                r.version,
-                r.fate,
-                Html(short(r.digest)),
-                Html(f"<code>{escape(r.uri)}</code>"),
-            ]
-            for r in rows
-        ],
-        stacked=True,
+def _curve(one: Curve) -> str:
+    marks = [Mark(one.best, "best")] if one.best is not None else []
+    series = [Series(name, values) for name, values in one.series.items()]
+    return line_chart(
+        series, title=f"{one.model}: loss by epoch", x=one.epochs, x_label="epoch", marks=marks
     )
 
 
@@ -54,18 +53,52 @@ def _headline(measures: Sequence[Measure]) -> str:
     return "auc" if "auc" in names else next(iter(names), "")
 
 
-def _metrics(measures: Sequence[Measure]) -> str:
+def _metrics(measures: Sequence[Measure], links: Links) -> str:
     models = list(dict.fromkeys(one.model for one in measures))
-    found = {(one.metric, one.model): interval(one.value, one.low, one.high) for one in measures}
+    found = {
+        (one.metric, one.model): links.entry(one.entry, interval(one.value, one.low, one.high))
+        for one in measures
+    }
     metrics = list(dict.fromkeys(one.metric for one in measures))
-    rows = [[metric, *(found.get((metric, model)) for model in models)] for metric in metrics]
+    rows: list[list[object]] = [
+        [metric(name), *(found.get((name, model)) for model in models)] for name in metrics
+    ]
+    tables = {one.model: one.table for one in measures}
+    counted = {one.model: one.rows for one in measures}
+    rows.append(["measured on", *(links.table(tables[model]) for model in models)])
+    rows.append(["rows", *(links.table(tables[m], exact(counted[m])) for m in models)])
     return table(["Metric", *models], rows)
 
 
-def _slices(measures: Sequence[Measure]) -> str:
-    sliced = [one for one in measures if one.slice != _WHOLE]
+def _weakest(story: Story, headline: str) -> str:
+    """Draw the slices where the newest model does worst, each as a dot."""
+    sliced = [m for m in story.evaluations if m.slice != WHOLE and m.metric == headline]
+    newest = [m for m in sliced if m.model == sliced[-1].model]
+    if not newest:
+        return ""
+    newest.sort(key=lambda m: -m.value if is_better_low(headline) else m.value)
+    bars = [Bar(_sized(m), m.value, m.low, m.high) for m in newest[:_SHOWN_SLICES]]
+    shown = f"{metric(headline)} of {newest[0].model} where it is weakest"
+    return dot_chart(bars, title=shown)
+
+
+def _sized(one: Measure) -> str:
+    return one.slice if one.rows is None else f"{one.slice} ({many(one.rows, 'row')})"
+
+
+def _slices(measures: Sequence[Measure], links: Links) -> str:
+    sliced = [one for one in measures if one.slice != WHOLE]
     if not sliced:
         return ""
-    rows = [[m.slice, m.model, m.metric, interval(m.value, m.low, m.high), m.rows] for m in sliced]
+    rows = [
+        [
+            m.slice,
+            m.model,
+            metric(m.metric),
+            links.entry(m.entry, interval(m.value, m.low, m.high)),
+            m.rows,
+        ]
+        for m in sliced
+    ]
     made = table(["Slice", "Model", "Metric", "Value", "Rows"], rows)
-    return f"<details><summary>{len(sliced)} measures by slice</summary>{made}</details>"
+    return fold(f"{len(sliced)} measures by slice", made)

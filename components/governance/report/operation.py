@@ -1,55 +1,102 @@
-"""The report's part on operation: rollouts over traffic, production by month."""
+"""The report's part on operation: rollouts over traffic, production window by window."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 
-from components.foundation.page import Figure, badge, number, table
+from components.foundation.page import (
+    Figure,
+    Html,
+    badge,
+    charts,
+    decided,
+    exact,
+    judged,
+    number,
+    table,
+)
 from components.foundation.svg import Bar, Level, Mark, Series, bar_chart, line_chart
 from components.foundation.verdict import Decision
-from components.governance.report.story import Month, Point, Rollout, Story
-from components.governance.report.words import decided, duration, interval, percent
+from components.governance.report.story import Point, Rollout, Story, Window
+from components.governance.report.words import Links, duration, interval, metric, percent
 
 _SHOWN_COLUMNS = 3
 
 
-def tiles(story: Story) -> Iterator[tuple[str, str]]:
+def tiles(story: Story, links: Links) -> Iterator[tuple[Html, str]]:
+    """Yield how many candidates were promoted, and how many windows drifted."""
     promoted = sum(r.verdict.decision is Decision.PROMOTE for r in story.rollouts)
     if story.rollouts:
-        yield f"{promoted} of {len(story.rollouts)}", "candidates promoted"
-    drifted = sum(month.decision == Decision.DRIFT for month in story.months)
-    if story.months:
-        yield f"{drifted} of {len(story.months)}", "months with drift"
+        shown = f"{promoted} of {len(story.rollouts)}"
+        yield Html(f'<a href="#rollouts">{shown}</a>'), "candidates promoted"
+    drifted = sum(window.decision == Decision.DRIFT for window in story.windows)
+    if story.windows:
+        shown = f"{drifted} of {len(story.windows)}"
+        yield Html(f'<a href="#production">{shown}</a>'), "windows with drift"
 
 
-def rollouts(rows: Sequence[Rollout]) -> str:
-    return "".join(_rollout(one) for one in rows)
+def rollouts(rows: Sequence[Rollout], links: Links) -> str:
+    return "".join(_rollout(one, links) for one in rows)
 
 
-def months(rows: Sequence[Month]) -> str:
+def production(rows: Sequence[Window], links: Links) -> str:
+    """Show drift and realised performance, window by window."""
     if not rows:
         return ""
-    charts = _performance(rows) + _coverage(rows) + _effects(rows)
-    return f'<div class="charts">{charts}</div>' + table(
-        ["Month", "Drift", "Columns that moved most", "AUC", "Labels known, %"],
+    return charts(_performance(rows), _coverage(rows), _effects(rows)) + table(
         [
-            [m.month, decided(m.decision), _columns(m), _auc(m), Figure(percent(m.coverage), 1)]
-            for m in rows
+            "Window",
+            "Drift",
+            "Columns that moved most",
+            "Realised",
+            "Labels known, %",
+            "Predictions",
         ],
+        [
+            [
+                w.name,
+                links.entry(w.drift_entry, decided(w.decision)),
+                _columns(w),
+                _realised(w, links),
+                links.entry(w.performance_entry, exact(percent(w.coverage), digits=1))
+                if w.coverage is not None
+                else Figure(None, 1),
+                w.predictions,
+            ]
+            for w in rows
+        ],
+        stacked=True,
     )
 
 
-def _rollout(one: Rollout) -> str:
-    head = (
-        f"<h3>{escape(one.name)} {decided(one.verdict.decision).text}</h3>"
-        f"<p>{escape(one.verdict.reason)}</p>"
-    )
+def _rollout(one: Rollout, links: Links) -> str:
+    name = f"{one.name[:1].upper()}{one.name[1:]}"
+    more = Html(" · ".join((links.release(one.release).text, links.entry(one.entry).text)))
+    head = judged(one.verdict, *_seen(one), title=name, more=more)
     if not one.points:
         return head + f'<p class="soft">{badge("no traffic")} It never answered a request.</p>'
-    last = one.points[-1]
-    took = f"{number(last.requests)} requests in {duration(last.seconds)}"
-    charts = _errors(one.points) + _weight(one.points) + _e_values(one)
-    return f'{head}<p class="soft">{took}.</p><div class="charts">{charts}</div>'
+    points = _from_the_start(one.points)
+    return head + charts(_errors(points), _weight(points), _e_values(one, points))
+
+
+def _seen(one: Rollout) -> Iterator[str]:
+    if one.points:
+        last = one.points[-1]
+        yield f"{number(last.requests)} requests in {duration(last.seconds)}"
+    if one.answers:
+        yield f"clients saw {_statuses(one.answers)}"
+    if one.after:
+        yield f"after the decision {_statuses(one.after)}"
+
+
+def _statuses(answers: Mapping[str, int]) -> str:
+    return ", ".join(f"{count:,} with {code}" for code, count in sorted(answers.items()))
+
+
+def _from_the_start(points: Sequence[Point]) -> list[Point]:
+    """Begin where every rollout begins: no request, no evidence; a resumed one goes on later."""
+    first = points[0]
+    return [Point(0.0, 0, first.weight, None, None, 1.0), *points]
 
 
 def _errors(points: Sequence[Point]) -> str:
@@ -75,18 +122,19 @@ def _weight(points: Sequence[Point]) -> str:
         x_label="requests",
         y_label="%",
         y_range=(0, 100),
+        stepped=True,
     )
 
 
-def _e_values(one: Rollout) -> str:
+def _e_values(one: Rollout, points: Sequence[Point]) -> str:
     """Draw evidence on a logarithmic scale, with the line that decides, when it is known."""
-    values = [_log10(p.e_value) for p in one.points]
-    if all(value is None for value in values):
+    values = [_log10(p.e_value) for p in points]
+    if all(p.e_value is None for p in one.points):
         return ""
     return line_chart(
         [Series("evidence", values)],
         title="Evidence that the candidate is worse",
-        x=[p.requests for p in one.points],
+        x=[p.requests for p in points],
         x_label="requests",
         y_label="log10 of the e-value",
         levels=_limit(one.verdict.evidence.get("alpha")),
@@ -104,47 +152,59 @@ def _log10(value: float | None) -> float | None:
     return math.log10(value) if value is not None and value > 0 else None
 
 
-def _performance(rows: Sequence[Month]) -> str:
-    if all(month.auc is None for month in rows):
+def _performance(rows: Sequence[Window]) -> str:
+    known = [w for w in rows if w.metric]
+    if not known:
         return ""
+    name, same = metric(known[0].metric), known[0].metric
+    lines = [[w if w.metric == same and w.dated else None for w in rows]]
+    lines += [[w if w is one else None for w in rows] for one in known if not one.dated]
+    names = ["by time", *(one.name for one in known if not one.dated)]
     return line_chart(
-        [Series("AUC", [m.auc for m in rows], [m.low for m in rows], [m.high for m in rows])],
-        title="Realised AUC by month, with intervals",
-        x=[m.month for m in rows],
-        y_label="AUC",
-        marks=[Mark(m.month, "drift") for m in rows if m.decision == Decision.DRIFT],
+        [_line(title, line) for title, line in zip(names, lines, strict=True)],
+        title=f"Realised {name}, with intervals",
+        x=[w.name for w in rows],
+        y_label=name,
+        marks=[Mark(w.name, "drift") for w in rows if w.decision == Decision.DRIFT],
     )
 
 
-def _coverage(rows: Sequence[Month]) -> str:
-    if all(month.coverage is None for month in rows):
-        return ""
-    return line_chart(
-        [Series("labels known", [percent(m.coverage) for m in rows])],
-        title="Predictions whose outcome is known",
-        x=[m.month for m in rows],
-        y_label="%",
-        y_range=(0, 100),
+def _line(name: str, rows: Sequence[Window | None]) -> Series:
+    return Series(
+        name,
+        [w.value if w else None for w in rows],
+        [w.low if w else None for w in rows],
+        [w.high if w else None for w in rows],
     )
 
 
-def _effects(rows: Sequence[Month]) -> str:
-    """Show for each column its largest move in any month, the largest few."""
+def _coverage(rows: Sequence[Window]) -> str:
+    if all(window.coverage is None for window in rows):
+        return ""
+    bars = [Bar(w.name, percent(w.coverage) or 0.0) for w in rows if w.coverage is not None]
+    return bar_chart(bars, title="Predictions whose outcome is known", unit="%")
+
+
+def _effects(rows: Sequence[Window]) -> str:
+    """Show for each column its largest move in any window, the largest few."""
     largest: dict[str, float] = {}
-    for one in (effect for month in rows for effect in month.drifted):
+    for one in (effect for window in rows for effect in window.drifted):
         largest[one.column] = max(one.effect, largest.get(one.column, 0.0))
-    top = sorted(largest.items(), key=lambda pair: -pair[1])[:8]
+    top = sorted(largest.items(), key=lambda pair: -pair[1])[:6]
     if not top:
         return ""
     bars = [Bar(column, effect) for column, effect in top]
-    return bar_chart(bars, title="Largest move of a column in any month")
+    return bar_chart(bars, title="Largest move of a column in any window")
 
 
-def _columns(month: Month) -> str:
-    shown = [f"{e.column} ({number(e.effect)})" for e in month.drifted[:_SHOWN_COLUMNS]]
-    more = len(month.drifted) - len(shown)
+def _columns(window: Window) -> str:
+    shown = [f"{e.column} ({number(e.effect)})" for e in window.drifted[:_SHOWN_COLUMNS]]
+    more = len(window.drifted) - len(shown)
     return ", ".join(shown) + (f" and {more} more" if more else "")
 
 
-def _auc(month: Month) -> str | None:
-    return None if month.auc is None else interval(month.auc, month.low, month.high)
+def _realised(window: Window, links: Links) -> Html | None:
+    if window.value is None:
+        return Html(f'<span class="soft">{escape(window.state)}</span>') if window.state else None
+    shown = interval(window.value, window.low, window.high)
+    return links.entry(window.performance_entry, Html(f"{metric(window.metric)} {shown.text}"))

@@ -1,60 +1,129 @@
-"""What a run did, as plain values: what the report shows and nothing else.
+"""What a job did, as plain values: what the report shows and nothing else.
 
-A story is JSON in and out, so a report can be made again from what was kept.
+A story is JSON in and out, so a page can be made again from what was kept. Whatever judges is
+a verdict with its place in the audit log; figures name the verdict or the table version that
+they come from, and the page links to it.
 """
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
 from components.foundation.errors import UserError
 from components.foundation.verdict import Verdict
 
+WHOLE = "all"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of a run; `cached` where an earlier run's outputs were taken."""
+
+    title: str
+    seconds: float
+    cached: bool = False
+
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """One step of the channel and the rows that went through it.
+    """One stage of the job, with what no run knows of it.
 
     Attributes:
-        stage: the part of the channel, e.g. "ingestion".
-        name: the step, e.g. "ingest_sql flights".
-        rows_in: rows read; None where rows are not what flows.
-        rows_out: rows written.
-        quarantined: rows kept back.
-        seconds: wall time.
-        skipped: whether nothing had changed since an earlier run.
+        title: what people read.
+        runs: ids of its pipeline runs.
+        seconds: wall time, in whichever job did it.
+        skipped: whether an earlier job did it, and nothing has changed since.
+        state: succeeded, failed, refused or interrupted.
+        error: why, unless it succeeded.
+        steps: of its runs, in the order they ended.
     """
 
-    stage: str
-    name: str
-    rows_in: int | None = None
-    rows_out: int | None = None
-    quarantined: int = 0
+    title: str
+    runs: tuple[str, ...] = ()
     seconds: float = 0.0
     skipped: bool = False
+    state: str = "succeeded"
+    error: str = ""
+    steps: tuple[Step, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One version of one table: who made it, from what, with how many rows.
+
+    Attributes:
+        ref: e.g. "s3://falaj-curated/flights@2".
+        rows: that it holds; None where no step said so.
+        step: what made it, e.g. "Curate flights".
+        run: in which run.
+        sources: references of what it was made from.
+        kept_back: rows of its sources that went to quarantine instead.
+    """
+
+    ref: str
+    rows: int | None = None
+    step: str = ""
+    run: str = ""
+    sources: tuple[str, ...] = ()
+    kept_back: int = 0
+
+    @property
+    def name(self) -> str:
+        """Return bucket and name, without the version."""
+        return self.ref.rpartition("@")[0] or self.ref
 
 
 @dataclass(frozen=True, slots=True)
 class Quarantined:
-    """Rows of one table that one rule kept back."""
+    """Rows that one rule kept back, on the way into a version of a table."""
 
     table: str
     rule: str
     rows: int
+    into: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """How one model learnt: a value of every series for each epoch."""
+
+    model: str
+    epochs: tuple[int, ...]
+    series: dict[str, tuple[float | None, ...]]
+    best: int | None = None
+    table: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """One metric of one model on one slice ("all" is the whole), with its interval."""
+    """One metric of one model on one slice ("all" is the whole), with its interval.
+
+    Attributes:
+        entry: audit entry of the verdict that judged it; 0 for none.
+        table: reference of the rows it was measured on.
+    """
 
     model: str
     metric: str
     value: float
     low: float | None = None
     high: float | None = None
-    slice: str = "all"
+    slice: str = WHOLE
     rows: int | None = None
+    entry: int = 0
+    table: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A verdict, where it was given, and its entry in the audit log."""
+
+    verdict: Verdict
+    entry: int = 0
+    step: str = ""
+    stage: str = ""
+    run: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +149,20 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Rollout:
-    """One candidate against the champion, and how it ended."""
+    """One candidate against the champion, and how it ended.
+
+    Attributes:
+        answers: what clients saw, by HTTP status, as far as somebody counted.
+        after: the same, from the decision on.
+    """
 
     name: str
     verdict: Verdict
+    release: str = ""
+    entry: int = 0
     points: tuple[Point, ...] = ()
+    answers: dict[str, int] = field(default_factory=dict)
+    after: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,62 +174,112 @@ class Effect:
 
 
 @dataclass(frozen=True, slots=True)
-class Month:
-    """One month of production: drift at once, performance when labels are known.
+class Window:
+    """One window of production: drift at once, performance when labels are known.
 
     Attributes:
-        month: e.g. "2013-08".
+        name: e.g. "2013-08", or the table of observations when it is looked at whole.
         decision: what drift detection decided, e.g. "drift" or "stable".
         drifted: columns that moved, largest first.
-        auc: realised, with its interval; None while labels are missing.
+        metric: what performance was measured by; empty while labels are missing.
+        value: realised, with its interval.
         low: lower end of the interval.
         high: upper end of the interval.
         coverage: share of predictions whose label is known, 0 to 1.
+        predictions: how many there were.
+        state: how performance did, in words.
+        drift_entry: audit entry of the drift verdict.
+        performance_entry: audit entry of the performance verdict.
+        dated: whether it is a time; else a table of observations, looked at whole.
     """
 
-    month: str
+    name: str
     decision: str
     drifted: tuple[Effect, ...] = ()
-    auc: float | None = None
+    metric: str = ""
+    value: float | None = None
     low: float | None = None
     high: float | None = None
     coverage: float | None = None
+    predictions: int | None = None
+    state: str = ""
+    drift_entry: int = 0
+    performance_entry: int = 0
+    dated: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """A sealed release and what became of it, e.g. "champion" or "rolled back"."""
+    """A sealed release and what became of it, e.g. "champion" or "rolled back".
+
+    Attributes:
+        digest: of its content, as its statement has it.
+        fate: what became of it.
+        signer: id of the key that signed its statement.
+        statement: digest of the signed statement.
+        problem: why it does not verify now; empty when it does.
+        made_by: the run that sealed it, or what its statement says it was made from.
+        tables: references of the tables it was trained and tested on.
+        entry: audit entry of its sealing; 0 when it was sealed by hand.
+    """
 
     model: str
     version: str
     digest: str
     uri: str
     fate: str
+    signer: str = ""
+    statement: str = ""
+    problem: str = ""
+    made_by: str = ""
+    tables: tuple[str, ...] = ()
+    entry: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
-    title: str
-    href: str
+class Audit:
+    """The audit log as it was when the page was made, and what was held against it."""
+
+    entries: int = 0
+    head: str = ""
+    checked: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """A whole run; `Story.from_json(story.to_json()) == story`."""
+    """A whole job; `Story.from_json(story.to_json()) == story`."""
 
     title: str
     run_id: str
     started: str
     seconds: float
+    project: str = ""
+    code: str = ""
     stages: tuple[Stage, ...] = ()
+    tables: tuple[Table, ...] = ()
     quarantine: tuple[Quarantined, ...] = ()
-    verdicts: tuple[Verdict, ...] = ()
+    curves: tuple[Curve, ...] = ()
+    verdicts: tuple[Judged, ...] = ()
     evaluations: tuple[Measure, ...] = ()
-    blessing: Verdict | None = None
+    blessings: tuple[Judged, ...] = ()
     rollouts: tuple[Rollout, ...] = ()
-    months: tuple[Month, ...] = ()
+    windows: tuple[Window, ...] = ()
     releases: tuple[Release, ...] = ()
-    links: tuple[Link, ...] = ()
+    residency: tuple[Judged, ...] = ()
+    audit: Audit | None = None
+
+    @property
+    def blessing(self) -> Verdict | None:
+        """The newest."""
+        return self.blessings[-1].verdict if self.blessings else None
+
+    @property
+    def champion(self) -> Release | None:
+        return next((r for r in self.releases if r.fate == "champion"), None)
+
+    def newest_tables(self) -> Iterator[Table]:
+        """Yield the last version of every table, in the order the tables came to be."""
+        yield from {table.name: table for table in self.tables}.values()
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

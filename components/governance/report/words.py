@@ -1,21 +1,89 @@
-"""The few words and marks that every section of the report shares."""
+"""The few words, marks and links that every section of the report shares."""
 
-import contextlib
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
 from html import escape
 
-from components.foundation.page import Html, badge, number
+from components.foundation.page import Html, exact, number
 from components.foundation.verdict import Decision
+from components.governance.report.story import Story
 
-_UNDECIDED = {Decision.CONTINUE, Decision.INCONCLUSIVE}
+_METRICS = {
+    "auc": "AUC",
+    "brier": "Brier score",
+    "rmse": "RMSE",
+    "mae": "MAE",
+    "r2": "R\N{SUPERSCRIPT TWO}",
+}
 
 
-def decided(decision: str) -> Html:
-    """Show a decision; one that is neither yes nor no stays grey."""
-    good: bool | None = None
-    with contextlib.suppress(ValueError):
-        known = Decision(decision)
-        good = None if known in _UNDECIDED else known.passes
-    return Html(badge(decision, good=good))
+@dataclass(frozen=True)
+class Links:
+    """Where on the page the evidence stands; what is not there is not linked."""
+
+    story: Story
+
+    @cached_property
+    def _entries(self) -> set[int]:
+        return {judged.entry for judged in self.story.verdicts if judged.entry}
+
+    @cached_property
+    def _tables(self) -> set[str]:
+        return {table.ref for table in self.story.tables}
+
+    @cached_property
+    def _releases(self) -> set[str]:
+        return {release.uri for release in self.story.releases}
+
+    def entry(self, entry: int, text: Html | str = "") -> Html:
+        """Link to a verdict by its entry in the audit log."""
+        shown = text or (f"entry {entry}" if entry else "")
+        return _link(f"entry-{entry}", shown, there=entry in self._entries)
+
+    def table(self, ref: str, text: Html | str = "") -> Html:
+        """Link to a version of a table."""
+        return _link(anchor(ref), text or brief(ref), there=ref in self._tables)
+
+    def release(self, uri: str, text: Html | str = "") -> Html:
+        """Link to a release."""
+        return _link(anchor(uri), text or brief(uri), there=uri in self._releases)
+
+    def any(self, ref: str, text: Html | str = "") -> Html:
+        """Link to whatever a reference names."""
+        return self.release(ref, text) if ref in self._releases else self.table(ref, text)
+
+
+def _link(to: str, text: Html | str, *, there: bool) -> Html:
+    shown = text.text if isinstance(text, Html) else f"<bdi>{escape(text)}</bdi>"
+    return Html(f'<a href="#{to}">{shown}</a>' if there else shown)
+
+
+def anchor(name: str) -> str:
+    """Return where a table or a release stands on the page, whatever letters it is named with."""
+    return f"x{hashlib.sha256(name.encode()).hexdigest()[:12]}"
+
+
+def brief(ref: str) -> str:
+    """Name a table or a release without scheme and bucket; a source by its last parts."""
+    bare = ref.removeprefix("sealed+")
+    return bare.removeprefix("s3://").partition("/")[2] if bare.startswith("s3://") else ref
+
+
+def metric(name: str) -> str:
+    """Call a metric as people do."""
+    return _METRICS.get(name, name.replace("_", " "))
+
+
+def past(decision: Decision) -> str:
+    """Say of a candidate what was decided of it."""
+    words = {Decision.ROLL_BACK: "rolled back", Decision.REFUSE: "refused"}
+    return words.get(decision, str(decision))
+
+
+def is_better_low(name: str) -> bool:
+    """Say whether less of a metric is better."""
+    return name in {"log_loss", "brier", "rmse", "mae", "calibration_error"}
 
 
 def duration(seconds: float) -> str:
@@ -25,18 +93,25 @@ def duration(seconds: float) -> str:
 
 
 def short(digest: str) -> str:
-    """Show the first digits of a digest, and all of it on pressing or printing to text."""
+    """Show the first digits of a digest, and all of it on pressing."""
     if not digest:
         return ""
     name = digest.removeprefix("sha256:")
     return f'<code class="id" title="{escape(digest)}">{escape(name[:12])}</code>'
 
 
-def interval(value: float, low: float | None, high: float | None) -> str:
+def interval(value: float, low: float | None, high: float | None) -> Html:
+    """Show a number with its interval."""
+    shown = exact(value).text
     if low is None or high is None:
-        return number(value)
-    return f"{number(value)} [{number(low)}, {number(high)}]"
+        return Html(shown)
+    return Html(f"{shown} [{number(low)}, {number(high)}]")
 
 
 def percent(share: float | None) -> float | None:
     return None if share is None else round(100 * share, 3)
+
+
+def many(count: int, one: str, more: str = "") -> str:
+    """Count things in words; `many(1, "row") == "1 row"`."""
+    return f"{count:,} {one if count == 1 else more or one + 's'}"

@@ -1,0 +1,117 @@
+"""The report's part for an auditor: releases, residency, the audit log, every verdict and table."""
+
+from collections.abc import Iterator, Sequence
+from html import escape
+
+from components.foundation.page import Html, badge, decided, evidence, exact, fold, judged, table
+from components.governance.report.story import Audit, Judged, Release, Story
+from components.governance.report.words import Links, anchor, many, short
+
+
+def releases(rows: Sequence[Release], links: Links) -> str:
+    """Show each release: what became of it, digests, who signed it, and what it was made of."""
+    return "".join(_release(one, links) for one in rows)
+
+
+def residency(rows: Sequence[Judged], links: Links) -> str:
+    """Show where bytes may lie, how that is known, and under which law."""
+    return "".join(_attested(one, links) for one in rows)
+
+
+def audit(log: Audit | None) -> str:
+    """Say how far the log goes, with which digest, and what was held against it."""
+    if log is None:
+        return ""
+    return (
+        f"<p>Every link of the audit log's {many(log.entries, 'entry', 'entries')} holds. "
+        f"{many(log.checked, 'verdict')} of this job "
+        f"{'was' if log.checked == 1 else 'were'} compared with "
+        f"the log; each has the digest that its entry holds.</p>"
+        f'<p class="soft">Head of the log: <code>{escape(log.head)}</code></p>'
+    )
+
+
+def verdicts(rows: Sequence[Judged]) -> str:
+    """Show every verdict where links to it lead: why, on which evidence, with which digest."""
+    return "".join(map(_verdict, rows))
+
+
+def tables(story: Story, links: Links) -> str:
+    """List every version of every table where links to it lead."""
+    rows = [
+        [
+            Html(f'<code id="{anchor(one.ref)}">{escape(one.ref)}</code>'),
+            exact(one.rows),
+            one.step,
+            Html(f"<code>{escape(one.run)}</code>"),
+            Html(", ".join(links.any(ref).text for ref in one.sources)),
+        ]
+        for one in story.tables
+    ]
+    return table(["Version", "Rows", "By", "Run", "From"], rows, stacked=True) if rows else ""
+
+
+def _release(one: Release, links: Links) -> str:
+    good = {"champion": True, "rolled back": False, "never started": False}.get(one.fate)
+    if one.problem:
+        state = f"{badge('does not verify', good=False)} {escape(one.problem)}"
+    else:
+        state = f"{badge('verified', good=True)} every byte is what was signed"
+    facts: list[tuple[str, object]] = [
+        ("address", Html(f"<code>{escape(one.uri)}</code>")),
+        ("content", Html(f"<code>{escape(one.digest)}</code>")),
+        ("statement", Html(f"<code>{escape(one.statement)}</code>")),
+        ("signed by key", Html(f"<code>{escape(one.signer)}</code>")),
+        ("checked now", Html(state)),
+        ("made by", Html(_made_by(one, links))),
+        ("of", Html(", ".join(links.table(ref).text for ref in one.tables))),
+        ("sealed", f"entry {one.entry} of the audit log" if one.entry else "by hand, not logged"),
+    ]
+    return (
+        f'<h3 id="{anchor(one.uri)}">{escape(one.model)} {escape(one.version)} '
+        f"{badge(one.fate, good=good)}</h3>" + table(["What", "Value"], facts, stacked=True)
+    )
+
+
+def _made_by(one: Release, links: Links) -> str:
+    if one.made_by.startswith("sealed+"):
+        return f"hand, from {links.release(one.made_by).text}"
+    return f"<code>{escape(one.made_by)}</code>"
+
+
+def _attested(one: Judged, links: Links) -> str:
+    facts = one.verdict.evidence
+    basis = " · ".join(str(facts[n]) for n in ("legal_basis", "legal_status") if facts.get(n))
+    head = judged(one.verdict, basis, title=one.verdict.subject, more=links.entry(one.entry))
+    known = [[name, text] for name, text in _known(facts)]
+    return head + (table(["How we know", "What"], known, stacked=True) if known else "")
+
+
+def _known(facts: dict[str, object]) -> Iterator[tuple[str, str]]:
+    names = {
+        "looked_up": "in the registry",
+        "declared": "declared",
+        "not_attested": "not attested",
+    }
+    for key, name in names.items():
+        match facts.get(key):
+            case list(texts):
+                yield from ((name, str(text)) for text in texts)
+
+
+def _verdict(one: Judged) -> str:
+    verdict = one.verdict
+    facts: list[tuple[str, object]] = [
+        ("digest", Html(f"<code>{escape(str(verdict.digest()))}</code>")),
+        ("judged", Html(f"<code>{escape(verdict.judged)}</code>")),
+        ("time", verdict.time),
+        ("given by", f"{one.step}, {one.stage}" if one.stage else one.step),
+        ("run", Html(f"<code>{escape(one.run)}</code>")),
+    ]
+    below = table(["What", "Value"], facts, stacked=True)
+    shown = evidence({**verdict.evidence, **verdict.measured})
+    return (
+        f'<article id="entry-{one.entry}"><h3>{one.entry or ""} '
+        f"{escape(verdict.subject)} {decided(verdict.decision).text} {short(verdict.judged)}</h3>"
+        f"<p>{escape(verdict.reason)}</p>{fold('Evidence', below + shown)}</article>"
+    )
