@@ -12,15 +12,34 @@ from pipelines.commands import (
     catalogue,
     compile,
     errors,
+    explain,
+    new,
     options,
+    put,
     releases,
+    report,
     residency,
     run,
+    runs,
     serve,
     verify,
 )
 
-_COMMANDS = (compile, catalogue, run, serve, releases, verify, residency, errors)
+_COMMANDS = (
+    new,
+    compile,
+    catalogue,
+    put,
+    run,
+    runs,
+    report,
+    serve,
+    releases,
+    verify,
+    explain,
+    residency,
+    errors,
+)
 _EXAMPLES = (
     "falaj compile --out build",
     "falaj run monitoring --set since=2013-08-01 --set until=2013-09-01",

@@ -160,6 +160,11 @@ class Project(_Strict):
         return self.contract(self._origins()[0])
 
     @property
+    def environment(self) -> dict[str, str]:
+        """What steps on this machine need to import the project's own code."""
+        return {"PYTHONPATH": str(self.import_root)}
+
+    @property
     def import_root(self) -> pathlib.Path:
         """The folder from which the project's own package is importable."""
         root = self.folder.resolve()

@@ -63,7 +63,7 @@ def _build(project: Project, place: Place, framework: str, train: Any, estimator
             sql_connection: SQLAlchemy URL of the sources of kind sql.
             rest_url: base URL of the sources of kind rest.
             as_of: RFC 3339 time against which freshness is judged; empty: not judged.
-            until: exclusive end of what is materialised online, RFC 3339.
+            until: exclusive end of what is materialised online, RFC 3339; empty: now.
             epochs: most passes over the training rows; early stopping may end sooner.
             seed: of shuffling and of initial weights.
         """

@@ -12,6 +12,8 @@ from pipelines.commands import catalogue
 ROOT = pathlib.Path(__file__).parents[2]
 SITES = ROOT / "pipelines/sites"
 COMMANDS = (
+    "new",
+    "put",
     "compile",
     "catalogue",
     "run",

@@ -26,7 +26,8 @@ def materialise(
     Args:
         repo: import path of the package with the Feast repository, e.g. examples.flights.features.
         registry: reference that apply_features gave.
-        end: load what was known by then, ISO 8601, UTC if no zone, e.g. 2013-07-01T00:00:00Z.
+        end: load what was known by then, ISO 8601, UTC if no zone, e.g. 2013-07-01T00:00:00Z;
+            empty: now.
         report: rows loaded and read back, view by view.
         tables: references of feature tables to read at a version,
             e.g. ["s3://falaj-curated/weather@3"]; others are read at their latest.

@@ -77,7 +77,9 @@ def judge(facts: Sequence[readback.Facts], *, subject: str, judged: str = "") ->
 
 
 def parse_time(text: str) -> datetime.datetime:
-    """Read an ISO 8601 time; without a zone it is in UTC."""
+    """Read an ISO 8601 time; without a zone it is in UTC, and empty is now."""
+    if not text:
+        return datetime.datetime.now(datetime.UTC)
     try:
         moment = datetime.datetime.fromisoformat(text)
     except ValueError as error:
