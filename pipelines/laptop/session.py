@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import os
 import pathlib
 import shutil
 from collections.abc import Iterator, Mapping
@@ -22,7 +23,7 @@ BUCKETS = (
     "falaj-runs",
     "falaj-evidence",
 )
-_LOCK = "lock"
+_LOCK, _MARKER = "lock", "code"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +57,16 @@ def begin(folder: pathlib.Path, code: str) -> bool:
     """Make ready for a run of this code; return whether an earlier code's state was dropped.
 
     What other code made is not built upon: its champion would judge this one's candidates.
+    The marker goes last, so that a killed run's half is dropped by the next.
     """
-    marker = folder / "code"
+    marker = folder / _MARKER
     with _alone(folder):
         changed = marker.exists() and marker.read_text() != code
         if changed:
             _empty(folder)
-        marker.write_text(code)
+        partial = marker.with_suffix(".part")
+        partial.write_text(code)
+        os.replace(partial, marker)
     return changed
 
 
@@ -110,17 +114,27 @@ def _alone(folder: pathlib.Path) -> Iterator[None]:
 
 
 def _empty(folder: pathlib.Path) -> None:
-    """Remove everything but the lock, which is held."""
+    """Remove everything but the lock, which is held, and the marker, which says that it is old."""
     for path in folder.iterdir():
         if path.is_dir():
             shutil.rmtree(path)
-        elif path.name != _LOCK:
+        elif path.name not in {_LOCK, _MARKER}:
             path.unlink()
 
 
+def _make_keys(folder: pathlib.Path) -> None:
+    """Make a key ring unless there is one; whole or not at all."""
+    if folder.exists():
+        return
+    partial = folder.with_name("keys.part")
+    if partial.exists():
+        shutil.rmtree(partial)
+    KeyRing.create(partial)
+    os.replace(partial, folder)
+
+
 def _places(folder: pathlib.Path) -> dict[str, str]:
-    if not (folder / "keys").exists():
-        KeyRing.create(folder / "keys")
+    _make_keys(folder / "keys")
     return {
         "FALAJ_CACHE": str(folder / "cache"),
         "FALAJ_KEYS": str(folder / "keys"),

@@ -23,6 +23,7 @@ from pipelines.laptop import warm
 _EXECUTOR = "kfp.dsl.executor_main"
 
 Paid = Callable[[Mapping[str, float]], None]
+Ended = Callable[[int], None]
 
 
 @dataclass
@@ -34,8 +35,13 @@ class Nursery:
     _asking: socket.socket | None = field(default=None, repr=False)
 
     @contextlib.contextmanager
-    def attached(self, paid: Paid) -> Iterator[None]:
-        """Let kfp.local start its steps here; tell what each has cost, in the step's thread."""
+    def attached(self, paid: Paid, ended: Ended = lambda code: None) -> Iterator[None]:
+        """Let kfp.local start its steps here.
+
+        Args:
+            paid: is told what each has cost, in the step's thread.
+            ended: is told its exit code there, negative for a signal.
+        """
         from kfp.local import subprocess_task_handler as handler
 
         original = handler.run_local_subprocess
@@ -44,7 +50,9 @@ class Nursery:
             with self._costed(paid) as cost_log:
                 named = {**(env_vars or {}), "FALAJ_COST_LOG": cost_log}
                 code = self._run(full_command, {**os.environ, **named})
-                return original(full_command, named) if code == warm.UNFIT else code
+                code = original(full_command, named) if code == warm.UNFIT else code
+                ended(code)
+                return code
 
         handler.run_local_subprocess = run
         try:

@@ -58,6 +58,20 @@ def crashing() -> None:
     crash()
 
 
+@dsl.component(base_image=image, install_kfp_package=False)
+def die() -> int:
+    import os
+
+    print("about to say more")
+    os.kill(os.getpid(), 9)
+    return 0
+
+
+@dsl.pipeline(name="dying")
+def dying() -> None:
+    die().set_display_name("Die young")
+
+
 @dsl.pipeline(name="refusing")
 def refusing(message: str = "no") -> None:
     refuse(message=message)
@@ -127,6 +141,13 @@ def test_a_refusal_keeps_its_reason_and_its_kind(runner: LocalRunner) -> None:
 def test_a_crash_is_told_by_its_last_words(runner: LocalRunner) -> None:
     with pytest.raises(InfrastructureError, match=r"ZeroDivisionError.*crashing\.log"):
         runner.run(crashing, {})
+
+
+def test_a_step_that_was_killed_is_named_with_the_signal(runner: LocalRunner) -> None:
+    with pytest.raises(InfrastructureError, match="'Die young' was killed by signal 9") as caught:
+        runner.run(dying, {})
+
+    assert caught.value.code == "step-killed"
 
 
 def test_the_environment_is_as_before_afterwards(

@@ -1,6 +1,7 @@
 import contextlib
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from components.foundation.errors import UserError
+from components.foundation.sealing import keys
 from components.foundation.storage import Address
 from pipelines.laptop import processes, session
 
@@ -194,6 +196,40 @@ def test_state_of_other_code_is_dropped(folder: pathlib.Path) -> None:
 
     assert session.begin(folder, "other code")
     assert sorted(path.name for path in folder.iterdir()) == ["code", "lock"]
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: nothing in the code may catch it."""
+
+
+def _die(*_: object) -> None:
+    raise Killed
+
+
+def test_what_was_being_dropped_when_the_run_was_killed_is_dropped_by_the_next(
+    folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session.begin(folder, "code")
+    (folder / "done").mkdir()
+    with monkeypatch.context() as patched:
+        patched.setattr(shutil, "rmtree", _die)
+        with pytest.raises(Killed):
+            session.begin(folder, "other code")
+
+    assert session.begin(folder, "other code")
+    assert not (folder / "done").exists()
+
+
+def test_a_key_ring_whose_making_was_killed_is_made_by_the_next(
+    folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(keys, "_write", _die)
+        with pytest.raises(Killed), session.storing(folder):
+            pass
+
+    with session.storing(folder) as laptop:
+        assert laptop.keys.verifies(b"message", laptop.keys.sign(b"message"))
 
 
 def test_state_is_not_dropped_under_a_run_that_uses_it(folder: pathlib.Path) -> None:
