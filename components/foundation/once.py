@@ -1,12 +1,13 @@
 """Tables that are a function of their inputs: written once, then recognised."""
 
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 from components.foundation.digests import Digest
 from components.foundation.errors import InfrastructureError
-from components.foundation.tables import TableRef, Tables
+from components.foundation.tables import UNANSWERED, TableRef, Tables
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -30,13 +31,18 @@ def replace(
     """
     if tables.transaction(target, _APP) == _number(recipe):
         return tables.resolve(target.at(None))
-    try:
-        with rows() as stream:
-            return tables.replace(target, stream, transactions={_APP: _number(recipe)})
-    except InfrastructureError:
-        if tables.transaction(target, _APP) == _number(recipe):  # another run of the same step
-            return tables.resolve(target.at(None))
-        raise
+    for pause in tables.settings.patience.pauses():
+        try:
+            with rows() as stream:
+                return tables.replace(target, stream, transactions={_APP: _number(recipe)})
+        except InfrastructureError as error:
+            last = error
+            if tables.transaction(target, _APP) == _number(recipe):  # by another run, or by us
+                return tables.resolve(target.at(None))
+            if error.code != UNANSWERED:
+                raise
+        time.sleep(pause)
+    raise last
 
 
 def _number(recipe: Digest) -> int:

@@ -37,12 +37,13 @@ class Patience:
         return max(0.2, self.total / 12)  # the clients take none shorter than their first, 0.1
 
     def pauses(self) -> Iterator[float]:
-        """Yield the pause before each further try, until the total has passed."""
+        """Yield the pause before each further try, until the total has passed since the first."""
+        yield 0.1
         until = time.monotonic() + self.total
-        for number in itertools.count():
+        for number in itertools.count(1):
+            yield min(0.1 * 2**number, self.longest_pause)
             if time.monotonic() > until:
                 return
-            yield min(0.1 * 2**number, self.longest_pause)
 
     def client(self) -> "ClientConfig":
         return {
@@ -61,11 +62,13 @@ class Patience:
         }
 
     def delta_options(self) -> dict[str, str]:
-        """Say the same in deltalake's words."""
+        """Say the same in deltalake's words, which lack one for silence.
+
+        So a whole answer must come within half of the total; large ones come in many requests.
+        """
         return {
             "connect_timeout": _words(self.connecting),
-            "read_timeout": _words(self.silence),
-            "timeout": _words(_ENDLESS.total_seconds()),
+            "timeout": _words(self.total / 2),
             "max_retries": "1000",
             "retry_timeout": _words(self.total),
             "backoff_config.init_backoff": "100ms",

@@ -16,7 +16,7 @@ import re
 import time
 import urllib.parse
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
@@ -232,8 +232,8 @@ class ObjectStore:
                         )
 
     def delete(self, address: Address) -> None:
-        with _translated(address):
-            self._bucket(address).delete(address.key)
+        """Delete an object if it is there."""
+        self._persistently(address, lambda store: store.delete(address.key))
 
     def create(self, address: Address, data: bytes) -> str:
         """Write an object that must not exist yet; return its ETag, else raise Conflict."""
@@ -272,6 +272,21 @@ class ObjectStore:
                 return etag
             except InfrastructureError as error:
                 last, lost = error, True
+            time.sleep(pause)
+        raise last
+
+    def _persistently(
+        self, address: Address, do: Callable[["obstore.store.S3Store"], object]
+    ) -> None:
+        """Send again what may be done twice; the client itself does so with reads and puts only."""
+        store = self._bucket(address, retries=False)
+        for pause in self.settings.patience.pauses():
+            try:
+                with _translated(address):
+                    do(store)
+                return
+            except InfrastructureError as error:
+                last = error
             time.sleep(pause)
         raise last
 

@@ -7,18 +7,25 @@ may be killed anywhere and run again.
 
 import dataclasses
 import pathlib
+import re
 import time
+import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Self, TypeAlias
 
 from components.foundation import cost
-from components.foundation.errors import InfrastructureError, UserError
+from components.foundation.errors import FalajError, InfrastructureError, UserError
 from components.foundation.storage import Address, ObjectStore, Settings
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from deltalake import DeltaTable
+
+_MARK = "falaj.commit"  # names a write in the table's log
+_LOOK_BACK = 100  # versions among which a write whose answer was lost is sought
+_RACED = "table-raced"
+UNANSWERED = "table-failed"  # the store failed; whether the write is there was looked up
 
 Rows: TypeAlias = "pa.Table | pa.RecordBatchReader"
 
@@ -102,10 +109,9 @@ class Tables:
         return ref.at(self._open(ref).version())
 
     def exists(self, ref: TableRef) -> bool:
-        from deltalake import DeltaTable
-
-        with _translated(ref):
-            return DeltaTable.is_deltatable(ref.uri, storage_options=self._options)
+        """Say whether there is a table; deltalake's own question would hold Python's lock."""
+        log = Address(ref.bucket, f"{ref.name}/_delta_log/")
+        return any(True for _ in ObjectStore(self.settings).list(log))
 
     def rows(self, ref: TableRef) -> int:
         return self._open(ref).count()
@@ -226,32 +232,100 @@ class Tables:
         partition_by: list[str] | None,
         predicate: str | None = None,
     ) -> TableRef:
+        write = _Write(ref, rows, mode, transactions, partition_by, predicate)
+        for pause in self.settings.patience.pauses():
+            try:
+                self._commit(write)
+                return self._noted(write, self._open(ref.at(None)))
+            except InfrastructureError as error:
+                last = error
+                if (found := self._committed(write, error)) is not None:
+                    return self._noted(write, self._open(ref.at(found)))
+                if not self._may_go_again(write, error):
+                    raise
+            time.sleep(pause)
+        raise last
+
+    def _noted(self, write: "_Write", table: "DeltaTable") -> TableRef:
+        written = write.ref.at(table.version())
+        rows, size = _amount(table, since=write.began)
+        cost.writes(written, rows=rows, bytes=size)
+        return written
+
+    def _commit(self, write: "_Write") -> None:
+        """Write and try to commit once; whoever retries must first look who won."""
         from deltalake import CommitProperties, Transaction, write_deltalake
 
-        # Two writers who both create a table would both win, one after the other, on a retry.
-        creates = (bool(transactions) or mode == "overwrite") and not self.exists(ref)
+        ref, mode = write.ref, write.mode
         commit = CommitProperties(
-            app_transactions=[Transaction(app, version) for app, version in transactions.items()],
-            max_commit_retries=0 if creates else None,
+            custom_metadata={_MARK: write.mark},
+            app_transactions=[Transaction(app, v) for app, v in write.transactions.items()],
+            max_commit_retries=0,
         )
-        compared = bool(transactions) and ref.version is not None
-        began = time.time()
         with _translated(ref):
             # The stubs have one overload a mode, so no one call suits them all.
             write_deltalake(  # type: ignore[call-overload, misc]
-                self._open(ref) if compared else ref.uri,
-                rows,
+                self._open(ref) if write.compared else ref.uri,
+                write.rows,
                 mode=mode,
-                partition_by=partition_by,
-                predicate=predicate,
-                schema_mode="merge" if mode == "append" or predicate else "overwrite",
+                partition_by=write.partition_by,
+                predicate=write.predicate,
+                schema_mode="merge" if mode == "append" or write.predicate else "overwrite",
                 storage_options=self._options,
                 commit_properties=commit,
             )
-        written = self._open(ref.at(None))
-        rows_written, size = _amount(written, since=began)
-        cost.writes(ref.at(written.version()), rows=rows_written, bytes=size)
-        return ref.at(written.version())
+
+    def _committed(self, write: "_Write", error: InfrastructureError) -> int | None:
+        """Return the version that a write made although it failed: its answer was lost."""
+        try:
+            if not self.exists(write.ref):
+                return None
+            newest = self._open(write.ref.at(None)).history(_LOOK_BACK)
+        except FalajError:
+            raise error from None  # the store is still away
+        return next((one["version"] for one in newest if one.get(_MARK) == write.mark), None)
+
+    def _may_go_again(self, write: "_Write", error: InfrastructureError) -> bool:
+        """Say whether a write that is not there may be sent again."""
+        import pyarrow as pa
+
+        if not isinstance(write.rows, pa.Table):
+            return False  # a stream has been read
+        if error.code != _RACED:
+            return True
+        whole = write.mode == "overwrite" and not write.predicate
+        return not whole and not self._moved(write)
+
+    def _moved(self, write: "_Write") -> bool:
+        """Say whether another run has read these sources since the version compared with."""
+        if not write.transactions:
+            return False
+        if not write.compared:
+            return True  # two who create a table, or nothing to tell by
+        before = self._positions(write.ref, write.transactions)
+        return before != self._positions(write.ref.at(None), write.transactions)
+
+    def _positions(self, ref: TableRef, app_ids: Iterable[str]) -> dict[str, int | None]:
+        table = self._open(ref)
+        return {app: table.transaction_version(app) for app in app_ids}
+
+
+@dataclass(frozen=True)
+class _Write:
+    """One write, however often it is tried; its mark in the log tells whether it is there."""
+
+    ref: TableRef
+    rows: Rows
+    mode: Literal["append", "overwrite"]
+    transactions: Mapping[str, int]
+    partition_by: list[str] | None
+    predicate: str | None
+    began: float = dataclasses.field(default_factory=time.time)
+    mark: str = dataclasses.field(default_factory=lambda: uuid.uuid4().hex)
+
+    @property
+    def compared(self) -> bool:
+        return bool(self.transactions) and self.ref.version is not None
 
 
 def _note_read(ref: TableRef, table: "DeltaTable") -> None:
@@ -302,17 +376,19 @@ class _translated:  # noqa: N801 - used as a context manager, reads as a verb
         return None
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if error is None:
+            return
         from deltalake.exceptions import CommitFailedError, DeltaError
 
         if isinstance(error, CommitFailedError):
             raise InfrastructureError(
                 f"table {self._ref}: another run committed first; run the step again",
-                code="table-raced",
+                code=_RACED,
             ) from error
         if isinstance(error, OSError) or (
             isinstance(error, DeltaError) and "object store" in str(error).lower()
         ):
-            text = " ".join(str(error).split())[:300]
+            text = " ".join(re.sub(r"\x1b\[\d*m", "", str(error)).split())[:300]
             if any(word in text for word in ("InvalidAccessKeyId", "SignatureDoesNot", "403")):
                 raise UserError(
                     f"table {self._ref}: the object store refused our credentials; "
@@ -320,5 +396,5 @@ class _translated:  # noqa: N801 - used as a context manager, reads as a verb
                     code="object-store-denied",
                 ) from error
             raise InfrastructureError(
-                f"table {self._ref}: {text}; run the step again", code="table-failed"
+                f"table {self._ref}: {text}; run the step again", code=UNANSWERED
             ) from error
