@@ -30,7 +30,7 @@ def ingest_objects(
         table: the raw table, pinned to the version this run leaves.
         rows: rows of the objects that were new or changed.
         total: rows in the table.
-        torn: lines of those objects that went to quarantine.
+        torn: lines of all matching objects that lie in quarantine.
     """
     from components.ingestion.ingest_objects import landing
     from components.ingestion.ingest_objects.formats import Format

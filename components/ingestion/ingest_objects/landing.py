@@ -66,7 +66,7 @@ def news(landing: Landing, found: Sequence[ObjectInfo]) -> list[News]:
 
 @dataclass(frozen=True, slots=True)
 class Objects:
-    """What a run did: what landed, and how many torn lines went to quarantine."""
+    """What a run left: what landed, and how many torn lines of its objects lie in quarantine."""
 
     landed: Landed
     torn: int
@@ -76,12 +76,12 @@ def ingest(
     store: ObjectStore, tables: Tables, *, pattern: str, target: str, format: Format
 ) -> Objects:
     """Bring the table up to date with the objects, a commit a batch."""
-    landing, torn = Landing.open(tables, target), 0
-    for batch in _batches(news(landing, find(store, pattern))):
+    landing, found = Landing.open(tables, target), find(store, pattern)
+    for batch in _batches(news(landing, found)):
         parsed = [(one, _read(store, one, format)) for one in batch]
-        torn += _quarantine(tables, landing.ref, parsed)
+        _quarantine(tables, landing.ref, parsed)
         _land(landing, parsed)
-    return Objects(landing.landed(pattern), torn)
+    return Objects(landing.landed(pattern), _torn(tables, landing.ref, found))
 
 
 def _read(store: ObjectStore, one: News, format: Format) -> formats.Parsed:
@@ -97,8 +97,8 @@ def _land(landing: Landing, parsed: "Sequence[tuple[News, formats.Parsed]]") -> 
         rows = pa.concat_tables(named, promote_options="default")
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise UserError(
-            f"{parsed[0][0].source} and others: their columns differ in type ({error}); "
-            "ingest them into tables of their own",
+            f"{parsed[0][0].source} and others: their columns differ in type "
+            f"({_differing(named)}); ingest them into tables of their own",
             code="source-types-differ",
         ) from error
     positions = {one.source: one.position for one, _ in parsed}
@@ -107,12 +107,12 @@ def _land(landing: Landing, parsed: "Sequence[tuple[News, formats.Parsed]]") -> 
 
 def _quarantine(
     tables: Tables, target: TableRef, parsed: "Sequence[tuple[News, formats.Parsed]]"
-) -> int:
+) -> None:
     """Put torn lines aside before their objects commit, so a killed run repeats, not doubles."""
     import pyarrow as pa
 
     torn = [(line, one.source, TORN) for one, p in parsed for line in p.torn]
-    ref = TableRef("falaj-quarantine", f"torn/{target.name.rpartition('/')[2]}")
+    ref = _quarantine_of(target)
     sources = [one.source for one, _ in parsed]
     if torn or tables.exists(ref):
         names = ("line", "object", "rule")
@@ -121,7 +121,27 @@ def _quarantine(
         tables.replace_where(
             ref, pa.table(columns, schema=schema), predicate=_among("object", sources)
         )
-    return len(torn)
+
+
+def _torn(tables: Tables, target: TableRef, found: Sequence[ObjectInfo]) -> int:
+    """Count what quarantine holds of these objects: the same, whichever run put it there."""
+    ref, known = _quarantine_of(target), {str(info.address) for info in found}
+    if not tables.exists(ref):
+        return 0
+    return sum(name in known for name in tables.read(ref, ["object"])["object"].to_pylist())
+
+
+def _quarantine_of(target: TableRef) -> TableRef:
+    return TableRef("falaj-quarantine", f"torn/{target.name.rpartition('/')[2]}")
+
+
+def _differing(tables: "Sequence[pa.Table]") -> str:
+    """Name the columns that have more than one type, with the types."""
+    kinds: dict[str, set[str]] = {}
+    for table in tables:
+        for field in table.schema:
+            kinds.setdefault(field.name, set()).add(str(field.type))
+    return "; ".join(f"{n!r}: {', '.join(sorted(k))}" for n, k in kinds.items() if len(k) > 1)
 
 
 def _named(rows: "pa.Table", source: str) -> "pa.Table":

@@ -56,7 +56,7 @@ def test_the_face_reads_every_object_once_and_counts_torn_lines(
     assert (rows, total, count) == (2, 2, 2)
     assert content(tables, TableRef.parse(table)) == [("1", "1.csv"), ("4", "2.csv")]
     assert torn(tables, folder) == [("2", "torn line"), ("3,y,z", "torn line")]
-    assert tuple(again) == (table, 0, 2, 0)
+    assert tuple(again) == (table, 0, 2, 2)
 
 
 def test_an_object_that_is_new_is_added_and_one_that_changed_is_replaced(
@@ -112,7 +112,7 @@ def test_killed_before_the_commit_and_run_again_nothing_is_doubled(
         ingest(store, tables, folder)  # only the first object lands
     done = ingest(store, tables, folder)
 
-    assert done.landed.rows == 1
+    assert (done.landed.rows, done.torn) == (1, 1)
     assert content(tables, done.landed.table) == [("1", "1.csv"), ("3", "2.csv")]
     assert torn(tables, folder) == [("2,torn", "torn line")]
 
