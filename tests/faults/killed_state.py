@@ -4,7 +4,8 @@ Compared between a killed and an undisturbed run:
 
 - every Delta table in every bucket: schema, and the multiset of rows, all columns;
 - the history of every channel, and every sealed release that is let in, by content;
-- every verdict that was recorded, by subject and digest, and the verdicts of the report;
+- every verdict that was recorded and that a stage gave, by subject and digest, with the rows
+  that went into and out of every step, and those kept back by rule;
 - where the endpoint's route leads, and what is in its two slots.
 
 By their nature these differ, and are compared otherwise:
@@ -12,7 +13,8 @@ By their nature these differ, and are compared otherwise:
 - `falaj-curated/live/*` and the objects it is made from: what pods saw of live traffic. How
   many requests a second brings is chance. Each object is taken in once.
 - Verdicts on deployments and rollouts count live requests, and say how they found a slot:
-  compared by subject and decision.
+  compared by subject and decision, and those that only say "continue" not at all.
+- How many rows were new to an ingestion is of one attempt: the rows that are there then count.
 - Lineage and the audit log tell of every attempt, so a killed run has more of them: each event
   parses, and the log's chain holds.
 """
@@ -28,10 +30,10 @@ from typing import TYPE_CHECKING, Any
 from components.foundation.audit import AuditLog
 from components.foundation.errors import FalajError
 from components.foundation.sealing import channel, release
+from components.foundation.sealing.uri import ReleaseUri
 from components.foundation.storage import Address
 from components.foundation.tables import TableRef
-from components.foundation.verdict import Verdict
-from components.governance.report.story import Story
+from components.foundation.verdict import Decision, Verdict
 from pipelines.laptop import session
 from tests.end_to_end.runs import MODEL
 
@@ -41,7 +43,11 @@ if TYPE_CHECKING:
 ALTERED = "one byte altered"  # what examples.flights says of a release it tampers with
 _LIVE = "falaj-curated/live/"
 _BY_DECISION = ("deploy ", "rollout ")
-_PARSED = {".json": json.loads, ".jsonl": lambda text: [json.loads(t) for t in text.splitlines()]}
+_PARSED: dict[str, Callable[[str], object]] = {
+    ".json": json.loads,
+    ".jsonl": lambda text: [json.loads(line) for line in text.splitlines()],
+}
+_COUNTS = ("rows", "rows_in", "rows_out", "total", "torn", "quarantined", "table", "release")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +59,7 @@ class State:
     channels: Mapping[str, Any]
     releases: Mapping[str, str]
     recorded: frozenset[str]
-    told: Mapping[str, int]
+    given: Mapping[str, int]
     endpoint: Mapping[str, Any]
 
     def differences(self, other: "State") -> list[str]:
@@ -86,7 +92,7 @@ def look(out: pathlib.Path) -> State:
             {name: _moves(laptop, name) for name in ("candidate", channel.CHAMPION)},
             {r.uri: str(r.statement.content) for r in _releases(laptop)},
             frozenset(_recorded(laptop)),
-            _told(out / "report.json"),
+            dict(collections.Counter(_given(laptop.folder / "done"))),
             _endpoint(laptop.folder / "plane" / "objects.json"),
         )
 
@@ -138,10 +144,10 @@ def _torn(laptop: session.Session, ref: TableRef) -> Iterator[str]:
     except DeltaError as error:
         yield f"table {ref.uri}: does not open: {error}"
         return
-        columns = (listed[name].to_pylist() for name in ("path", "size_bytes"))
-    for file, size in zip(*columns, strict=True):
-        if sizes.get(f"{ref.name}/{file}") != size:
-            yield f"table {ref.uri}: {file} is {sizes.get(f'{ref.name}/{file}')}, listed {size}"
+    paths, wanted = (listed[name].to_pylist() for name in ("path", "size_bytes"))
+    for file, size in zip(paths, wanted, strict=True):
+        if (got := sizes.get(f"{ref.name}/{file}")) != size:
+            yield f"table {ref.uri}: {file} has {got} bytes, {size} are listed"
 
 
 def _unsound_releases(laptop: session.Session) -> tuple[int, list[str]]:
@@ -155,7 +161,7 @@ def _unsound_releases(laptop: session.Session) -> tuple[int, list[str]]:
 
 def _releases(laptop: session.Session) -> Iterator[release.Release]:
     for uri in release.releases(store=laptop.store):
-        location = release.ReleaseUri.parse(uri)
+        location = ReleaseUri.parse(uri)
         yield release.read(location, store=laptop.store, keys=laptop.keys)
 
 
@@ -173,14 +179,15 @@ def _unsound_log(laptop: session.Session) -> tuple[int, list[str]]:
 
 
 def _unsound_documents(laptop: session.Session) -> tuple[int, list[str]]:
-    """Parse every JSON object in every bucket, Delta's log but for its own checks."""
+    """Parse every JSON object in every bucket, but for Delta's logs and what is encrypted."""
     found = [
         item.address
         for bucket in session.BUCKETS
         for item in laptop.store.list(Address(bucket, ""))
         if pathlib.PurePath(item.address.key).suffix in _PARSED
     ]
-    by_name = {str(address): address for address in found if "/_delta_log/" not in address.key}
+    others = ("/_delta_log/", "/files/")
+    by_name = {str(a): a for a in found if not any(part in a.key for part in others)}
 
     def parse(name: str) -> None:
         suffix = pathlib.PurePath(name).suffix
@@ -212,7 +219,7 @@ def _digest(rows: "pa.Table") -> str:
     import polars as pl
 
     frame = pl.DataFrame(pl.from_arrow(rows))
-    hashes = frame.hash_rows(1, 2, 3, 4).sort().to_numpy()
+    hashes = frame.hash_rows(1).sort().to_numpy()
     schema = sorted((field.name, str(field.type)) for field in rows.schema)
     return hashlib.sha256(json.dumps(schema).encode() + hashes.tobytes()).hexdigest()[:16]
 
@@ -227,6 +234,8 @@ def _moves(laptop: session.Session, name: str) -> list[str]:
 def _recorded(laptop: session.Session) -> Iterator[str]:
     for entry in AuditLog(laptop.store).entries():
         match entry.kind:
+            case "verdict" if entry.body["decision"] == Decision.CONTINUE:
+                continue  # how often a rollout looks is chance
             case "verdict":
                 yield named(Verdict.from_dict(dict(entry.body)))
             case "release":
@@ -241,13 +250,27 @@ def named(verdict: Verdict) -> str:
     return f"{verdict.subject}: {verdict.decision}{exact}"
 
 
-def _told(path: pathlib.Path) -> dict[str, int]:
-    story = Story.from_json(path.read_text())
-    told = [named(verdict) for verdict in story.verdicts]
-    told += [f"rollout {r.name}: {r.verdict.decision}" for r in story.rollouts]
-    told += [f"release {r.uri}: {r.fate}" for r in story.releases]
-    told += [f"quarantined {q.table} {q.rule}: {q.rows}" for q in story.quarantine]
-    return dict(collections.Counter(told))
+def _given(done: pathlib.Path) -> Iterator[str]:
+    """Say what each step of each stage gave; without stages that only count clients."""
+    for path in sorted(done.glob("*.json")):
+        for step, given in json.loads(path.read_text())["result"].get("outputs", {}).items():
+            where = f"{path.stem}, {step}"
+            if "verdict" in given:
+                yield f"{where}: {named(Verdict.from_dict(given['verdict']))}"
+            if given.get("decision") == Decision.PROMOTE and "history" in given:
+                yield f"{where}: shares {_shares(pathlib.Path(given['history']['path']))}"
+            for name in (name for name in _COUNTS if name in given and _lasting(name, given)):
+                yield f"{where}: {name} {json.dumps(given[name], sort_keys=True)}"
+
+
+def _lasting(name: str, given: Mapping[str, Any]) -> bool:
+    """Leave out what only one attempt did: of an ingestion, which rows were new to it."""
+    return name != "rows" or "total" not in given
+
+
+def _shares(history: pathlib.Path) -> list[int]:
+    """Return the shares of traffic that a candidate went through."""
+    return list(dict.fromkeys(point["weight"] for point in json.loads(history.read_text())))
 
 
 def _endpoint(path: pathlib.Path) -> dict[str, Any]:

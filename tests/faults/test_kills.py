@@ -35,11 +35,11 @@ class Undisturbed:
 @pytest.fixture(scope="module")
 def say(request: pytest.FixtureRequest) -> Say:
     """Print a line although tests are not to be heard."""
-    reporter = request.config.pluginmanager.getplugin("terminalreporter")
+    capture = request.config.pluginmanager.getplugin("capturemanager")
 
     def write(line: str) -> None:
-        reporter.ensure_newline()
-        reporter.write_line(line)
+        with capture.global_and_fixture_disabled():
+            print(f"\n{line}", end="", flush=True)
 
     return write
 
