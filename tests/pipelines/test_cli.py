@@ -17,6 +17,8 @@ COMMANDS = (
     "compile",
     "catalogue",
     "run",
+    "runs",
+    "explain",
     "serve",
     "seal",
     "unseal",
