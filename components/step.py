@@ -20,7 +20,7 @@ from typing import Any
 
 from components.foundation import cost, digests
 from components.foundation.audit import AuditLog
-from components.foundation.errors import FalajError
+from components.foundation.errors import FULL, FalajError, InfrastructureError
 from components.foundation.lineage import Lineage
 from components.foundation.sealing.keys import KeyRing
 from components.foundation.storage import ObjectStore, Settings
@@ -148,13 +148,28 @@ def step(name: str) -> Iterator[Step]:
         with _metered(here) as meter:
             lineage = Lineage(here.store, run_id=here.run_id, job=name, place=here.place)
             lineage.start()
-            with lineage.failing():
+            with lineage.failing(), _room():
                 yield here
             lineage.complete(inputs=here.inputs, outputs=here.outputs, meter=meter)
     except FalajError as error:
         print(f"{name}: {error.shown}", file=sys.stderr)
         _leave_termination_message(here, error)
         raise SystemExit(error.exit_code) from error
+
+
+@contextlib.contextmanager
+def _room() -> Iterator[None]:
+    """Turn a full disk into an error of ours, wherever in a step it was met."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        raise InfrastructureError(
+            f"{error.filename or 'disk'}: {error.strerror}; give the step a larger volume, or "
+            "empty its cache folder, then run again",
+            code="disk-full",
+        ) from error
 
 
 @contextlib.contextmanager

@@ -81,8 +81,8 @@ class OnnxModel:
             answers = self._session.run([self.signature.outputs[0].name], inputs)
         except (errors.InvalidArgument, errors.Fail, errors.RuntimeException) as error:
             raise UserError(
-                f"{self.folder / artifact.ONNX}: fails on some rows: {error}; do they "
-                "hold codes that it was not trained on?",
+                f"{self.folder / artifact.ONNX}: fails on some rows "
+                f"({onnx_runtime.place(error)}); do they hold codes that it was not trained on?",
                 code="model-fails",
             ) from error
         scores: Floats = answers[0].astype(np.float64)

@@ -6,13 +6,15 @@ its own folder, and do nothing more: no other file, no network, no change of set
 """
 
 import contextlib
+import os
+import re
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from components.foundation import sql
-from components.foundation.errors import FalajError, InfrastructureError, UserError
+from components.foundation.errors import FULL, FalajError, InfrastructureError, UserError
 from components.foundation.tables import DataFiles
 
 if TYPE_CHECKING:
@@ -122,11 +124,40 @@ def explained() -> Iterator[None]:
         raise _translate(error) from error
 
 
+_TYPES = frozenset(
+    {"BIGINT", "BLOB", "BOOL", "BOOLEAN", "DATE", "DECIMAL", "DOUBLE", "FLOAT", "HUGEINT",
+     "INT128", "INT16", "INT32", "INT64", "INT8", "INTEGER", "SMALLINT", "TIME", "TIMESTAMP",
+     "TINYINT", "UUID", "VARCHAR"}
+)  # fmt: skip
+
+
+def reason(error: "duckdb.Error") -> str:
+    """Say what DuckDB said; of an error that met rows its kind alone, as it may quote one."""
+    import duckdb
+
+    told = (
+        duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException,
+        duckdb.OutOfMemoryException, duckdb.IOException,
+        duckdb.PermissionException,
+    )  # fmt: skip
+    text = " ".join(str(error).split("\n\n", 1)[0].split())[:400]
+    if isinstance(error, told):
+        return text
+    kind = type(error).__name__.removesuffix("Exception")
+    to = [word for word in re.findall(r"\w+", text) if word in _TYPES]
+    return f"{kind} error on the rows" + (f", as {to[-1]}" if to else "")
+
+
 def _translate(error: "duckdb.Error") -> FalajError:
     import duckdb
 
-    text = str(error).split("\n\n", 1)[0]
+    text = reason(error)
     match error:
+        case duckdb.IOException() if _full(text):
+            return InfrastructureError(
+                f"DuckDB: {text}; give the step a larger volume for temporary files",
+                code="disk-full",
+            )
         case duckdb.OutOfMemoryException():
             return UserError(
                 f"DuckDB: {text}; raise memory_limit_mb or select less", code="memory-limit-reached"
@@ -134,7 +165,14 @@ def _translate(error: "duckdb.Error") -> FalajError:
         case duckdb.IOException() | duckdb.InternalException() | duckdb.FatalException():
             return InfrastructureError(f"DuckDB: {text}; run the step again", code="engine-failed")
         case _:
-            return UserError(f"DuckDB refused the SQL: {text}", code="sql-failed")
+            return UserError(
+                f"DuckDB refused the SQL: {text}; correct it (TRY_CAST gives NULL for a bad value)",
+                code="sql-failed",
+            )
+
+
+def _full(text: str) -> bool:
+    return any(os.strerror(number) in text for number in FULL)
 
 
 def _storable(connection: "duckdb.DuckDBPyConnection", query: str) -> str:

@@ -3,6 +3,10 @@
 Only faces and command lines turn these into exit codes.
 """
 
+import errno
+
+FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)  # what a full disk says, or a quota on it
+
 
 class FalajError(Exception):
     """Root of every error raised on purpose.

@@ -1,6 +1,7 @@
 """ONNX Runtime, opened in one way wherever a model runs: judged, tried, scored or served."""
 
 import pathlib
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -46,3 +47,9 @@ def predict(
     """Return every output of the signature, by name."""
     names = [tensor.name for tensor in signature.outputs]
     return dict(zip(names, session.run(names, dict(inputs)), strict=True))
+
+
+def place(error: Exception) -> str:
+    """Name the operator that failed; what follows in the message may quote a row."""
+    found = re.search(r"while running (\w+) node", str(error))
+    return f"in {found[1]}" if found else type(error).__name__

@@ -9,6 +9,14 @@ if TYPE_CHECKING:
     from sqlglot import exp
 
 _DIALECT = "duckdb"
+_UNREPEATABLE = frozenset(
+    {"CURRENT_DATABASE", "CURRENT_DATE", "CURRENT_DATETIME", "CURRENT_LOCALTIME",
+     "CURRENT_LOCALTIMESTAMP", "CURRENT_SCHEMA", "CURRENT_SETTING", "CURRENT_TIME",
+     "CURRENT_TIMESTAMP", "CURRENT_USER", "CURRENT_VERSION", "CURRVAL", "GEN_RANDOM_UUID",
+     "GETENV", "GET_CURRENT_TIME", "GET_CURRENT_TIMESTAMP", "LOCALTIME", "LOCALTIMESTAMP",
+     "NEXTVAL", "NOW", "RAND", "RANDOM", "SESSION_USER", "SETSEED", "TABLESAMPLE", "TODAY",
+     "TRANSACTION_TIMESTAMP", "TXID_CURRENT", "UUID", "UUIDV4", "UUIDV7", "VERSION"}
+)  # fmt: skip
 _GENERATORS = frozenset({"GenerateSeries", "Unnest"})  # table functions that read nothing
 
 
@@ -55,6 +63,7 @@ def condition(text: str, columns: Mapping[str, str], *, where: str) -> str:
             "write an expression over columns, without SELECT, aggregates or windows",
             code="condition-malformed",
         )
+    _check_repeatable(tree, where)
     for column in list(tree.find_all(exp.Column)):
         if column.name not in columns or column.table:
             known = nearest(column.name, list(columns))
@@ -79,6 +88,7 @@ def select(text: str, *, reads: Collection[str]) -> str:
             f"the SQL is {tree.key.upper()}; expected one SELECT statement",
             code="sql-not-one-select",
         )
+    _check_repeatable(tree, "the SQL")
     local = {cte.alias for cte in tree.find_all(exp.CTE)}
     for table in tree.find_all(exp.Table):
         if type(table.this).__name__ in _GENERATORS or _plain(table) in local:
@@ -122,6 +132,29 @@ def _statement(text: str) -> "exp.Expr":
             code="sql-not-one-select",
         )
     return trees[0]
+
+
+def _check_repeatable(tree: "exp.Expr", where: str) -> None:
+    """Refuse what gives other values another time: a table is a function of its inputs."""
+    from sqlglot import exp
+
+    for call in tree.find_all(exp.Func, exp.TableSample):
+        name = _called(call)
+        since_today = name == "AGE" and len(call.expressions) < 2
+        if name in _UNREPEATABLE or since_today:
+            raise UserError(
+                f"{where} calls {name}, which gives other values another time; pass the value as "
+                "a literal or a column, such as the run's as_of, and draw by hash(key)",
+                code="sql-not-repeatable",
+            )
+
+
+def _called(call: "exp.Expr") -> str:
+    from sqlglot import exp
+
+    if isinstance(call, exp.Func) and not isinstance(call, exp.Anonymous):
+        return call.sql_name().upper()
+    return (call.name if isinstance(call, exp.Anonymous) else call.key).upper()
 
 
 def _substitute(node: "exp.Expr", columns: Mapping[str, str]) -> "exp.Expr":

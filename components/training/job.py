@@ -107,7 +107,7 @@ def run(
     fold, spec = load(job, tables)
     learner = start(lambda: job.entry.build(spec, job.parameters), spec, job.plan)
     _probe(learner, fold.validation, str(job.entry))
-    with your_code(str(job.entry)):
+    with your_code(str(job.entry), sees_rows=True):
         place = checkpoints.under(checkpoint, store, inputs=job.digest())
         history = fit(learner, fold, job.plan, objective=spec.objective, checkpoints=place)
         folder = pathlib.Path(path)
@@ -136,7 +136,7 @@ def _probe(learner: Learner, rows: Rows, entry: str) -> None:
     """Refuse a model of the wrong shape before an epoch is spent on it."""
     few = {name: array[:_PROBE] for name, array in rows.inputs.items()}
     count = min(_PROBE, len(rows))
-    with your_code(entry):
+    with your_code(entry, sees_rows=True):
         shape = learner.score(few).shape
     if shape != (count,):
         raise UserError(

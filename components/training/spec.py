@@ -4,6 +4,7 @@ import contextlib
 import importlib
 import inspect
 import pathlib
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
@@ -132,17 +133,28 @@ class EntryPoint:
 
 
 @contextlib.contextmanager
-def your_code(what: str) -> Iterator[None]:
-    """Mark the boundary: whatever a user's code raises is theirs to mend, and says so."""
+def your_code(what: str, *, sees_rows: bool = False) -> Iterator[None]:
+    """Mark the boundary: whatever a user's code raises is theirs to mend, and says so.
+
+    Args:
+        what: the entry point.
+        sees_rows: the code is given rows, so what it says may quote one: say where it failed.
+    """
     try:
         yield
     except FalajError:
         raise
     except Exception as error:
+        said = _place(error) if sees_rows else f": {error}"
         raise UserError(
-            f"your code failed: {what}: {type(error).__name__}: {error}",
+            f"your code failed: {what}: {type(error).__name__}{said}",
             code="training-code-failed",
         ) from error
+
+
+def _place(error: Exception) -> str:
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f" in {frame.name} ({pathlib.Path(frame.filename).name}, line {frame.lineno})"
 
 
 def _from_wire(value: Any, default: Any) -> Any:

@@ -16,6 +16,7 @@ from typing import Any
 
 import orjson
 
+from components.foundation import onnx_runtime
 from inference.observer.observation import Prediction, score_of
 from inference.observer.spool import Spool
 from inference.server import protocol
@@ -139,9 +140,11 @@ class App:
         try:
             outputs = self.model.predict(request.inputs)
         # Whatever a model raises, the client learns that it failed and under which number.
-        except Exception:
-            incident = uuid.uuid4().hex[:12]
-            _LOG.exception("incident %s: the model failed on request %r", incident, request.id)
+        except Exception as error:
+            incident, place = uuid.uuid4().hex[:12], onnx_runtime.place(error)
+            _LOG.error(
+                "incident %s: the model failed on request %r, %s", incident, request.id, place
+            )
             return Reply(500, protocol.error(f"the model failed; incident {incident}"))
         if self.spool is not None:
             score = score_of(outputs[self.model.signature.outputs[0].name])

@@ -13,6 +13,7 @@ from feast.infra.offline_stores.offline_store import RetrievalJob, RetrievalMeta
 
 from components.features.offline_store import asof
 from components.features.offline_store.sources import Sources
+from components.foundation import engine
 from components.foundation.errors import UserError
 
 
@@ -123,5 +124,6 @@ def _translated() -> Iterator[Any]:
         ) from error
     except duckdb.ConversionException as error:
         raise UserError(
-            f"features: {' '.join(str(error).split())[:400]}", code="features-do-not-fit"
+            f"features: {engine.reason(error)}; cast it in the SQL of its table",
+            code="features-do-not-fit",
         ) from error

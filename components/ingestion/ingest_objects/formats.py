@@ -4,6 +4,7 @@ import csv
 import enum
 import io
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, assert_never
@@ -56,9 +57,17 @@ def parse(data: bytes, format: Format, *, name: str) -> Parsed:
         assert_never(format)
     except (pa.ArrowException, UnicodeDecodeError, csv.Error) as error:
         raise UserError(
-            f"{name}: cannot be read as {format} ({error}); correct or remove the object",
+            f"{name}: cannot be read as {format} ({_reason(error)}); correct or remove the object",
             code="object-unreadable",
         ) from error
+
+
+def _reason(error: Exception) -> str:
+    """Say what the parser found wrong, without the text it found: that may be a row."""
+    from_parser = re.match(
+        r"(CSV parse error: (Row #\d+: )?[A-Z][a-z ]+|Parquet [a-z ]+)", str(error)
+    )
+    return from_parser[0].strip() if from_parser else type(error).__name__
 
 
 def _csv(data: bytes) -> Parsed:

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     import tenacity
 
 _BUSY = {429, 500, 502, 503, 504}
-_SHOWN = 120  # characters of an answer that a message shows
 
 
 class _Again(Exception):
@@ -136,8 +135,8 @@ def _refuse(request: Request, answer: "httpx.Response") -> None:
         )
     if status != 200:
         raise UserError(
-            f"{request}: answers {status} ({answer.text[:_SHOWN]!r}), expected 200; check the "
-            "address and its parameters",
+            f"{request}: answers {status} ({_kind(answer)}), expected 200; check the address "
+            "and its parameters",
             code="rest-refused",
         )
 
@@ -147,8 +146,7 @@ def _json(request: Request, answer: "httpx.Response") -> Any:
         return answer.json()
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise UserError(
-            f"{request}: answers {answer.text[:_SHOWN]!r}, expected JSON; is this the right "
-            "address?",
+            f"{request}: answers {_kind(answer)}, expected JSON; is this the right address?",
             code="rest-body",
         ) from error
 
@@ -160,8 +158,24 @@ def _rows(request: Request, body: Any, items: str) -> list[dict[str, Any]]:
         found = found.get(name) if isinstance(found, dict) else None
     if not isinstance(found, list) or not all(isinstance(row, dict) for row in found):
         raise UserError(
-            f"{request}: answers {json.dumps(body)[:_SHOWN]}, expected a list of objects "
+            f"{request}: answers {_shape(body)}, expected a list of objects "
             + (f"in {items!r}" if items else "at the top"),
             code="rest-body",
         )
     return found
+
+
+def _kind(answer: "httpx.Response") -> str:
+    """Say what came, never what it says: a body may hold rows."""
+    kind = answer.headers.get("content-type", "no content type").partition(";")[0]
+    return f"{kind}, {len(answer.content)} bytes"
+
+
+def _shape(body: Any) -> str:
+    """Say how an answer is built, with the names of its fields and no value."""
+    match body:
+        case dict():
+            return f"an object with {', '.join(map(repr, list(body)[:5])) or 'no field'}"
+        case list():
+            return f"a list of {', '.join(sorted({type(one).__name__ for one in body})) or 'none'}"
+    return f"a {type(body).__name__}"

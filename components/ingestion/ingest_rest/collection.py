@@ -74,7 +74,8 @@ class Collection:
         value = row.get(self.cursor)
         if not isinstance(value, int) or isinstance(value, bool):
             raise UserError(
-                f"{self.uri}: a row's cursor {self.cursor!r} is {value!r}; expected an integer",
+                f"{self.uri}: a row's cursor {self.cursor!r} is {type(value).__name__}; expected "
+                "an integer in every row",
                 code="cursor-not-integer",
             )
         return value
@@ -103,7 +104,11 @@ def _table(rows: list[dict[str, Any]], url: str) -> "pa.Table":
             columns[name] = pa.array(values)
         except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
             raise UserError(
-                f"{url}: field {name!r} mixes types ({error}); give it one type at the source",
+                f"{url}: field {name!r} mixes types ({_kinds(values)}); give it one at the source",
                 code="source-types-differ",
             ) from error
     return pa.table({name: array for name, array in columns.items() if array.type != pa.null()})
+
+
+def _kinds(values: list[Any]) -> str:
+    return ", ".join(sorted({type(value).__name__ for value in values if value is not None}))

@@ -40,11 +40,24 @@ def _array(values: Sequence[Any], field: "pa.Field[Any]", timezone: str) -> Any:
             return pc.assume_timezone(naive, timezone).cast(field.type)
         return pa.array(values, field.type)
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
+        place, kind = _misfit(values, field.type)
         raise UserError(
-            f"column {field.name!r}: a value is no {field.type} ({error}); correct it at the "
-            "source, or leave the column out with `columns`",
+            f"column {field.name!r}: row {place} read is {kind}, expected {field.type}; correct it "
+            "at the source, or leave the column out with `columns`",
             code="value-of-another-type",
         ) from error
+
+
+def _misfit(values: Sequence[Any], wanted: "pa.DataType") -> tuple[int, str]:
+    """Find the first value that does not fit: its place and kind, never itself."""
+    import pyarrow as pa
+
+    for place, value in enumerate(values, 1):
+        try:
+            pa.scalar(value, wanted)
+        except (pa.ArrowException, TypeError, ValueError, OverflowError):
+            return place, f"{type(value).__name__} that does not fit"
+    return len(values), "of a mixed kind"
 
 
 def _type(column: "sa.Column[Any]") -> "pa.DataType":

@@ -107,7 +107,7 @@ def speaking_to(engine: "sa.Engine") -> Iterator[None]:
     try:
         yield
     except sa.exc.DBAPIError as error:
-        said = " ".join(str(error.orig).split())[:300]
+        said = _said(error)
         if any(word in said.lower() for word in _REFUSALS):
             raise UserError(
                 f"{shown(engine.url)}: refused our credentials ({said}); check the user in the "
@@ -118,6 +118,16 @@ def speaking_to(engine: "sa.Engine") -> Iterator[None]:
             f"{shown(engine.url)}: the database did not answer as it should ({said}); run again",
             code="database-failed",
         ) from error
+
+
+def _said(error: "sa.exc.DBAPIError") -> str:
+    """Say what the database said, unless it is about a row: then its kind, and no value."""
+    import sqlalchemy as sa
+
+    if isinstance(error, sa.exc.DataError | sa.exc.IntegrityError):
+        code = getattr(error.orig, "sqlstate", None)
+        return f"{type(error.orig).__name__}, a value of a row" + (f", {code}" if code else "")
+    return " ".join(str(error.orig).split())[:300]
 
 
 def _secret(name: str) -> bool:

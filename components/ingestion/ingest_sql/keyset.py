@@ -62,7 +62,7 @@ class Keyset:
         if not whole:
             raise UserError(
                 f"table {self.key.table.description!r}: more than {size} rows share "
-                f"{self.key.name} = {rows[-1][0]}; give a key that tells rows apart",
+                f"one {self.key.name}; give a key that tells rows apart",
                 code="key-not-unique",
             )
         return whole

@@ -184,11 +184,14 @@ def test_the_budget_is_one_for_all_requests_of_a_run() -> None:
 @pytest.mark.parametrize(
     ("answer", "said"),
     [
-        (httpx.Response(200, text="<html>Welcome"), "answers '<html>Welcome', expected JSON"),
+        (httpx.Response(200, text="<html>Welcome"), "answers text/plain, 13 bytes, expected JSON"),
         (httpx.Response(200, json={"rows": []}), "expected a list of objects in 'items'"),
         (httpx.Response(200, json={"items": [1]}), "expected a list of objects"),
         (httpx.Response(401), "refused our credentials"),
-        (httpx.Response(404, text="no such thing"), "answers 404 ('no such thing'), expected 200"),
+        (
+            httpx.Response(404, text="no such thing"),
+            "answers 404 (text/plain, 13 bytes), expected 200",
+        ),
         (httpx.Response(302, headers={"Location": "/login"}), "answers 302"),
     ],
     ids=["no json", "no items", "no objects", "no access", "not found", "elsewhere"],
@@ -261,7 +264,7 @@ def test_a_collection_that_never_had_a_row_is_an_error(tables: Tables, target: s
 def test_a_cursor_that_is_no_integer_is_named(tables: Tables, target: str) -> None:
     answer = answering(httpx.Response(200, json={"items": [{"id": "7"}]}), items())
 
-    with pytest.raises(UserError, match="cursor 'id' is '7'; expected an integer"):
+    with pytest.raises(UserError, match="cursor 'id' is str; expected an integer"):
         ingest(tables, target, answer)
 
 

@@ -156,7 +156,7 @@ def test_rows_that_share_a_key_are_not_cut_by_the_end_of_a_chunk(
         [4, 5],
         [6, 7],
     ]
-    with pytest.raises(UserError, match="share id = 1; give a key"):
+    with pytest.raises(UserError, match="share one id; give a key"):
         list(source.chunks(after=0, size=1))
 
 
@@ -314,7 +314,7 @@ def test_times_without_a_zone_are_read_in_the_zone_that_is_given() -> None:
 def test_a_value_that_is_not_of_its_columns_type_is_named() -> None:
     schema = pa.schema([("price", pa.float64())])
 
-    with pytest.raises(UserError, match="column 'price': a value is no double"):
+    with pytest.raises(UserError, match="column 'price': row 1 read is str.*expected double"):
         arrow.table([("cheap",)], schema, timezone="UTC")
 
 

@@ -155,7 +155,7 @@ def test_an_empty_table_makes_an_empty_table(
 def test_types_that_delta_lacks_are_cast(
     tables: Tables, trips: TableRef, tmp_path: pathlib.Path
 ) -> None:
-    text = f"SELECT sum(seats) AS s, uuid() AS u, 5::UINTEGER AS n FROM {trips.name}"
+    text = f"SELECT sum(seats) AS s, md5('x')::UUID AS u, 5::UINTEGER AS n FROM {trips.name}"
 
     done = curation.work(order(trips, text), tables, tmp_path)
 
@@ -167,7 +167,7 @@ def test_types_that_delta_lacks_are_cast(
     ("text", "says"),
     [
         ("SELECT nope FROM {}", "DuckDB refused the SQL: .*nope"),
-        ("SELECT CAST(note AS INT) AS n FROM {}", "DuckDB refused the SQL: .*fine"),
+        ("SELECT CAST(note AS INT) AS n FROM {}", "Conversion error on the rows, as INT32"),
         ("SELECT TIME '10:00' AS t FROM {}", "column 't' is TIME, which Delta Lake"),
         ("SELECT * FROM other", "reads 'other'"),
     ],
@@ -198,7 +198,7 @@ def test_the_engine_itself_opens_no_other_file(
     ):
         connection.execute(f"SELECT * FROM '{secret}'")
     with (
-        pytest.raises(UserError, match="locked"),
+        pytest.raises(UserError, match="InvalidInput error"),
         engine.opened([]) as connection,
     ):
         connection.execute("SET enable_external_access = true")

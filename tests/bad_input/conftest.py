@@ -1,0 +1,79 @@
+"""What a user sees of a step that fails, and what it left in the store."""
+
+import json
+import pathlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from components.foundation.audit import AuditLog
+from components.foundation.storage import Address, ObjectStore
+from tests.bad_input import postgres
+
+BUCKETS = ("falaj-raw", "falaj-curated", "falaj-quarantine", "falaj-features", "falaj-models")
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """How a step ended: exit code and error code, its sentence, and all that was written down."""
+
+    exit_code: int
+    code: str
+    message: str
+    everywhere: str
+
+
+Fails = Callable[..., Said]
+
+
+@pytest.fixture(scope="session")
+def database() -> Iterator[postgres.Postgres]:
+    with postgres.running() as server:
+        yield server
+
+
+@pytest.fixture
+def fails(
+    store: ObjectStore,
+    environment: None,
+    unique: str,
+    tmp_path: pathlib.Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Fails:
+    """Run a face that must fail: one sentence everywhere, tables and channels as they were."""
+    log = tmp_path / "termination"
+    monkeypatch.setenv("FALAJ_TERMINATION_LOG", str(log))
+    monkeypatch.setenv("FALAJ_RUN_ID", unique)
+
+    def run(face: Any, *, leaves: bool = False, **arguments: Any) -> Said:
+        before = held(store)
+        with pytest.raises(SystemExit) as ended:
+            face.python_func(**arguments)
+        printed = capsys.readouterr()
+        said = json.loads(log.read_text())
+        last = printed.err.splitlines()[-1]
+        assert last == f"{said['step']}: {said['message']} [{said['code']}]"
+        assert ended.value.code == said["exit_code"]
+        assert "\n" not in said["message"]
+        if not leaves:
+            assert held(store) == before
+        everywhere = [printed.out, printed.err, log.read_text(), *evidence(store, unique)]
+        return Said(said["exit_code"], said["code"], said["message"], "\n".join(everywhere))
+
+    return run
+
+
+def held(store: ObjectStore) -> dict[str, str]:
+    """Return every object that tables and channels are made of, with its ETag."""
+    listed = (item for bucket in BUCKETS for item in store.list(Address(bucket, "")))
+    return {str(item.address): item.etag for item in listed}
+
+
+def evidence(store: ObjectStore, run_id: str) -> list[str]:
+    """Return the lineage of a run, and the whole audit log."""
+    listed = store.list(Address("falaj-evidence", f"lineage/{run_id}/"))
+    entries = [json.dumps(dict(entry.body)) for entry in AuditLog(store).entries()]
+    return [*(store.get(item.address).decode() for item in listed), *entries]
