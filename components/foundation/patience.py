@@ -3,13 +3,16 @@
 import datetime
 import itertools
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
+
+from components.foundation.errors import InfrastructureError
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, RetryConfig
 
+_T = TypeVar("_T")
 _ENDLESS = datetime.timedelta(hours=12)  # of one request that keeps moving
 
 
@@ -44,6 +47,16 @@ class Patience:
             yield min(0.1 * 2**number, self.longest_pause)
             if time.monotonic() > until:
                 return
+
+    def again(self, do: Callable[[], _T]) -> _T:
+        """Do what may be done twice, until it is done; the clients themselves retry too little."""
+        for pause in self.pauses():
+            try:
+                return do()
+            except InfrastructureError as error:
+                last = error
+            time.sleep(pause)
+        raise last
 
     def client(self) -> "ClientConfig":
         return {

@@ -30,8 +30,12 @@ class Counted:
     """Read exactly so many bytes of a source, and know what they were."""
 
     def __init__(self, source: Reader, size: int, *, name: str) -> None:
-        self._source, self._name, self._left = source, name, size
+        self._source, self._name, self._left, self._size = source, name, size, size
         self._hash = hashlib.sha256()
+
+    @property
+    def begun(self) -> bool:
+        return self._left < self._size
 
     @property
     def whole(self) -> bool:

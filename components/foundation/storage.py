@@ -16,8 +16,9 @@ import re
 import time
 import urllib.parse
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Self
 
 from components.foundation.errors import FalajError, InfrastructureError, Refused, UserError
@@ -26,7 +27,7 @@ from components.foundation.pieces import PIECE, Counted, Pieces, Reader
 
 if TYPE_CHECKING:
     import obstore.store
-    from obstore import PutMode
+    from obstore import ObjectMeta, PutMode
 
 _DENIED = {"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "401", "403"}
 _PART = 8 * 2**20  # bytes of a multipart upload's part; smaller objects are put whole
@@ -151,21 +152,24 @@ class ObjectStore:
         return self.get_with_etag(address)[0]
 
     def get_with_etag(self, address: Address) -> tuple[bytes, str]:
-        with _translated(address):
-            result = self._bucket(address).get(address.key)
-            return bytes(result.bytes()), str(result.meta["e_tag"] or "")
+        def get() -> tuple[bytes, str]:
+            with _translated(address):
+                result = self._bucket(address).get(address.key)
+                return bytes(result.bytes()), str(result.meta["e_tag"] or "")
+
+        return self.settings.patience.again(get)
 
     def get_file(self, address: Address, path: pathlib.Path) -> None:
         """Download to a path; the file appears whole or not at all."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")
+        part = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")
         try:
-            with partial.open("wb") as file, _translated(address):
+            with part.open("wb") as file, _translated(address):
                 for piece in self._bucket(address).get(address.key).stream(min_chunk_size=PIECE):
                     file.write(piece)
-            partial.rename(path)
+            part.rename(path)
         finally:
-            partial.unlink(missing_ok=True)
+            part.unlink(missing_ok=True)
 
     def get_bounded(self, address: Address, *, limit: int) -> bytes:
         """Read an object that others may have written; raises Refused if it is larger."""
@@ -197,15 +201,22 @@ class ObjectStore:
         if size <= _PART:
             self.put(address, b"".join(read.pieces()))
             return
-        try:
-            with _translated(address):
-                self._bucket(address).put(
-                    address.key, read.pieces(), chunk_size=_PART, max_concurrency=2
-                )
-        except (NotFound, InfrastructureError):
-            # The upload's last answer may have been lost: sent again, the upload is gone.
-            if not (read.whole and self._holds(address, read.digest)):
-                raise
+        for pause in self.settings.patience.pauses():
+            try:
+                with _translated(address):
+                    self._bucket(address).put(
+                        address.key, read.pieces(), chunk_size=_PART, max_concurrency=2
+                    )
+                return
+            except (NotFound, InfrastructureError) as error:
+                last = error
+                # The upload's last answer may have been lost: sent again, the upload is gone.
+                if read.whole and self._holds(address, read.digest):
+                    return
+                if read.begun:
+                    raise
+            time.sleep(pause)
+        raise last
 
     def exists(self, address: Address) -> bool:
         try:
@@ -217,23 +228,28 @@ class ObjectStore:
 
     def list(self, prefix: Address) -> Iterator[ObjectInfo]:
         """List every object whose key begins with a prefix, in key order."""
+        patience, last = self.settings.patience, ""
+        while page := patience.again(partial(self._page, prefix, last)):
+            last = page[-1].address.key
+            yield from (info for info in page if info.address.key.startswith(prefix.key))
+
+    def _page(self, prefix: Address, after: str) -> Sequence[ObjectInfo]:
+        """List the next objects of a prefix's folder; obstore lists whole folders only."""
         import obstore
 
-        folder = prefix.key.rpartition("/")[0]  # obstore lists whole folders
+        folder = prefix.key.rpartition("/")[0]
         with _translated(prefix):
-            for page in obstore.list(self._bucket(prefix), prefix=folder or None):
-                for item in page:
-                    if item["path"].startswith(prefix.key):
-                        yield ObjectInfo(
-                            Address(prefix.bucket, item["path"]),
-                            item["size"],
-                            (item["e_tag"] or "").strip('"'),
-                            int(item["last_modified"].timestamp() * 1e6),
-                        )
+            pages = obstore.list(self._bucket(prefix), prefix=folder or None, offset=after or None)
+            return [_info(prefix.bucket, item) for item in next(iter(pages), [])]
 
     def delete(self, address: Address) -> None:
         """Delete an object if it is there."""
-        self._persistently(address, lambda store: store.delete(address.key))
+
+        def delete() -> None:
+            with _translated(address):
+                self._bucket(address, retries=False).delete(address.key)
+
+        self.settings.patience.again(delete)
 
     def create(self, address: Address, data: bytes) -> str:
         """Write an object that must not exist yet; return its ETag, else raise Conflict."""
@@ -275,21 +291,6 @@ class ObjectStore:
             time.sleep(pause)
         raise last
 
-    def _persistently(
-        self, address: Address, do: Callable[["obstore.store.S3Store"], object]
-    ) -> None:
-        """Send again what may be done twice; the client itself does so with reads and puts only."""
-        store = self._bucket(address, retries=False)
-        for pause in self.settings.patience.pauses():
-            try:
-                with _translated(address):
-                    do(store)
-                return
-            except InfrastructureError as error:
-                last = error
-            time.sleep(pause)
-        raise last
-
     def _holds(self, address: Address, digest: str) -> bool:
         """Say whether an object has this content, by reading it."""
         found = hashlib.sha256()
@@ -323,6 +324,15 @@ class ObjectStore:
             client_options={"allow_http": True, **patience.client()},
             retry_config=patience.retries() if retries else {"max_retries": 0},
         )
+
+
+def _info(bucket: str, item: "ObjectMeta") -> ObjectInfo:
+    return ObjectInfo(
+        Address(bucket, item["path"]),
+        item["size"],
+        (item["e_tag"] or "").strip('"'),
+        int(item["last_modified"].timestamp() * 1e6),
+    )
 
 
 @contextlib.contextmanager

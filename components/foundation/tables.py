@@ -129,8 +129,12 @@ class Tables:
         which its writer leaves rows and files differs from run to run.
         """
         table = self._open(ref)
-        with _translated(ref):
-            rows = table.to_pyarrow_table(columns=list(columns) if columns else None)
+
+        def rows_of() -> "pa.Table":
+            with _translated(ref):
+                return table.to_pyarrow_table(columns=list(columns) if columns else None)
+
+        rows = self.settings.patience.again(rows_of)
         _note_read(ref, table)
         return _in_order(rows)
 
@@ -214,14 +218,17 @@ class Tables:
         from deltalake import DeltaTable
         from deltalake.exceptions import TableNotFoundError
 
-        with _translated(ref):
-            try:
+        def opened() -> DeltaTable:
+            with _translated(ref):
                 return DeltaTable(ref.uri, version=ref.version, storage_options=self._options)
-            except TableNotFoundError as error:
-                raise UserError(
-                    f"table {ref}: not found; is the step that writes it upstream of this one?",
-                    code="table-missing",
-                ) from error
+
+        try:
+            return self.settings.patience.again(opened)
+        except TableNotFoundError as error:
+            raise UserError(
+                f"table {ref}: not found; is the step that writes it upstream of this one?",
+                code="table-missing",
+            ) from error
 
     def _write(
         self,
@@ -388,13 +395,13 @@ class _translated:  # noqa: N801 - used as a context manager, reads as a verb
         if isinstance(error, OSError) or (
             isinstance(error, DeltaError) and "object store" in str(error).lower()
         ):
-            text = " ".join(re.sub(r"\x1b\[\d*m", "", str(error)).split())[:300]
-            if any(word in text for word in ("InvalidAccessKeyId", "SignatureDoesNot", "403")):
+            text = " ".join(re.sub(r"\x1b\[\d*m", "", str(error)).split())
+            if re.search(r"InvalidAccessKeyId|SignatureDoesNot|status code\W+40[13]", text):
                 raise UserError(
                     f"table {self._ref}: the object store refused our credentials; "
                     "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
                     code="object-store-denied",
                 ) from error
             raise InfrastructureError(
-                f"table {self._ref}: {text}; run the step again", code=UNANSWERED
+                f"table {self._ref}: {text[:300]}; run the step again", code=UNANSWERED
             ) from error
