@@ -26,7 +26,7 @@ test-slow: install ## run the few tests that take longer
 	@$(BIN)/python -m tests.prerequisites && $(BIN)/pytest -m "slow and not faults"
 
 test-faults: install ## kill the whole job at KILLS=30 points; break the object store
-	@$(BIN)/python -m tests.prerequisites && KILLS=$(KILLS) $(BIN)/pytest -m faults
+	@$(BIN)/python -m tests.prerequisites && KILLS=$(KILLS) $(BIN)/pytest -m faults tests/faults
 
 lint: install ## check style
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
