@@ -44,7 +44,7 @@ code.id { white-space: nowrap }
 .soft { color: var(--soft); font-size: .92rem }
 .lead { font-size: 1.12rem; max-width: 52rem }
 .facts {
-  display: grid; grid-template-columns: repeat(auto-fit, minmax(7.6rem, 1fr));
+  display: grid; grid-template-columns: repeat(auto-fit, minmax(min(45%, 14rem), 1fr));
   gap: .7rem; margin: 1rem 0; padding: 0; list-style: none;
 }
 .facts li {
@@ -89,6 +89,14 @@ th { font-weight: 600; color: var(--soft); white-space: nowrap; font-size: .86re
 .n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap }
 details { margin: .6rem 0 } td > details { margin: 0 }
 summary { cursor: pointer; color: var(--link) }
+.entry { margin: 0; padding: .45rem 0; border-bottom: 1px solid var(--edge) }
+.entry summary { color: var(--ink); overflow-wrap: anywhere }
+.entry summary i { font-style: normal; color: var(--soft) }
+dl {
+  display: grid; grid-template-columns: minmax(6rem, max-content) minmax(0, 1fr);
+  gap: .25rem 1rem; margin: .6rem 0; font-size: .92rem;
+}
+dt { color: var(--soft) } dd { margin: 0; overflow-wrap: anywhere }
 .badge {
   display: inline-block; border: 1px solid; border-radius: 1rem; padding: 0 .6rem;
   font-size: .84rem; font-weight: 600; white-space: nowrap;
@@ -96,7 +104,7 @@ summary { cursor: pointer; color: var(--link) }
 .good { color: var(--good) } .bad { color: var(--bad) } .plain { color: var(--soft) }
 nav { margin: 1.2rem 0; font-size: .92rem }
 nav p { display: grid; grid-template-columns: 8.5rem 1fr; margin: .2rem 0; max-width: none }
-nav a { margin-inline-end: 1rem } nav b { font-weight: 600 }
+nav a { display: inline-block; margin-inline-end: 1rem } nav b { font-weight: 600 }
 .channel { display: flex; gap: .4rem; margin: 1rem 0; align-items: stretch }
 .level { flex: 1 1 0; min-width: 0; position: relative; padding-inline-end: 1.1rem }
 .level h3 {
@@ -133,10 +141,11 @@ nav a { margin-inline-end: 1rem } nav b { font-weight: 600 }
     content: "\\2193"; inset: auto auto .1rem .2rem; font-size: 1rem;
   }
   .tree, .tree ul { padding-inline-start: .6rem }
-  nav p { display: block } nav b { display: block }
-  nav a { display: inline-block; padding: .15rem 0 }
+  nav p { display: block; margin: .6rem 0 } nav b { display: block }
+  nav a { padding: .2rem 0 }
 }
 @media (max-width: 40rem) {
+  dl { display: block } dd { margin-bottom: .4rem }
   .stacked thead { display: none }
   .stacked tr { display: block; padding: .5rem 0; border-bottom: 1px solid var(--edge) }
   .stacked td { display: block; padding: .1rem 0; border: 0; text-align: left; white-space: normal }

@@ -100,18 +100,18 @@ def decided(decision: str) -> Html:
     return Html(badge(decision, good=_good(decision)))
 
 
-def judged(verdict: Verdict, *facts: str, title: str = "", more: Html | None = None) -> str:
+def judged(verdict: Verdict, *said: str, title: str = "", more: Html | None = None) -> str:
     """Open a report with what was decided and why: the same block wherever something judges.
 
     Args:
         verdict: what was decided.
-        facts: what was judged and when, in a line below.
+        said: what was judged and when, in a line below.
         title: what it is about, above the reason; nothing where the page says it already.
-        more: HTML after the facts, such as links.
+        more: HTML after that, such as links.
     """
     kind = {True: "good", False: "bad", None: "plain"}[_good(verdict.decision)]
     name = f"<b>{escape(title)}</b>" if title else ""
-    line = " · ".join([*map(escape, filter(None, facts)), *([more.text] if more else [])])
+    line = " · ".join([*map(escape, filter(None, said)), *([more.text] if more else [])])
     below = f'<p class="soft">{line}</p>' if line else ""
     return (
         f'<div class="judged {kind}"><p>{decided(verdict.decision).text} {name}</p>'
@@ -131,6 +131,12 @@ def charts(*drawn: str) -> str:
     return f'<div class="charts">{found}</div>' if found else ""
 
 
+def facts(pairs: Iterable[tuple[str, object]]) -> str:
+    """List what is known of one thing: names and values, on a phone one below the other."""
+    items = "".join(f"<dt>{escape(name)}</dt><dd>{_content(value)}</dd>" for name, value in pairs)
+    return f"<dl>{items}</dl>" if items else ""
+
+
 def fold(summary: str, body: str, *, is_open: bool = False) -> str:
     """Keep what few look for one press away; paper shows it whole."""
     return (
@@ -146,10 +152,10 @@ def exact(value: float | None, *, digits: int | None = None) -> Html:
     return Html(f'<data value="{value!r}">{shown}</data>')
 
 
-def evidence(facts: Mapping[str, Any]) -> str:
+def evidence(found: Mapping[str, Any]) -> str:
     """Lay out a verdict's evidence, whatever is in it: names and values, lists as tables."""
     plain, wide = list[tuple[str, object]](), list[str]()
-    for name, value in _flat(facts):
+    for name, value in _flat(found):
         match value:
             case [dict(), *_]:
                 wide.append(_listed(name, value))
@@ -157,7 +163,7 @@ def evidence(facts: Mapping[str, Any]) -> str:
                 plain.append((name, ", ".join(map(number, value)) or _UNKNOWN))
             case _:
                 plain.append((name, value))
-    return (table(["What", "Value"], plain) if plain else "") + "".join(wide)
+    return facts(plain) + "".join(wide)
 
 
 def page(title: str, body: str) -> str:

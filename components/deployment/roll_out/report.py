@@ -4,20 +4,15 @@ import math
 from collections.abc import Sequence
 
 from components.deployment.roll_out.trial import Point
-from components.foundation.page import badge, page, table
+from components.foundation.page import charts, evidence, judged, page
 from components.foundation.svg import Mark, Series, line_chart
 from components.foundation.verdict import Verdict
 
 
 def render(verdict: Verdict, history: Sequence[Point]) -> str:
     """Draw the candidate's share, the errors and the evidence over the requests."""
-    facts = [(name, value) for name, value in verdict.evidence.items() if _plain(value)]
-    parts = [
-        f"<p>{badge(str(verdict.decision), good=verdict.passes)}</p>",
-        *(_charts(verdict, history) if history else ()),
-        table(("what", "value"), [("reason", verdict.reason), *facts]),
-    ]
-    return page(verdict.subject, "\n".join(parts))
+    drawn = charts(*_charts(verdict, history)) if history else ""
+    return page(verdict.subject, judged(verdict, verdict.time) + drawn + evidence(verdict.evidence))
 
 
 def _charts(verdict: Verdict, history: Sequence[Point]) -> tuple[str, ...]:
@@ -30,15 +25,17 @@ def _charts(verdict: Verdict, history: Sequence[Point]) -> tuple[str, ...]:
         Series(name, [_percent(point, name) for point in history])
         for name in ("champion", "candidate")
     ]
-    evidence = [
+    found = [
         Series("evidence", [math.log10(max(point["e_value"], 1e-3)) for point in history]),
         Series("bound", bound),
     ]
     return (
-        line_chart([share], title="Share of traffic, %", x=x, x_label="requests", marks=end),
+        line_chart(
+            [share], title="Share of traffic, %", x=x, x_label="requests", marks=end, stepped=True
+        ),
         line_chart(errors, title="Errors so far, %", x=x, x_label="requests", marks=end),
         line_chart(
-            evidence,
+            found,
             title="Evidence that the candidate errs more often, log10 of the e-value",
             x=x,
             x_label="requests",
@@ -50,7 +47,3 @@ def _charts(verdict: Verdict, history: Sequence[Point]) -> tuple[str, ...]:
 def _percent(point: Point, arm: str) -> float | None:
     requests = point[f"{arm}_requests"]
     return 100 * point[f"{arm}_errors"] / requests if requests else None
-
-
-def _plain(value: object) -> bool:
-    return isinstance(value, int | float | str)

@@ -1,19 +1,14 @@
 """A blessing as a page."""
 
-from html import escape
-
 from components.evaluation.bless.judge import Blessing
-from components.foundation.page import badge, page, table
+from components.foundation.page import judged, page, table
 from components.foundation.statistics.task import yardstick
 
 
 def render(blessing: Blessing) -> str:
     """Show the decision, both models' metrics, their differences and the slices."""
     verdict = blessing.verdict
-    body = (
-        f"<p>{badge(str(verdict.decision), good=verdict.passes)}</p>"
-        f"<p>{escape(verdict.reason)}</p>" + _metrics(blessing) + _slices(blessing)
-    )
+    body = judged(verdict, verdict.time) + _metrics(blessing) + _slices(blessing)
     return page(verdict.subject, body)
 
 

@@ -1,21 +1,17 @@
 """The leakage report of a training set, for a person."""
 
-from html import escape
-
 from components.features.build_training_set.leakage import Facts
 from components.features.build_training_set.training_set import Set
-from components.foundation.page import Html, badge, number, page, table
+from components.foundation.page import Html, judged, number, page, table
 
 _HEADERS = ("view", "rows", "served", "expired", "newer than the row", "written later")
 
 
 def render(found: Set) -> str:
     """Show where every feature comes from in time, and how much is missing."""
-    verdict = found.verdict
-    told = badge(str(verdict.decision), good=verdict.passes)
+    went = f"{number(found.rows)} entity rows went in and came out"
     body = (
-        f"<p>{told} {escape(verdict.reason)}</p>"
-        f"<p class='soft'>{number(found.rows)} entity rows went in and came out.</p>"
+        f"{judged(found.verdict, went)}"
         f"{table(_HEADERS, map(_row, found.facts), caption='Where features come from in time')}"
         f"{table(('view', 'feature', 'null %'), _nulls(found), caption='What is missing')}"
         f"{table(('table',), _tables(found), caption='Read')}"

@@ -1,8 +1,6 @@
 """What the online store answers, for a person."""
 
-from html import escape
-
-from components.foundation.page import badge, page, table
+from components.foundation.page import judged, page, table
 from components.foundation.verdict import Verdict
 
 _HEADERS = ("view", "rows", "read back", "missing", "different", "features that differ")
@@ -21,6 +19,4 @@ def render(verdict: Verdict) -> str:
         )
         for view in verdict.evidence["views"]
     ]
-    told = badge(str(verdict.decision), good=verdict.passes)
-    body = f"<p>{told} {escape(verdict.reason)}</p>{table(_HEADERS, rows)}"
-    return page(verdict.subject.capitalize(), body)
+    return page(verdict.subject.capitalize(), judged(verdict) + table(_HEADERS, rows))

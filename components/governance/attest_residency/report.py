@@ -1,8 +1,6 @@
 """Show a residency verdict as a page for the dashboard."""
 
-from html import escape
-
-from components.foundation.page import badge, page, table
+from components.foundation.page import judged, page, table
 from components.foundation.verdict import Verdict
 
 
@@ -10,8 +8,7 @@ def render(verdict: Verdict) -> str:
     facts = verdict.evidence
     return page(
         verdict.subject.capitalize(),
-        f"<p>{badge(str(verdict.decision), good=verdict.passes)} {escape(verdict.reason)}</p>"
-        f'<p class="soft">{escape(facts["legal_basis"])}: {escape(facts["legal_status"])}</p>'
+        judged(verdict, facts["legal_basis"], facts["legal_status"])
         + table(["How we know", "What"], _known(verdict))
         + table(
             ["Field", "Value", "Country", "Problem", "Way out"],

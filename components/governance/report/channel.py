@@ -85,12 +85,13 @@ def quarantine(story: Story, links: Links) -> str:
 
 def lineage(story: Story, links: Links) -> str:
     """Show what each release was made of, back to the sources."""
-    known = {t.ref: t for t in story.tables}
+    known, made = {t.ref: t for t in story.tables}, dict[tuple[str, ...], list[str]]()
+    for release in story.releases:
+        made.setdefault(release.tables, []).append(links.release(release.uri).text)
     return "".join(
-        f"<h3>{links.release(release.uri).text}</h3>"
-        f'<ul class="tree">{_tree(release.tables, known, links, set())}</ul>'
-        for release in story.releases
-        if release.tables
+        f'<h3>{", ".join(names)}</h3><ul class="tree">{_tree(refs, known, links, set())}</ul>'
+        for refs, names in made.items()
+        if refs
     )
 
 
@@ -132,7 +133,7 @@ def _breakable(name: str) -> str:
 
 
 def _card(one: Table, most: int, links: Links) -> str:
-    name = brief(one.name)
+    name = brief(one.name).partition("/")[2] or one.name  # its level says the layer
     if one.rows is None:
         return f"<li>{links.table(one.ref, name).text}</li>"
     counted = links.table(one.ref, exact(one.rows)).text

@@ -3,14 +3,15 @@
 from collections.abc import Iterator, Sequence
 from html import escape
 
-from components.foundation.page import Html, badge, decided, evidence, exact, fold, judged, table
+from components.foundation.page import Html, badge, decided, evidence, exact, facts, judged, table
 from components.governance.report.story import Audit, Judged, Release, Story
-from components.governance.report.words import Links, anchor, many, short
+from components.governance.report.words import Links, anchor, many
 
 
 def releases(rows: Sequence[Release], links: Links) -> str:
     """Show each release: what became of it, digests, who signed it, and what it was made of."""
-    return "".join(_release(one, links) for one in rows)
+    shown = "".join(f"<div>{_release(one, links)}</div>" for one in rows)
+    return f'<div class="pair">{shown}</div>' if shown else ""
 
 
 def residency(rows: Sequence[Judged], links: Links) -> str:
@@ -57,7 +58,7 @@ def _release(one: Release, links: Links) -> str:
         state = f"{badge('does not verify', good=False)} {escape(one.problem)}"
     else:
         state = f"{badge('verified', good=True)} every byte is what was signed"
-    facts: list[tuple[str, object]] = [
+    known: list[tuple[str, object]] = [
         ("address", Html(f"<code>{escape(one.uri)}</code>")),
         ("content", Html(f"<code>{escape(one.digest)}</code>")),
         ("statement", Html(f"<code>{escape(one.statement)}</code>")),
@@ -69,7 +70,7 @@ def _release(one: Release, links: Links) -> str:
     ]
     return (
         f'<h3 id="{anchor(one.uri)}">{escape(one.model)} {escape(one.version)} '
-        f"{badge(one.fate, good=good)}</h3>" + table(["What", "Value"], facts, stacked=True)
+        f"{badge(one.fate, good=good)}</h3>" + facts(pair for pair in known if pair[1] != Html(""))
     )
 
 
@@ -80,38 +81,37 @@ def _made_by(one: Release, links: Links) -> str:
 
 
 def _attested(one: Judged, links: Links) -> str:
-    facts = one.verdict.evidence
-    basis = " · ".join(str(facts[n]) for n in ("legal_basis", "legal_status") if facts.get(n))
+    found = one.verdict.evidence
+    basis = " · ".join(str(found[n]) for n in ("legal_basis", "legal_status") if found.get(n))
     head = judged(one.verdict, basis, title=one.verdict.subject, more=links.entry(one.entry))
-    known = [[name, text] for name, text in _known(facts)]
-    return head + (table(["How we know", "What"], known, stacked=True) if known else "")
+    return head + facts(_known(found))
 
 
-def _known(facts: dict[str, object]) -> Iterator[tuple[str, str]]:
+def _known(found: dict[str, object]) -> Iterator[tuple[str, str]]:
     names = {
         "looked_up": "in the registry",
         "declared": "declared",
         "not_attested": "not attested",
     }
     for key, name in names.items():
-        match facts.get(key):
+        match found.get(key):
             case list(texts):
                 yield from ((name, str(text)) for text in texts)
 
 
 def _verdict(one: Judged) -> str:
     verdict = one.verdict
-    facts: list[tuple[str, object]] = [
+    known: list[tuple[str, object]] = [
         ("digest", Html(f"<code>{escape(str(verdict.digest()))}</code>")),
         ("judged", Html(f"<code>{escape(verdict.judged)}</code>")),
         ("time", verdict.time),
         ("given by", f"{one.step}, {one.stage}" if one.stage else one.step),
         ("run", Html(f"<code>{escape(one.run)}</code>")),
     ]
-    below = table(["What", "Value"], facts, stacked=True)
+    below = facts(known)
     shown = evidence({**verdict.evidence, **verdict.measured})
     return (
-        f'<article id="entry-{one.entry}"><h3>{one.entry or ""} '
-        f"{escape(verdict.subject)} {decided(verdict.decision).text} {short(verdict.judged)}</h3>"
-        f"<p>{escape(verdict.reason)}</p>{fold('Evidence', below + shown)}</article>"
+        f'<details class="entry" id="entry-{one.entry}"><summary><i>{one.entry or ""}</i> '
+        f"{decided(verdict.decision).text} <b>{escape(verdict.subject)}</b> "
+        f"{escape(verdict.reason)}</summary>{below}{shown}</details>"
     )

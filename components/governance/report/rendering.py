@@ -55,7 +55,7 @@ def _parts(story: Story, links: Links) -> dict[str, list[Section]]:
             Section(
                 "rollouts", "How candidates met traffic", operation.rollouts(story.rollouts, links)
             ),
-            Section("stages", "How long it took", _stages(story.stages)),
+            Section("stages", "How long it took", _stages(story, links)),
         ],
         "What proves it": [
             Section("releases", "What was released", proof.releases(story.releases, links)),
@@ -75,9 +75,9 @@ def _section(one: Section) -> str:
 def _contents(parts: dict[str, list[Section]]) -> str:
     """List the sections, by whose part they are."""
     lines = "".join(
-        f"<p><b>{escape(name)}</b> "
+        f"<p><b>{escape(name)}</b> <span>"
         + " ".join(f'<a href="#{s.anchor}">{escape(s.title)}</a>' for s in sections)
-        + "</p>"
+        + "</span></p>"
         for name, sections in parts.items()
         if sections
     )
@@ -138,7 +138,7 @@ def _tiles(story: Story, links: Links) -> Iterator[tuple[object, str]]:
 def _decisions(story: Story, links: Links) -> str:
     """Show what decided the day: blessings, rollouts, the newest window, residency."""
     ends = {rollout.entry: rollout.name for rollout in story.rollouts}
-    newest = story.windows[-1].drift_entry if story.windows else 0
+    newest = max((window.drift_entry for window in story.windows), default=0)
     chosen = [
         *((one, one.verdict.subject) for one in story.blessings),
         *((one, ends[one.entry]) for one in story.verdicts if one.entry in ends),
@@ -161,12 +161,20 @@ def _channel(story: Story, links: Links) -> str:
     ) else ""  # fmt: skip
 
 
-def _stages(stages: tuple[Stage, ...]) -> str:
-    if not stages:
+def _stages(story: Story, links: Links) -> str:
+    if not story.stages:
         return ""
-    longest = max(stage.seconds for stage in stages) or 1.0
-    rows = [[stage.title, _took(stage, longest), _state(stage), _steps(stage)] for stage in stages]
-    return table(["Stage", "Time", "", "Steps"], rows, stacked=True)
+    longest = max(stage.seconds for stage in story.stages) or 1.0
+    rows = [
+        [
+            stage.title,
+            _took(stage, longest),
+            _state(stage),
+            _steps(stage, _why(stage, story, links)),
+        ]
+        for stage in story.stages
+    ]
+    return table(["Stage", "Time", "State", "Steps"], rows, stacked=True)
 
 
 def _took(stage: Stage, longest: float) -> Html:
@@ -179,11 +187,19 @@ def _state(stage: Stage) -> Html:
     return Html(badge("unchanged") if stage.skipped else "")
 
 
-def _steps(stage: Stage) -> Html:
+def _why(stage: Stage, story: Story, links: Links) -> str:
+    """Say why a stage stopped: the verdict that said so, or its error."""
+    if not stage.error:
+        return ""
+    said = [v for v in story.verdicts if v.stage == stage.title and not v.verdict.passes]
+    shown = links.entry(said[-1].entry).text if said and said[-1].entry else escape(stage.error)
+    return f"<p>{shown}</p>"
+
+
+def _steps(stage: Stage, why: str) -> Html:
     if not stage.steps:
-        return Html("")
+        return Html(why)
     rows = [[s.title, "unchanged" if s.cached else f"{s.seconds:.1f} s"] for s in stage.steps]
-    why = f"<p>{escape(stage.error)}</p>" if stage.error else ""
     ran = sum(not s.cached for s in stage.steps)
     name = f"{many(len(stage.steps), 'step')}, {ran} ran"
     return Html(why + fold(name, table(["Step", "Time"], rows)))

@@ -6,16 +6,11 @@ from functools import cached_property
 from html import escape
 
 from components.foundation.page import Html, exact, number
+from components.foundation.statistics.task import Task, yardstick
 from components.foundation.verdict import Decision
 from components.governance.report.story import Story
 
-_METRICS = {
-    "auc": "AUC",
-    "brier": "Brier score",
-    "rmse": "RMSE",
-    "mae": "MAE",
-    "r2": "R\N{SUPERSCRIPT TWO}",
-}
+_METRICS = {name: one for task in Task for name, one in yardstick(task).metrics.items()}
 
 
 @dataclass(frozen=True)
@@ -65,14 +60,15 @@ def anchor(name: str) -> str:
 
 
 def brief(ref: str) -> str:
-    """Name a table or a release without scheme and bucket; a source by its last parts."""
-    bare = ref.removeprefix("sealed+")
-    return bare.removeprefix("s3://").partition("/")[2] if bare.startswith("s3://") else ref
+    """Name a table by its layer and name, a release by model and version; others as they are."""
+    if ref.startswith("sealed+s3://"):
+        return ref.removeprefix("sealed+s3://").partition("/")[2]
+    return ref.removeprefix("s3://").removeprefix("falaj-")
 
 
 def metric(name: str) -> str:
     """Call a metric as people do."""
-    return _METRICS.get(name, name.replace("_", " "))
+    return _METRICS[name].title if name in _METRICS else name.replace("_", " ")
 
 
 def past(decision: Decision) -> str:
@@ -83,7 +79,7 @@ def past(decision: Decision) -> str:
 
 def is_better_low(name: str) -> bool:
     """Say whether less of a metric is better."""
-    return name in {"log_loss", "brier", "rmse", "mae", "calibration_error"}
+    return name in _METRICS and _METRICS[name].better < 0
 
 
 def duration(seconds: float) -> str:

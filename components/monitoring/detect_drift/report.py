@@ -1,10 +1,9 @@
 """The page of a drift verdict: what moved, by how much, against which floor."""
 
 from collections.abc import Mapping
-from html import escape
 from typing import Any
 
-from components.foundation.page import Html, badge, page, table
+from components.foundation.page import Html, badge, judged, number, page, table
 from components.foundation.svg import Bar, Mark, bar_chart
 from components.foundation.verdict import Verdict
 
@@ -14,13 +13,12 @@ _SHOWN = 12
 def render(verdict: Verdict) -> str:
     """Make the page; it holds shares and statistics, never values of rows."""
     findings = verdict.evidence.get("findings", [])
+    rows, reference = (number(verdict.evidence[name]) for name in ("rows", "reference_rows"))
     body = (
-        f"<p>{badge(str(verdict.decision), good=verdict.passes)} {escape(verdict.reason)}</p>"
-        f"<p class=soft>{verdict.evidence['rows']:,} rows against "
-        f"{verdict.evidence['reference_rows']:,}; {escape(verdict.time)}</p>"
+        judged(verdict, f"{rows} rows against {reference}", verdict.time)
         + (_chart(findings, verdict.evidence["effect_floor"]) if findings else "")
         + (_table(findings) if findings else "")
-        + "<p class=soft>Without labels nobody can see that the same features came to mean "
+        + '<p class="soft">Without labels nobody can see that the same features came to mean '
         "something else; performance with labels shows that.</p>"
     )
     return page(verdict.subject, body)

@@ -1,10 +1,9 @@
 """The page of realised performance: AUC or RMSE with intervals, and how many labels came."""
 
 from collections.abc import Mapping
-from html import escape
 from typing import Any
 
-from components.foundation.page import Html, badge, page, table
+from components.foundation.page import Html, badge, charts, judged, page, table
 from components.foundation.statistics.task import Task, yardstick
 from components.foundation.svg import Series, line_chart
 from components.foundation.verdict import Verdict
@@ -13,10 +12,7 @@ from components.foundation.verdict import Verdict
 def render(verdict: Verdict) -> str:
     windows = verdict.evidence["windows"]
     task = Task.parse(verdict.evidence.get("task", "classification"))
-    body = (
-        f"<p>{badge(str(verdict.decision), good=verdict.passes)} {escape(verdict.reason)}</p>"
-        f"<p class=soft>{escape(', '.join(verdict.evidence['tables']))}; {escape(verdict.time)}</p>"
-    )
+    body = judged(verdict, *verdict.evidence["tables"], verdict.time)
     shown = _charts(windows, task) + _table(windows, task) if windows else ""
     return page(verdict.subject, body + shown)
 
@@ -36,11 +32,9 @@ def _charts(windows: list[Mapping[str, Any]], task: Task) -> str:
         Series("mean score", [w["mean_score"] for w in windows]),
         Series(happened, [w[stick.mean_label] for w in windows]),
     ]
-    return (
-        '<div class="charts">'
-        + line_chart([line], title=f"Realised {title}, 95 % interval", x=names)
-        + line_chart(both, title="Promised and happened", x=names)
-        + "</div>"
+    return charts(
+        line_chart([line], title=f"Realised {title}, 95 % interval", x=names),
+        line_chart(both, title="Promised and happened", x=names),
     )
 
 

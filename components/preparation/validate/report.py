@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any
 
-from components.foundation.page import Html, badge, page, table
+from components.foundation.page import Html, badge, judged, page, table
 from components.foundation.verdict import Verdict
 
 
@@ -12,8 +12,7 @@ def render(verdict: Verdict) -> str:
     """Make the page; it holds counts, never values of rows."""
     evidence = verdict.evidence
     body = (
-        f"<p>{badge(str(verdict.decision), good=verdict.passes)} {escape(verdict.reason)}</p>"
-        f"<p class=soft>{escape(evidence['table'])}, {escape(verdict.time)}</p>"
+        judged(verdict, evidence["table"], verdict.time)
         + table(
             ["rule", "expected", "rows that break it", "fraction", "tolerated", "severity", ""],
             [_row(finding) for finding in evidence["rules"]],

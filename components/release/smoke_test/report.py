@@ -1,8 +1,6 @@
 """The page of a smoke test."""
 
-from html import escape
-
-from components.foundation.page import Html, badge, page, table
+from components.foundation.page import Html, badge, judged, page, table
 from components.foundation.verdict import Verdict
 
 
@@ -11,8 +9,7 @@ def render(verdict: Verdict) -> str:
     evidence = {**verdict.evidence, **verdict.measured}
     malformed = evidence.pop("malformed", [])
     body = (
-        f"<p>{badge(str(verdict.decision), good=verdict.passes)} {escape(verdict.reason)}</p>"
-        f"<p class=soft>{escape(verdict.judged)}, {escape(verdict.time)}</p>"
+        judged(verdict, verdict.judged, verdict.time)
         + table(["seen", "value"], evidence.items())
         + table(
             ["malformed request", "expected", "answered", ""],
