@@ -87,7 +87,7 @@ def look(out: pathlib.Path) -> State:
         refs = [ref for ref in tables(laptop) if not _live(ref)]
         contents = {ref.uri: _content(laptop, ref) for ref in refs}
         return State(
-            {uri: _digest(rows) for uri, rows in contents.items()},
+            {uri: digest(rows) for uri, rows in contents.items()},
             {uri: rows.num_rows for uri, rows in contents.items()},
             {name: _moves(laptop, name) for name in ("candidate", channel.CHAMPION)},
             {r.uri: str(r.statement.content) for r in _releases(laptop)},
@@ -214,7 +214,7 @@ def _content(laptop: session.Session, ref: TableRef) -> "pa.Table":
     return laptop.tables.read(ref)
 
 
-def _digest(rows: "pa.Table") -> str:
+def digest(rows: "pa.Table") -> str:
     """Digest a table's schema and its rows, whatever their order."""
     import polars as pl
 

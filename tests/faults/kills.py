@@ -20,6 +20,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Self
 
 from pipelines.laptop import processes
 from tests.end_to_end.runs import ROOT, command
@@ -149,6 +150,10 @@ class Process:
     pid: int
     started: str
 
+    @classmethod
+    def of(cls, pid: int) -> Self:
+        return cls(pid, _started(pid))
+
     @property
     def alive(self) -> bool:
         return _started(self.pid) == self.started
@@ -159,7 +164,7 @@ def strike(job: Job, point: Point) -> Hit:
     folder = job.out / "laptop"
     running = _steps_soon(job) if point.kind == STEP else job.steps()
     belonging = _belonging(job, folder)
-    sockets = _listening(p.pid for p in belonging)
+    sockets = listening(p.pid for p in belonging)
     names = ", ".join(running.values()) or "no step"
     if point.kind == STEP and running:
         pid = sorted(running)[int(point.pick * len(running))]
@@ -205,7 +210,7 @@ def _belonging(job: Job, folder: pathlib.Path) -> frozenset[Process]:
     found = {job.process.pid, *processes.marked(folder)}
     while more := {pid for pid, parent in parents.items() if parent in found} - found:
         found |= more
-    return frozenset(Process(pid, _started(pid)) for pid in found if _started(pid))
+    return frozenset(Process.of(pid) for pid in found if _started(pid))
 
 
 def _pids() -> Iterator[int]:
@@ -248,7 +253,7 @@ def _words(pid: int) -> Sequence[str]:
     return [word.decode(errors="replace") for word in data.split(b"\0")]
 
 
-def _listening(pids: Iterator[int]) -> frozenset[str]:
+def listening(pids: Iterator[int]) -> frozenset[str]:
     """Return the sockets that processes listen on, by inode."""
     held = set()
     for pid in pids:
