@@ -88,7 +88,7 @@ class Repository:
             check_unchanged(registry)
         address = registry.address if registry else self.registry
         pinned = {table.uri: table.version for table in tables}
-        return FeatureStore(
+        store = FeatureStore(
             config=RepoConfig(
                 **{
                     **self.config,
@@ -97,6 +97,10 @@ class Repository:
                 }
             )
         )
+        # Materialising says so in the registry; rows of the past can be joined meanwhile, and
+        # after a kill in the middle of it.
+        store.registry.serve_features_while_materializing = True
+        return store
 
     def objects(self) -> list[Any]:
         """Import every module of the package and collect what it defines, by kind and name."""

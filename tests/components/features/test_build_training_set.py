@@ -78,6 +78,23 @@ def test_a_request_of_before_writes_again_if_the_table_has_moved_on(
     assert len({first, second, third}) == 3
 
 
+def test_joins_while_another_step_materialises(
+    build: Callable[..., Any], small: Any, tmp_path: pathlib.Path
+) -> None:
+    """Feast writes that it does so into the registry, and a killed step leaves it there."""
+    from feast.feature_view import FeatureViewState
+
+    from components.features.repository import Repository
+    from components.features.settings import object_store
+
+    environment = object_store().environment()
+    store = Repository.load(small.package, environment, cache=tmp_path / "c").store()
+    for state in ("CREATED", "GENERATED", "MATERIALIZING"):
+        store.set_feature_view_state("weather", FeatureViewState[state])
+
+    assert build()[1] == 5
+
+
 def test_a_condition_chooses_the_rows(build: Callable[..., Any]) -> None:
     _, rows = build(where="late IS NOT NULL AND event_timestamp < TIMESTAMPTZ '2013-01-01 16:00Z'")
 
