@@ -21,13 +21,13 @@ KINDS = {"UserError": "user", "Refused": "refused", "InfrastructureError": "infr
 
 @functools.cache
 def nodes() -> Sequence[tuple[pathlib.Path, ast.AST]]:
-    """Return every class and every call, with its file."""
+    """Return every class, call and assignment, with its file."""
     files = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
     return [
         (path.relative_to(ROOT), node)
         for path in files
         for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.ClassDef | ast.Call)
+        if isinstance(node, ast.ClassDef | ast.Call | ast.Assign)
     ]
 
 
@@ -58,14 +58,27 @@ def fixed() -> dict[str, set[str]]:
 
 
 def codes(call: ast.Call) -> set[str]:
-    """Return the literal codes of a call: one, or both of a choice."""
+    """Return the codes of a call: a literal, both of a choice, or a constant of some module."""
     given = [keyword.value for keyword in call.keywords if keyword.arg == "code"]
     ends = [
         end
         for one in given
         for end in ([one.body, one.orelse] if isinstance(one, ast.IfExp) else [one])
     ]
-    return {str(end.value) for end in ends if isinstance(end, ast.Constant)}
+    named = {constants().get(end.id, "") for end in ends if isinstance(end, ast.Name)}
+    return {str(end.value) for end in ends if isinstance(end, ast.Constant)} | (named - {""})
+
+
+@functools.cache
+def constants() -> dict[str, str]:
+    """Return NAME -> text, of texts that a module gives a name in capitals."""
+    return {
+        target.id: node.value.value
+        for _, node in nodes()
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
+        for target in node.targets
+        if isinstance(target, ast.Name) and target.id.isupper()
+    }
 
 
 def passes_on(call: ast.Call) -> bool:
