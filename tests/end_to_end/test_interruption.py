@@ -119,7 +119,7 @@ def test_a_second_run_in_the_folder_is_refused_and_the_first_goes_on(out: pathli
         with started(out) as second:
             assert rest(second) == (
                 f"stopped: {out / 'laptop'}: another run is using it; "
-                "wait for it or name another folder\n"
+                "wait for it or name another folder [folder-in-use]\n"
             )
             assert second.wait() == 2
 
