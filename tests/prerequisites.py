@@ -9,36 +9,63 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-
-CHROMIUM = pathlib.Path("/usr/bin/chromium")
-INSTALL: tuple[Sequence[str], ...] = (
-    ("apt-get", "update", "--quiet"),
-    ("apt-get", "install", "--quiet", "--yes", "chromium"),
-)
-MISSING = (
-    f"{CHROMIUM} is missing, and without it the report cannot be looked at; run: "
-    f"{' && '.join(' '.join(command) for command in INSTALL)}"
-)
+from dataclasses import dataclass
 
 Run = Callable[[Sequence[str]], None]
 
 
+@dataclass(frozen=True, slots=True)
+class Need:
+    """A Debian package: a glob of the file it brings, and what cannot be done without."""
+
+    package: str
+    file: str
+    without: str
+
+    @property
+    def there(self) -> bool:
+        return any(pathlib.Path("/").glob(self.file.lstrip("/")))
+
+    @property
+    def missing(self) -> str:
+        run = " && ".join(" ".join(command) for command in installing(self))
+        return f"{self.file} is missing, and without it {self.without}; run: {run}"
+
+
+def installing(*needs: Need) -> tuple[Sequence[str], ...]:
+    """Return the commands that install packages."""
+    packages = [need.package for need in needs]
+    return (
+        ("apt-get", "update", "--quiet"),
+        ("apt-get", "install", "--quiet", "--yes", *packages),
+    )
+
+
+CHROMIUM = pathlib.Path("/usr/bin/chromium")
+BROWSER = Need("chromium", str(CHROMIUM), "the report cannot be looked at")
+DATABASE = Need(
+    "postgresql", "/usr/lib/postgresql/*/bin/initdb", "no real database can be ingested"
+)
+MISSING = BROWSER.missing
+
+
 def main() -> int:
-    """Install Chromium, or print the line that does; return the exit code."""
+    """Install what is missing, or print the lines that do; return the exit code."""
     may = os.geteuid() == 0 and shutil.which("apt-get") is not None
-    return provide(CHROMIUM, may_install=may, run=_run)
+    return provide(BROWSER, DATABASE, may_install=may, run=_run)
 
 
-def provide(chromium: pathlib.Path, *, may_install: bool, run: Run) -> int:
-    """See to it that a browser is there; return 1 when it is not."""
-    if not chromium.exists() and may_install:
-        print(f"{chromium} is missing: installing it", flush=True)
-        for command in INSTALL:
+def provide(*needs: Need, may_install: bool, run: Run) -> int:
+    """See to it that everything is there; return 1 when something is not."""
+    missing = [need for need in needs if not need.there]
+    if missing and may_install:
+        print(f"installing {', '.join(need.package for need in missing)}", flush=True)
+        for command in installing(*missing):
             run(command)
-    if chromium.exists():
-        return 0
-    print(MISSING, file=sys.stderr)
-    return 1
+    left = [need for need in missing if not need.there]
+    for need in left:
+        print(need.missing, file=sys.stderr)
+    return 1 if left else 0
 
 
 def _run(command: Sequence[str]) -> None:

@@ -73,7 +73,7 @@ def codes(call: ast.Call) -> set[str]:
 def constants() -> dict[str, str]:
     """Return NAME -> text, of texts that a module gives a name in capitals."""
     return {
-        target.id: node.value.value
+        target.id: str(node.value.value)
         for _, node in nodes()
         if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
         for target in node.targets

@@ -5,46 +5,61 @@ from collections.abc import Sequence
 
 import pytest
 
-from tests import prerequisites
+from tests.prerequisites import Need, installing, provide
 
 
 def refused(command: Sequence[str]) -> None:
     raise AssertionError(f"ran {command}")
 
 
-def test_says_nothing_when_everything_is_there(
-    tmp_path: pathlib.Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "chromium").touch()
+@pytest.fixture
+def need(tmp_path: pathlib.Path) -> Need:
+    return Need("chromium", str(tmp_path / "*/chromium"), "nothing is seen")
 
-    assert prerequisites.provide(tmp_path / "chromium", may_install=True, run=refused) == 0
+
+@pytest.fixture
+def other(tmp_path: pathlib.Path) -> Need:
+    (tmp_path / "initdb").touch()
+    return Need("postgresql", str(tmp_path / "initdb"), "nothing is read")
+
+
+def test_says_nothing_when_everything_is_there(
+    other: Need, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert provide(other, may_install=True, run=refused) == 0
     assert capfd.readouterr() == ("", "")
 
 
-def test_installs_what_is_missing_where_it_may(tmp_path: pathlib.Path) -> None:
+def test_installs_only_what_is_missing_where_it_may(
+    need: Need, other: Need, tmp_path: pathlib.Path
+) -> None:
     ran: list[Sequence[str]] = []
 
     def install(command: Sequence[str]) -> None:
         ran.append(command)
         if "install" in command:
-            (tmp_path / "chromium").touch()
+            (tmp_path / "bin").mkdir()
+            (tmp_path / "bin/chromium").touch()
 
-    assert prerequisites.provide(tmp_path / "chromium", may_install=True, run=install) == 0
-    assert ran == list(prerequisites.INSTALL)
+    assert provide(need, other, may_install=True, run=install) == 0
+    assert ran == list(installing(need))
 
 
 def test_names_the_line_to_run_where_it_may_not(
-    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+    need: Need, other: Need, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert prerequisites.provide(tmp_path / "chromium", may_install=False, run=refused) == 1
-    assert "apt-get install --quiet --yes chromium" in capsys.readouterr().err
+    assert provide(need, other, may_install=False, run=refused) == 1
+
+    said = capsys.readouterr().err
+    assert "apt-get install --quiet --yes chromium" in said
+    assert "postgresql" not in said
 
 
 def test_an_installation_that_did_not_work_is_a_failure(
-    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+    need: Need, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def fail(command: Sequence[str]) -> None:
         """Leave nothing behind."""
 
-    assert prerequisites.provide(tmp_path / "chromium", may_install=True, run=fail) == 1
-    assert prerequisites.MISSING in capsys.readouterr().err
+    assert provide(need, may_install=True, run=fail) == 1
+    assert need.missing in capsys.readouterr().err

@@ -10,6 +10,7 @@ import pytest
 
 from components.foundation.audit import AuditLog
 from components.foundation.storage import Address, ObjectStore
+from tests import prerequisites
 from tests.bad_input import postgres
 
 BUCKETS = ("falaj-raw", "falaj-curated", "falaj-quarantine", "falaj-features", "falaj-models")
@@ -30,6 +31,7 @@ Fails = Callable[..., Said]
 
 @pytest.fixture(scope="session")
 def database() -> Iterator[postgres.Postgres]:
+    assert prerequisites.DATABASE.there, prerequisites.DATABASE.missing
     with postgres.running() as server:
         yield server
 

@@ -170,7 +170,7 @@ def test_postgresql_is_read_exactly_once(
 
     assert (first, rows, total) == (5, 1, 6)
     ref = TableRef.parse(table)
-    assert sorted(tables.read(ref)["seq"].to_pylist()) == [1, 2, 3, 4, 5, 6]
+    assert tables.read(ref)["seq"].sort().to_pylist() == [1, 2, 3, 4, 5, 6]
     assert tables.schema(ref).field("price").type == pa.decimal128(9, 2)
 
 
@@ -229,7 +229,7 @@ def test_a_server_that_goes_in_the_middle_keeps_what_was_committed(
 
     check(said, "database-failed", "run again")
     assert (rows, total) == (3, 5)
-    assert sorted(tables.read(TableRef.parse(table))["seq"].to_pylist()) == [1, 2, 3, 4, 5]
+    assert tables.read(TableRef.parse(table))["seq"].sort().to_pylist() == [1, 2, 3, 4, 5]
 
 
 def test_a_server_that_is_stopped(fails: Fails, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -438,7 +438,7 @@ def test_a_memory_limit_too_small_to_begin(fails: Fails, people: str, target: st
 
 def test_a_disk_that_is_full(fails: Fails, tables: Tables, unique: str, target: str) -> None:
     """The table's file does not fit into the cache: a file may grow to 64 KiB only."""
-    numbers = np.random.default_rng(1).integers(0, 1 << 60, 50_000)
+    numbers = np.random.default_rng(1).integers(0, 1 << 60, 50_000).tolist()
     large = str(tables.replace(TableRef("falaj-raw", unique), pa.table({"id": numbers})))
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, before[1]))
