@@ -30,6 +30,7 @@ from components.ingestion.ingest_sql.component import ingest_sql
 from components.preparation.curate.component import curate
 from components.preparation.validate.component import validate
 from components.release.open_profile.component import open_profile
+from pipelines.__main__ import main
 from tests.bad_input import postgres, service
 from tests.bad_input.conftest import Fails, Said
 
@@ -517,3 +518,38 @@ def test_no_key_ring(
         monkeypatch.delenv("FALAJ_KEYS")
 
     check(opened(fails, sealed, tmp_path), "keys-unset", "FALAJ_KEYS is not set")
+
+
+# Commands
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "hint"),
+    [
+        (["run", "monitorin"], "pipeline-unknown", "did you mean 'monitoring'?"),
+        (["run", "monitoring", "--set", "sinse=2013"], "parameter-unknown", "mean 'since'?"),
+        (["run", "monitoring", "--set", "since"], "parameter-malformed", "expected NAME=VALUE"),
+        (["compile", "--site", "SITE"], "site-malformed", "did you mean 'region'?"),
+        (["compile", "--site", "nowhere.yaml"], "site-missing", "no such file"),
+        (["compile", "--project", "nowhere"], "project-missing", "project.yaml"),
+    ],
+    ids=["pipeline", "parameter", "value", "site typo", "site", "project"],
+)
+def test_a_command_that_is_wrong(
+    command: list[str],
+    code: str,
+    hint: str,
+    tmp_path: pathlib.Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    site = tmp_path / "site.yaml"
+    shipped = pathlib.Path("pipelines/sites/cluster.yaml").read_text()
+    site.write_text(shipped.replace("region:", "regoin:", 1))
+
+    exit_code = main([str(site) if word == "SITE" else word for word in command])
+
+    said = capsys.readouterr().err
+    assert exit_code == EXITS[error_catalogue.entry(code).kind]
+    assert said.startswith("falaj: ")
+    assert said.endswith(f" [{code}]\n")
+    assert hint in said

@@ -6,7 +6,7 @@ import pytest
 
 from components.foundation.errors import UserError
 from components.training import data
-from components.training.spec import EntryPoint, Spec
+from components.training.spec import EntryPoint, Spec, your_code
 
 Make = Callable[[int, int], pa.Table]
 Write = Callable[[str], str]
@@ -74,3 +74,11 @@ def test_refuses_a_parameter_the_function_does_not_take(user_code: Write, spec: 
 
     with pytest.raises(UserError, match="'hiden'; did you mean 'hidden'"):
         EntryPoint.load(f"{module}:build").build(spec, {"hiden": 3})
+
+
+def test_code_that_sees_rows_is_placed_and_not_quoted() -> None:
+    with pytest.raises(UserError) as caught, your_code("m:build", sees_rows=True):
+        raise ValueError("no embedding for Maryam-784-1990")
+
+    assert "Maryam" not in str(caught.value)
+    assert "m:build: ValueError in test_code_that_sees_rows" in str(caught.value)
