@@ -16,7 +16,7 @@ import sys
 import time
 import urllib.parse
 from collections.abc import Iterator, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import asdict, astuple, dataclass
 
 from components.foundation.errors import FalajError, InfrastructureError, UserError
 from components.foundation.storage import Address, ObjectStore, Settings
@@ -25,6 +25,7 @@ from pipelines.laptop import processes
 _READY_SECONDS = 60
 _STOP_SECONDS = 20
 _ATTEMPTS = 3
+_USED = "ports.json"  # by the newest server of a folder
 _GRPC = 10_000  # every server also listens this far above its port
 _PORTS = range(10_240, 20_240)  # with their gRPC ports below 32768, where Linux begins lending
 
@@ -73,6 +74,7 @@ def running(
     """
     with alone(folder):
         processes.end(owner or folder)
+        _tidy(folder)
         server = _started(folder, buckets, owner or folder)
         try:
             yield server.settings
@@ -141,6 +143,7 @@ def _start(
     folder: pathlib.Path, ports: Ports, settings: Settings, owner: pathlib.Path
 ) -> "subprocess.Popen[bytes]":
     _write_private(folder / "s3.json", json.dumps(_identity(settings)))
+    _write_private(folder / _USED, json.dumps(asdict(ports)))
     (folder / "data").mkdir(exist_ok=True)
     with (folder / "log").open("ab") as log:
         return subprocess.Popen(
@@ -227,6 +230,12 @@ def _stop(server: _Server) -> None:
         server.process.kill()
         server.process.wait()
     _remove_sockets(server.ports)
+
+
+def _tidy(folder: pathlib.Path) -> None:
+    """Remove the sockets of a server that was killed: it could not do so itself."""
+    if (folder / _USED).exists():
+        _remove_sockets(Ports(**json.loads((folder / _USED).read_text())))
 
 
 def _remove_sockets(ports: Ports) -> None:

@@ -24,6 +24,7 @@ BUCKETS = (
     "falaj-evidence",
 )
 _LOCK, _MARKER = "lock", "code"
+_TMP = "tmp"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,7 @@ def storing(folder: pathlib.Path) -> Iterator[Session]:
     folder = folder.resolve()
     with (
         _alone(folder),
+        _scratch(folder / _TMP),
         processes.interruptible(folder),
         seaweedfs.running(folder / "s3", buckets=BUCKETS, owner=folder) as settings,
     ):
@@ -113,6 +115,18 @@ def _alone(folder: pathlib.Path) -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def _scratch(folder: pathlib.Path) -> Iterator[None]:
+    """Empty a folder before and after: what killed steps left in it may be a model in the clear."""
+    if folder.exists():
+        shutil.rmtree(folder)
+    folder.mkdir(mode=0o700)
+    try:
+        yield
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def _empty(folder: pathlib.Path) -> None:
     """Remove everything but the lock, which is held, and the marker, which says that it is old."""
     for path in folder.iterdir():
@@ -144,4 +158,5 @@ def _places(folder: pathlib.Path) -> dict[str, str]:
         "FEAST_USAGE": "False",
         "TF_CPP_MIN_LOG_LEVEL": "3",
         "PYTHONUNBUFFERED": "1",
+        "TMPDIR": str(folder / _TMP),
     }

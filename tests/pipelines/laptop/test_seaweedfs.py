@@ -1,5 +1,6 @@
 import contextlib
 import dataclasses
+import json
 import pathlib
 import socket
 import subprocess
@@ -156,3 +157,16 @@ def test_a_server_that_always_ends_is_given_up_with_its_log(
         seaweedfs.running(tmp_path, buckets=["things"]),
     ):
         pass
+
+
+def test_what_a_killed_server_left_in_tmp_is_removed_by_the_next(tmp_path: pathlib.Path) -> None:
+    ports = Ports.free()
+    left = pathlib.Path(f"/tmp/seaweedfs-left-{ports.filer}.sock")  # noqa: S108 - where it puts them
+    left.touch()
+    (tmp_path / "ports.json").write_text(json.dumps(dataclasses.asdict(ports)))
+
+    with seaweedfs.running(tmp_path, buckets=["falaj-raw"]):
+        assert not left.exists()
+        used = Ports(**json.loads((tmp_path / "ports.json").read_text()))
+
+    assert used != ports

@@ -251,6 +251,21 @@ def test_what_a_killed_run_left_is_ended_before_its_state_is_dropped(folder: pat
         assert processes.marked(folder) == []
 
 
+def test_what_killed_steps_left_in_their_scratch_folder_is_removed_by_the_next(
+    folder: pathlib.Path,
+) -> None:
+    with session.storing(folder) as laptop:
+        scratch = pathlib.Path(laptop.environment["TMPDIR"])
+        assert scratch.is_dir()
+        assert scratch.stat().st_mode & 0o077 == 0
+    assert not scratch.exists()
+    (scratch / "falaj-release-x").mkdir(parents=True)
+    (scratch / "falaj-release-x" / "model.onnx").touch()
+
+    with session.storing(folder):
+        assert list(scratch.iterdir()) == []
+
+
 def test_only_the_owner_can_read_keys_and_credentials(folder: pathlib.Path) -> None:
     with session.storing(folder):
         secrets = [*(folder / "keys").iterdir(), *(folder / "s3").glob("*.json")]
