@@ -28,6 +28,9 @@ test-slow: install ## run the few tests that take longer
 test-faults: install ## kill the whole job at KILLS=30 points; break the object store
 	@$(BIN)/python -m tests.prerequisites && KILLS=$(KILLS) $(BIN)/pytest -m faults tests/faults
 
+bench-run: install ## time the main job against the same work by hand
+	@$(BIN)/python -m tests.benchmarks.bench_run --months $(MONTHS)
+
 lint: install ## check style
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 
@@ -49,4 +52,4 @@ lock: ## resolve all locks anew
 clean: ## remove what was built and run, and the environment
 	@rm -rf build out .venv .cache .pytest_cache .mypy_cache .ruff_cache *.egg-info
 
-.PHONY: help install run serve test test-slow test-faults lint type format compile golden lock clean
+.PHONY: help install run serve test test-slow test-faults bench-run lint type format compile golden lock clean
