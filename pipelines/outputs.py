@@ -12,6 +12,7 @@ from components.governance.report.story import Effect, Measure, Point, Quarantin
 
 Outputs = Mapping[str, Any]
 
+_CHANNEL = "s3://falaj-models/"  # pointers to releases, which are no tables
 TABLE = re.compile(r"s3://[^@\s]+@\d+")
 
 
@@ -19,7 +20,7 @@ def written(given: Outputs) -> Iterator[tuple[str, int | None]]:
     """Yield the table versions that a step wrote, with their rows as far as it says."""
     rows = given.get("rows")
     for name, value in given.items():
-        if not (isinstance(value, str) and TABLE.fullmatch(value)):
+        if not (isinstance(value, str) and TABLE.fullmatch(value)) or value.startswith(_CHANNEL):
             continue
         match rows:
             case _ if name == "table" and "rows_out" in given:
@@ -66,9 +67,9 @@ def measures(found: Mapping[str, Any], *, model: str, entry: int) -> Iterator[Me
 
 def point(point: Mapping[str, Any]) -> Point:
     return Point(
-        seconds=point["seconds"],
+        seconds=float(point["seconds"]),
         requests=point["requests"],
-        weight=point["weight"],
+        weight=float(point["weight"]),
         champion_errors=_share(point, "champion"),
         candidate_errors=_share(point, "candidate"),
         e_value=point["e_value"],

@@ -18,7 +18,7 @@ CSS = """
 html { scroll-padding-top: 1rem }
 body {
   margin: 0; background: var(--paper); color: var(--ink);
-  font: 16px/1.5 system-ui, "Segoe UI", "Noto Sans", sans-serif;
+  font: 1rem/1.5 system-ui, "Segoe UI", "Noto Sans", sans-serif;
 }
 main { max-width: 72rem; margin: 0 auto; padding: 1.2rem 1rem 4rem }
 h1 {
@@ -160,13 +160,14 @@ nav a { display: inline-block; margin-inline-end: 1rem } nav b { font-weight: 60
   }
   .c0 { color: #0072b2 } .c1 { color: #d55e00 } .c2 { color: #009e73 }
   .c3 { color: #b4508a } .c4 { color: #a66f00 } .c5 { color: #4a90c2 }
-  body { font-size: 11px }
+  html { font-size: 10.5px }
   main { max-width: none; padding: 0 }
   nav { display: none }
   .chart, tr, .judged, .facts li, .level li { break-inside: avoid }
   h2, h3 { break-after: avoid }
   .wide { overflow: visible }
-  td { overflow-wrap: anywhere }
+  table { width: 100%; font-size: .85rem }
+  th, td, th.n, td.n { overflow-wrap: anywhere; white-space: normal; max-width: none; padding-right: .5rem }
   .charts { grid-template-columns: repeat(3, 1fr) }
   details::details-content { content-visibility: visible; height: auto; display: block }
 }

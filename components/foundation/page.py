@@ -14,6 +14,7 @@ from components.foundation.look import CSS
 from components.foundation.verdict import Decision, Verdict
 
 _UNDECIDED = {Decision.CONTINUE, Decision.INCONCLUSIVE}
+_FIRST = ("rule", "column", "window", "view", "name", "field")  # what a row is about
 _UNKNOWN = "\N{EN DASH}"
 _RIGHT = ' class="n"'
 _STACKED = ' class="stacked"'
@@ -159,10 +160,8 @@ def evidence(found: Mapping[str, Any]) -> str:
         match value:
             case [dict(), *_]:
                 wide.append(_listed(name, value))
-            case list():
-                plain.append((name, ", ".join(map(number, value)) or _UNKNOWN))
             case _:
-                plain.append((name, value))
+                plain.append((name, _cell(value)))
     return facts(plain) + "".join(wide)
 
 
@@ -196,6 +195,7 @@ def _flat(facts: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]
 
 def _listed(name: str, rows: Sequence[Any]) -> str:
     headers = list(dict.fromkeys(key for row in rows for key in row))
+    headers.sort(key=lambda key: _FIRST.index(key) if key in _FIRST else len(_FIRST))
     cells = [[_cell(row.get(key)) for key in headers] for row in rows]
     return table([key.replace("_", " ") for key in headers], cells, caption=name)
 
@@ -203,9 +203,11 @@ def _listed(name: str, rows: Sequence[Any]) -> str:
 def _cell(value: object) -> object:
     match value:
         case dict():
-            return ", ".join(f"{key} {number(item)}" for key, item in value.items())
+            return ", ".join(f"{key} {number(_cell(item))}" for key, item in value.items())
         case list():
-            return ", ".join(map(number, value))
+            return ", ".join(number(_cell(item)) for item in value) or _UNKNOWN
+        case float() if value.is_integer():  # a count, after KFP made it a float
+            return int(value)
     return value
 
 

@@ -17,7 +17,8 @@ def tiles(story: Story, links: Links) -> Iterator[tuple[Html, str]]:
     """Yield how many rows came in, and how many were kept back."""
     raw = [t for t in story.newest_tables() if t.ref.startswith(_RAW)]
     if raw:
-        yield exact(sum(t.rows or 0 for t in raw)), f"rows in {many(len(raw), 'raw table')}"
+        read = exact(sum(t.rows or 0 for t in raw)).text
+        yield Html(f'<a href="#channel">{read}</a>'), f"rows in {many(len(raw), 'raw table')}"
     if story.quarantine:
         kept = exact(sum(one.rows for one in story.quarantine)).text
         yield Html(f'<a href="#quarantine">{kept}</a>'), "rows in quarantine"

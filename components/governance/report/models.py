@@ -15,7 +15,7 @@ def tiles(story: Story, links: Links) -> Iterator[tuple[Html, str]]:
     headline = _headline(story.evaluations)
     for one in story.evaluations:
         if one.metric == headline and one.slice == WHOLE:
-            yield links.entry(one.entry, exact(one.value)), f"{metric(one.metric)} of {one.model}"
+            yield _linked(one, links, exact(one.value)), f"{metric(one.metric)} of {one.model}"
 
 
 def curves(rows: Sequence[Curve]) -> str:
@@ -56,7 +56,7 @@ def _headline(measures: Sequence[Measure]) -> str:
 def _metrics(measures: Sequence[Measure], links: Links) -> str:
     models = list(dict.fromkeys(one.model for one in measures))
     found = {
-        (one.metric, one.model): links.entry(one.entry, interval(one.value, one.low, one.high))
+        (one.metric, one.model): _linked(one, links, interval(one.value, one.low, one.high))
         for one in measures
     }
     metrics = list(dict.fromkeys(one.metric for one in measures))
@@ -82,6 +82,11 @@ def _weakest(story: Story, headline: str) -> str:
     return dot_chart(bars, title=shown)
 
 
+def _linked(one: Measure, links: Links, text: Html) -> Html:
+    """Link to the verdict that judged a measure; without one, to the rows it was measured on."""
+    return links.entry(one.entry, text) if one.entry else links.table(one.table, text)
+
+
 def _sized(one: Measure) -> str:
     return one.slice if one.rows is None else f"{one.slice} ({many(one.rows, 'row')})"
 
@@ -95,7 +100,7 @@ def _slices(measures: Sequence[Measure], links: Links) -> str:
             m.slice,
             m.model,
             metric(m.metric),
-            links.entry(m.entry, interval(m.value, m.low, m.high)),
+            _linked(m, links, interval(m.value, m.low, m.high)),
             m.rows,
         ]
         for m in sliced

@@ -207,4 +207,6 @@ def _realised(window: Window, links: Links) -> Html | None:
     if window.value is None:
         return Html(f'<span class="soft">{escape(window.state)}</span>') if window.state else None
     shown = interval(window.value, window.low, window.high)
-    return links.entry(window.performance_entry, Html(f"{metric(window.metric)} {shown.text}"))
+    return links.entry(
+        window.performance_entry, Html(f"{escape(metric(window.metric))} {shown.text}")
+    )
