@@ -37,7 +37,8 @@ def sent(table: str, project: Project, laptop: Session) -> "Iterator[Traffic | N
     if signature is None:
         yield None
         return
-    rows = laptop.tables.read(TableRef.parse(table)).slice(0, _ROWS)
+    named = table if "@" in table else f"{table}@latest"
+    rows = laptop.tables.read(TableRef.parse(named)).slice(0, _ROWS)
     bodies = requests(rows, signature, id_column=project.model.id)
     with Traffic(laptop.gateway, name, host(name), bodies) as traffic:
         yield traffic

@@ -190,6 +190,8 @@ def _settle(order: Order, output: int, parent: int) -> None:
     os.environ.update(order.environment)
     os.chdir(order.folder)
     sys.path[0] = order.folder
+    named = order.environment.get("PYTHONPATH", "").split(os.pathsep)  # a project elsewhere
+    sys.path[1:1] = [path for path in named if path and path not in sys.path]
     time.tzset()
     tempfile.tempdir = None  # it may be another
     if "numpy" in sys.modules:

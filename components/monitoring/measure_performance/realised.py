@@ -140,7 +140,7 @@ def measure(
 ) -> list[Window]:
     """Return every window that has predictions, in order of time."""
     windows = join.windows(observations, labels, by=by, since=since, until=until)
-    return [_window(rows, floors or Floors()) for rows in windows]
+    return [window(rows, floors or Floors()) for rows in windows]
 
 
 def judge(
@@ -198,7 +198,8 @@ def _decision(windows: Sequence[Window], floors: Floors) -> tuple[Decision, str]
     )
 
 
-def _window(rows: join.Rows, floors: Floors) -> Window:
+def window(rows: join.Rows, floors: Floors) -> Window:
+    """Measure the rows of one window that have a label, and say how it did."""
     known = np.isfinite(rows.labels) & np.isfinite(rows.scores)
     y, p, parts = rows.labels[known], rows.scores[known], rows.parts[known]
     stick, classes = yardstick(floors.task), floors.task is Task.CLASSIFICATION

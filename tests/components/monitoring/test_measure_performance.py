@@ -9,6 +9,7 @@ from kfp import dsl
 
 from components.foundation.errors import UserError
 from components.foundation.statistics import metrics
+from components.foundation.statistics.task import Task
 from components.foundation.tables import TableRef, Tables
 from components.foundation.verdict import Decision, Verdict
 from components.monitoring.measure_performance import join, realised, report
@@ -175,7 +176,7 @@ def test_intervals_hold_the_truth_about_as_often_as_they_say(world: World) -> No
     for _ in range(120):
         labels, scores = _law(random, 600)
         rows = join.Rows("x", scores, labels, np.arange(600) // 20)
-        window = realised._window(rows, realised.Floors())
+        window = realised.window(rows, realised.Floors())
         held += window.auc.low <= truth <= window.auc.high
 
     assert held / 120 >= 0.88
@@ -238,3 +239,54 @@ class TestFace:
 def test_refuses_floors_that_are_no_shares() -> None:
     with pytest.raises(UserError, match="expected 0 to 1"):
         realised.Floors(coverage=80)
+
+
+def _months(errors: dict[str, float], *, count: int = 900) -> list[join.Rows]:
+    """Months of predictions of 100 give or take 20, off by so much, and ten days each."""
+    random, parts = np.random.default_rng(1), np.arange(count) // (count // 15)
+    rows = []
+    for name, off in errors.items():
+        labels = random.normal(100, 20, count)
+        rows.append(join.Rows(name, labels + random.normal(0, off, count), labels, parts))
+    return rows
+
+
+def _numbers(ceiling: float, errors: dict[str, float]) -> tuple[list[realised.Window], Verdict]:
+    floors = realised.Floors(rmse=ceiling, task=Task.REGRESSION)
+    windows = [realised.window(rows, floors) for rows in _months(errors)]
+    return windows, realised.judge(windows, subject="rents", floors=floors, judged=["a", "b"])
+
+
+class TestRegression:
+    """Of numbers a window is known by its RMSE, and a ceiling on it."""
+
+    def test_measures_errors_in_the_labels_unit_with_intervals(self) -> None:
+        (june,), verdict = _numbers(20.0, {"2024-06": 10})
+        measured = june.to_dict()
+
+        assert measured["rmse"] == pytest.approx(10, rel=0.1)
+        assert measured["rmse_low"] < 10 < measured["rmse_high"]
+        assert {"mae", "mae_low", "r2", "bias_high"} <= set(measured)
+        assert "calibration_error" not in measured
+        assert verdict.decision is Decision.STABLE
+        assert "realised RMSE is at most 20" in verdict.reason
+
+    def test_a_month_above_the_ceiling_beyond_chance_is_drift(self) -> None:
+        _, verdict = _numbers(15.0, {"2024-06": 10, "2024-07": 25})
+
+        assert verdict.decision is Decision.DRIFT
+        assert "realised RMSE is above 15 in 1 of 2 windows; worst: 2024-07" in verdict.reason
+        assert "RMSE, 95 % interval" in report.render(verdict)
+
+    def test_a_month_above_the_ceiling_by_chance_is_not_known_yet(self) -> None:
+        (june,), _ = _numbers(20.0, {"2024-06": 10})
+        _, verdict = _numbers(june.found.estimate - 0.01, {"2024-06": 10})
+
+        assert verdict.decision is Decision.INCONCLUSIVE
+        assert "but may be so by chance" in verdict.reason
+
+    def test_without_a_ceiling_nothing_is_drift(self) -> None:
+        _, verdict = _numbers(0.0, {"2024-06": 99})
+
+        assert verdict.decision is Decision.STABLE
+        assert "realised RMSE is measured in all 1 windows" in verdict.reason

@@ -88,3 +88,15 @@ def test_a_function_at_fault_ends_the_step_with_exit_code_2(
 
     assert ended.value.code == 2
     assert "returned str; expected a keras.Model" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("loss", ["squared", "huber"])
+def test_a_regression_answers_in_the_labels_own_unit(train: Any, loss: str) -> None:
+    plan = {"task": "regression", "loss": loss, "epochs": 4, "learning_rate": 0.05}
+    folder, (_, summary) = train(**plan, label="hour", features=["wind", "carrier_code", "seats"])
+
+    model = artifact.read(folder)
+    assert model.signature.outputs[0].name == "prediction"
+    assert 6 < summary["rmse"] < 9, "hours run evenly from 0 to 24, whatever the inputs"
+    assert model.card.band
+    assert model.card.band[0] < 0 < model.card.band[1]

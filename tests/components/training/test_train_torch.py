@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from kfp import dsl
 
@@ -14,7 +15,7 @@ from components.training.train_torch.component import train_torch
 
 ENTRY = "examples.flights.models.torch_mlp:build"
 
-Outputs = tuple[int, float, float]
+Outputs = tuple[int, dict[str, float]]
 
 
 class Killed(BaseException):
@@ -205,3 +206,38 @@ def test_class_weights_shift_the_scores(train: Any) -> None:
         for f in (plain, balanced)
     ]
     assert means[1] > means[0] + 0.1
+
+
+def _rents(tables: Tables, unique: str, seed: int) -> str:
+    """Yearly rents of some ten thousands: 1,000 a square metre, give or take 9,000."""
+    random = np.random.default_rng(seed)
+    wind, carrier = random.normal(100, 25, 2000), random.integers(0, 6, 2000)
+    rent = 20_000 + 1000 * wind + random.normal(0, 9000, 2000)
+    columns = {"wind": wind, "hour": random.random(2000), "carrier_code": carrier}
+    columns |= {"seats": carrier + 50, "rent": rent}
+    table = pa.table({name: pa.array(values) for name, values in columns.items()})
+    return str(tables.replace(TableRef("falaj-features", f"{unique}/rents{seed}"), table))
+
+
+@pytest.mark.parametrize("loss", ["squared", "huber"])
+def test_a_regression_answers_in_the_labels_own_unit(
+    train: Any, tables: Tables, unique: str, loss: str
+) -> None:
+    import torch
+
+    given = {name: _rents(tables, unique, i) for i, name in enumerate(("train", "validation"))}
+    plan = {"epochs": 12, "learning_rate": 0.01, "task": "regression", "loss": loss}
+    parameters = {"dropout": 0.0}
+    folder, (_, summary) = train(**given, **plan, label="rent", parameters=parameters)
+
+    model = artifact.read(folder)
+    program = torch.export.load(folder / "program.pt2").module()
+    square_metres = torch.tensor([80.0, 120.0])
+    answer = program(square_metres, torch.rand(2), torch.tensor([1, 1]), torch.tensor([51, 51]))
+    assert model.signature.outputs[0].name == "prediction"
+    assert answer.numpy() == pytest.approx([100_000, 140_000], rel=0.1)
+    assert 8_000 < summary["rmse"] < 12_000
+    assert summary["r2"] > 0.8
+    low, high = model.card.band or (0, 0)
+    assert -20_000 < low < -10_000 < 10_000 < high < 20_000
+    assert (model.card.plan["task"], model.card.plan["loss"]) == ("regression", loss)

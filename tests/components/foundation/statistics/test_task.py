@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -26,7 +28,7 @@ def test_an_unknown_task_names_the_nearest() -> None:
         Task.parse("regresion")
 
 
-def _table(values: object) -> pa.Table:
+def _table(values: list[Any]) -> pa.Table:
     return pa.table({"label": values})
 
 
@@ -40,7 +42,7 @@ def _table(values: object) -> pa.Table:
     ],
     ids=["no class", "nan", "infinite", "text"],
 )
-def test_refuses_labels_of_another_kind(values: object, task: Task, words: str) -> None:
+def test_refuses_labels_of_another_kind(values: list[Any], task: Task, words: str) -> None:
     with pytest.raises(UserError, match=words):
         labels.known(_table(values), "label", task=task, source="t@1")
 
