@@ -111,6 +111,8 @@ def streamed(
             if failures:
                 raise _translate(failures[0]) from error
             raise
+        finally:
+            reader.close()  # an open result would keep the connection from a second try
 
 
 @contextlib.contextmanager

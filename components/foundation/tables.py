@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from deltalake import DeltaTable
 
+_OF_THE_STORE = re.compile("object store|S3 error", re.IGNORECASE)
 _MARK = "falaj.commit"  # names a write in the table's log
 _LOOK_BACK = 100  # versions among which a write whose answer was lost is sought
 _RACED = "table-raced"
@@ -393,7 +394,8 @@ class _translated:  # noqa: N801 - used as a context manager, reads as a verb
                 code=_RACED,
             ) from error
         if isinstance(error, OSError) or (
-            isinstance(error, DeltaError) and "object store" in str(error).lower()
+            isinstance(error, DeltaError)
+            and _OF_THE_STORE.search(str(error))
         ):
             text = " ".join(re.sub(r"\x1b\[\d*m", "", str(error)).split())
             if re.search(r"InvalidAccessKeyId|SignatureDoesNot|status code\W+40[13]", text):

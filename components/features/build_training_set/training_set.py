@@ -1,5 +1,6 @@
 """Join features to entity rows and keep the result as a pinned Delta table."""
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
@@ -7,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 from components.features.build_training_set import leakage
 from components.features.build_training_set.request import Request
 from components.features.repository import Repository, path_of
+from components.foundation import once
 from components.foundation.digests import Digest
 from components.foundation.errors import Refused, UserError, nearest
 from components.foundation.tables import TableRef, Tables
@@ -16,8 +18,6 @@ if TYPE_CHECKING:
     from feast import FeatureService, FeatureStore
 
     from components.features.offline_store.job import HistoricalJob
-
-_APPLICATION = "falaj/build_training_set"
 
 
 @dataclass(frozen=True)
@@ -78,10 +78,10 @@ def write(found: Set, tables: Tables) -> TableRef:
         raise Refused(
             f"{found.verdict}; nothing was written: look at the leakage report", code="leakage"
         )
-    target, number = found.request.target.at(None), int(found.digest.hex[:15], 16)
-    if tables.transaction(target, _APPLICATION) == number:
-        return tables.resolve(target)
-    return tables.replace(target, found.job.reader(), transactions={_APPLICATION: number})
+    target = found.request.target.at(None)
+    return once.replace(
+        tables, target, found.digest, lambda: contextlib.nullcontext(found.job.reader())
+    )
 
 
 def _service(store: "FeatureStore", name: str) -> "FeatureService":
