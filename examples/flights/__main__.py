@@ -7,45 +7,43 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from rich.console import Console
-
 from components.foundation.errors import FalajError
 from examples.flights.example import CANARY_MONTH, Example
 from examples.flights.told import TITLE
 from pipelines import story
-from pipelines.commands.screen import show
+from pipelines.commands import screen
+from pipelines.commands.screen import Screen
 from pipelines.laptop import session
 from pipelines.laptop.memo import Memo, Outcome, Work
 from pipelines.laptop.runner import LocalRunner, code_digest
 from pipelines.place import Place
 from pipelines.records import Journal, Records
 
-_console = Console(highlight=False, soft_wrap=True)
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run every stage that has news, then write the report."""
     options = _options(argv)
-    began, code = time.monotonic(), code_digest()
+    told, began, code = screen.chosen(options), time.monotonic(), code_digest()
     try:
         if session.begin(options.out / "laptop", code):
-            _console.print("the code has changed since the last run: starting over")
-        with session.running(options.out / "laptop") as laptop:
+            told.say("the code has changed since the last run: starting over")
+        with told.working(), session.running(options.out / "laptop") as laptop:
             memo = Memo(laptop.folder / "done", code)
             environment = {**Place.named("laptop").site.environment(), **laptop.environment}
-            runner = LocalRunner(laptop.folder / "runs", environment, show)
+            runner = LocalRunner(laptop.folder / "runs", environment, audience=told)
             journal = Journal.begin(Records(runner.folder), "flights", TITLE)
             runner.project, runner.job = "flights", journal.job.id
-            _Job(Example(laptop, runner), memo, journal).run(options.months)
+            _Job(Example(laptop, runner), memo, journal, told).run(options.months)
             report = story.write(options.out / "report.html", journal.job, laptop)
     except FalajError as error:
-        _console.print(f"stopped: {error.shown}", markup=False)
+        told.failed(error)
+        print(f"stopped: {error.shown}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        _console.print("interrupted; everything is stopped, the next run goes on from here")
+        told.end("interrupted; everything is stopped, the next run goes on from here")
         return 130
-    _console.print(f"\n{time.monotonic() - began:.0f} s. Report: {report}", markup=False)
-    _console.print("`make serve` leaves the champion up and prints a request to try.")
+    told.end(f"\n{time.monotonic() - began:.0f} s. Report: {report}")
+    told.say("`make serve` leaves the champion up and prints a request to try.")
     return 0
 
 
@@ -53,14 +51,15 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m examples.flights", description=__doc__)
     parser.add_argument("--months", type=int, default=12, choices=range(CANARY_MONTH, 13))
     parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("out"))
+    screen.options(parser)
     return parser.parse_args(argv)
 
 
 class _Job:
     """The stages in order; each is done once for the same code and inputs."""
 
-    def __init__(self, example: Example, memo: Memo, journal: Journal) -> None:
-        self._example, self._memo, self._journal = example, memo, journal
+    def __init__(self, example: Example, memo: Memo, journal: Journal, told: Screen) -> None:
+        self._example, self._memo, self._journal, self._told = example, memo, journal, told
 
     def run(self, months: int) -> None:
         example = self._example
@@ -105,13 +104,13 @@ class _Job:
 
     def _stage(self, title: str, inputs: object, do: Work) -> Outcome:
         began = time.monotonic()
-        _console.print(f"\n[bold]{title}[/bold]")
+        self._told.say(f"\n{title}", style="bold")
         outcome = self._memo.stage(title, inputs, do)
         self._journal.add(title, outcome.result, seconds=outcome.seconds, skipped=outcome.skipped)
         took = time.monotonic() - began
         if "answers" in outcome.result:
-            _console.print(f"    {_clients(outcome.result)}")
-        _console.print("    unchanged, skipped" if outcome.skipped else f"    done in {took:.1f} s")
+            self._told.say(f"    {_clients(outcome.result)}")
+        self._told.say("    unchanged, skipped" if outcome.skipped else f"    done in {took:.1f} s")
         return outcome
 
 

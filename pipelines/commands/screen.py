@@ -83,6 +83,8 @@ class Screen:
         facts = {"run": record.run_id, "pipeline": record.pipeline, "state": record.state}
         steps, cached = len(record.steps), sum(step.cached for step in record.steps)
         self.event("run_ended", **facts, seconds=record.seconds, code=code, steps=steps)
+        if record.job:
+            return  # a job says how its stages end
         self.end(
             f"{record.pipeline}: {record.state}, {steps} steps ({cached} unchanged) in "
             f"{record.seconds:.0f} s; run {record.run_id}"
