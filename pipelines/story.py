@@ -194,8 +194,8 @@ class _Telling:
         yield from newest.values()
 
     def _measures(self, part: _Part) -> Iterator[Measure]:
-        if given := part.given("evaluate"):
-            found, entry = outputs.artifact(given["evaluation"]), self._entry(part.given("bless"))
+        if described := part.given("evaluate").get("evaluation"):
+            found, entry = outputs.artifact(described), self._entry(part.given("bless"))
             yield from outputs.measures(found, model=part.model, entry=entry)
 
     def _rollouts(self, part: _Part) -> Iterator[Rollout]:
@@ -258,7 +258,8 @@ class _Telling:
         model, version = uri.split("/")[-2:]
         held = self.proof.sealed.get(uri)
         if held is None:
-            return Release(model, version, "", uri, fate, problem="it is not in the store")
+            gone = "it is not in the store"
+            return Release(model, version, "", uri, fate, problem=gone, made_by=made_by)
         tables = tuple(
             v for v in held.facts.values() if isinstance(v, str) and outputs.TABLE.fullmatch(v)
         )
