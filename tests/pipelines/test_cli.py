@@ -17,6 +17,7 @@ COMMANDS = (
     "compile",
     "catalogue",
     "run",
+    "report",
     "runs",
     "explain",
     "serve",

@@ -465,7 +465,7 @@ def test_evidence_is_gathered_from_the_store(
     lineage = Lineage(alone, run_id="run-1", job="curate")
     lineage.start()
     lineage.complete(
-        inputs=["s3://falaj-raw/a@1", "sqlite:///home/me/shop.db/orders", "http://127.0.0.1:80/x"],
+        inputs=["s3://falaj-raw/a@1", "sqlite:///data/shop.db/orders", "http://127.0.0.1:80/x"],
         outputs=["s3://falaj-curated/b@2"],
     )
     (tmp_path / "release").mkdir()
