@@ -89,12 +89,12 @@ def yardstick(task: Task) -> Yardstick:
 
 def _no_class(labels: Floats) -> str:
     others = int((~np.isin(labels, (0.0, 1.0))).sum())
-    return f"something else in {others} of {labels.size} rows; expected 0 and 1" if others else ""
+    return f"something else in {others} rows; expected 0 and 1" if others else ""
 
 
 def _no_number(labels: Floats) -> str:
     others = int((~np.isfinite(labels)).sum())
-    return f"infinite or NaN in {others} of {labels.size} rows; expected numbers" if others else ""
+    return f"infinite or NaN in {others} rows; expected finite numbers" if others else ""
 
 
 _CLASSIFICATION = Yardstick(
