@@ -52,10 +52,12 @@ def write(path: pathlib.Path, job: JobRecord, laptop: "Session") -> pathlib.Path
     return path.resolve()
 
 
-def job_of(run: RunRecord) -> JobRecord:
-    """Make a job of a run by itself."""
-    stage = StageRecord(run.title, (run.run_id,), run.seconds)
-    return JobRecord(run.run_id, run.title, run.started, run.seconds, (stage,))
+def job_of(runs: Sequence[RunRecord]) -> JobRecord:
+    """Make a job of runs that were started by hand, one after the other; at least one."""
+    stages = tuple(StageRecord(run.title, (run.run_id,), run.seconds) for run in runs)
+    title = runs[0].title if len(runs) == 1 else f"{runs[0].project}: {len(runs)} runs"
+    seconds = sum(run.seconds for run in runs)
+    return JobRecord(runs[-1].run_id, title, runs[0].started, seconds, stages)
 
 
 def tell(job: JobRecord, runs: Sequence[RunRecord], proof: Proof) -> Story:

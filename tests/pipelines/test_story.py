@@ -434,7 +434,7 @@ def test_a_run_that_ended_its_job_is_told_with_its_error() -> None:
 def test_a_run_by_itself_is_a_job_of_one_stage() -> None:
     run = RunRecord("r-1", "training", "2026", title="mine: train", seconds=3.0)
 
-    assert story.job_of(run) == JobRecord(
+    assert story.job_of([run]) == JobRecord(
         "r-1", "mine: train", "2026", 3.0, (StageRecord("mine: train", ("r-1",), 3.0),)
     )
 
@@ -507,3 +507,15 @@ def test_an_audit_log_that_was_cut_is_no_evidence(alone: ObjectStore, keys: KeyR
 
     with pytest.raises(Refused, match="it was cut"):
         Proof.gather(alone, keys)
+
+
+def test_runs_by_hand_are_one_job_in_their_order() -> None:
+    first, second = (
+        RunRecord(id, id, "2026", title=id, seconds=2.0, project="mine")
+        for id in ("train", "deploy")
+    )
+
+    job = story.job_of([first, second])
+
+    assert [stage.run_ids for stage in job.stages] == [("train",), ("deploy",)]
+    assert (job.id, job.title, job.seconds) == ("deploy", "mine: 2 runs", 4.0)
