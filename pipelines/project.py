@@ -21,7 +21,7 @@ class _Strict(pydantic.BaseModel):
 
 
 class SqlSource(_Strict):
-    """A table in a SQL database, read by a growing integer key."""
+    """A table in a SQL database, read by a growing key: an integer or a time."""
 
     kind: Literal["sql"]
     table: str

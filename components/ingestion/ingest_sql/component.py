@@ -1,4 +1,4 @@
-"""Grow a raw table from a SQL table, by an integer key that only grows.
+"""Grow a raw table from a SQL table, by a key that only grows.
 
 Reads: one table or view of a SQL database, over SQLAlchemy.
 Writes: one Delta table; each chunk of rows and the key reached commit together.
@@ -29,7 +29,8 @@ def ingest_sql(
         connection: SQLAlchemy URL without a password, e.g. "postgresql+psycopg://reader@db/shop".
         table: table or view to read, "name" or "schema.name".
         target: raw table to grow, without a version, e.g. "s3://falaj-raw/flights".
-        key: integer column that only grows; reading goes on behind the greatest one committed.
+        key: column that only grows, an integer or a time; reading goes on behind the greatest
+            one committed, so of a time rows must not come later with the same one.
         columns: columns to read; all of them when left out.
         chunk_rows: rows read and committed at a time; bounds the memory.
         timezone: zone of timestamps that carry none, e.g. "Asia/Dubai"; stored as UTC instants.

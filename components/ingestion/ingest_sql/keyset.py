@@ -4,6 +4,7 @@
 which OFFSET does not, and the key of the last row is the position to go on from.
 """
 
+import datetime
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
 
+_EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+
+
 @dataclass(frozen=True, slots=True)
 class Chunk:
     """Rows in key order, and the greatest key among them."""
@@ -29,7 +33,11 @@ class Chunk:
 
 @dataclass(frozen=True)
 class Keyset:
-    """A table with an integer key that only grows: a row that comes later has a greater one."""
+    """A table with a key that only grows: a row that comes later has a greater one.
+
+    The key is an integer or a time. How far was read is kept as an integer in either case (of a
+    time, microseconds since 1970), because that is what a table's transaction can hold.
+    """
 
     engine: "sa.Engine"
     key: "sa.Column[Any]"
@@ -44,7 +52,7 @@ class Keyset:
         """Yield what has a key greater than `after`, at most `size` rows at a time."""
         schema = arrow.schema(self.columns)
         while rows := self._fetch(after, size):
-            after = int(rows[-1][0])
+            after = _position(rows[-1][0])
             values = [row[1:] for row in rows]
             yield Chunk(arrow.table(values, schema, timezone=self.timezone), after)
 
@@ -53,7 +61,8 @@ class Keyset:
         import sqlalchemy as sa
 
         query = sa.select(self.key.label("falaj_key"), *self.columns)
-        query = query.where(self.key > after if after is not None else self.key.is_not(None))
+        new = self.key.is_not(None) if after is None else self.key > self._value(after)
+        query = query.where(new)
         with database.speaking_to(self.engine), self.engine.connect() as connection:
             rows = connection.execute(query.order_by(self.key).limit(size + 1)).all()
         if len(rows) <= size:
@@ -67,18 +76,35 @@ class Keyset:
             )
         return whole
 
+    def _value(self, position: int) -> int | datetime.datetime:
+        """Return the key at a position; a time as the column has it, with or without a zone."""
+        import sqlalchemy as sa
+
+        if not isinstance(self.key.type, sa.DateTime):
+            return position
+        moment = _EPOCH + datetime.timedelta(microseconds=position)
+        return moment if self.key.type.timezone else moment.replace(tzinfo=None)
+
+
+def _position(key: int | datetime.datetime) -> int:
+    if not isinstance(key, datetime.datetime):
+        return int(key)
+    moment = key if key.tzinfo else key.replace(tzinfo=datetime.UTC)
+    return (moment - _EPOCH) // datetime.timedelta(microseconds=1)
+
 
 def open_keyset(
     engine: "sa.Engine", table: str, *, key: str, columns: "Sequence[str]", timezone: str
 ) -> Keyset:
-    """Find a table, its key and columns; raises UserError if one is not there or not integer."""
+    """Find a table, its key and columns; raises UserError if one is not there or fits no key."""
     import sqlalchemy as sa
 
     found = database.table(engine, table)
     (column,) = database.columns(found, [key])
-    if not isinstance(column.type, sa.Integer):
+    if not isinstance(column.type, sa.Integer | sa.DateTime):
         raise UserError(
-            f"table {table!r}: key {key!r} is {column.type!r}; expected an integer that grows",
+            f"table {table!r}: key {key!r} is {column.type!r}; expected an integer or a time that "
+            "grows: a text has no place to go on from, so give its row a number in a view",
             code="key-not-integer",
         )
     return Keyset(engine, column, database.columns(found, columns), timezone)

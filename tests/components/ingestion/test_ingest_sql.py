@@ -160,6 +160,21 @@ def test_rows_that_share_a_key_are_not_cut_by_the_end_of_a_chunk(
         list(source.chunks(after=0, size=1))
 
 
+def test_a_time_is_a_key_too(shop: Shop, tables: Tables, target: str) -> None:
+    def read() -> list[object]:
+        source = keyset.open_keyset(
+            database.connect(shop.url), "orders", key="at", columns=[], timezone="Asia/Dubai"
+        )
+        landing = Landing.open(tables, target)
+        return seqs(tables, keyset.ingest(landing, source, table="orders", chunk_rows=2).table)
+
+    insert = "INSERT INTO orders VALUES (?, 1, ?, 1.0)"
+    shop.run(insert, [(seq, f"2013-01-01 05:00:0{seq}.000001") for seq in (1, 2, 3)])
+    assert read() == [1, 2, 3]
+    shop.run(insert, [(4, "2013-01-01 05:00:03.000002"), (5, "2012-01-01 00:00:00.000000")])
+    assert read() == [1, 2, 3, 4], "the fifth is of before, as a smaller number would be"
+
+
 def test_an_empty_source_is_an_error_only_when_it_never_had_a_row(
     shop: Shop, tables: Tables, target: str
 ) -> None:
@@ -209,7 +224,7 @@ def test_a_missing_table_and_a_missing_column_name_the_nearest(shop: Shop) -> No
         database.columns(database.table(engine, "orders"), ["prize"])
 
 
-def test_a_key_must_be_an_integer(shop: Shop) -> None:
+def test_a_key_must_be_an_integer_or_a_time(shop: Shop) -> None:
     with pytest.raises(UserError, match="key 'price' is"):
         keyset.open_keyset(
             database.connect(shop.url), "orders", key="price", columns=[], timezone="UTC"
