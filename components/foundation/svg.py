@@ -15,7 +15,7 @@ from components.foundation.page import number
 _WIDTH, _HEIGHT = 400, 250  # user units, about pixels on a phone
 _LEFT, _RIGHT, _TOP, _BOTTOM = 54, 12, 28, 30
 _BAR = 40  # height of a bar with its words
-_CHARACTER = 7.2  # width of a character at the font size of the axes
+_CHARACTER = 8.0  # width of a character at the font size of the axes, in a wide font
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#b4508a", "#a66f00", "#4a90c2")
 _DASHES = ("", "7 4", "2 3", "9 3 2 3", "4 4", "12 3")
 _MAX_POINTS = 60  # beyond this a line is drawn without its points
