@@ -17,8 +17,13 @@ def add(verbs: "Verbs") -> None:
     parser = options.verb(verbs, "new", what, *shown)
     parser.add_argument("project", help="its name: lower-case letters and digits")
     tasks, sources = ("classification", "regression"), ("objects", "sql", "rest")
-    parser.add_argument("--task", choices=tasks, default=tasks[0], help="what is predicted")
-    parser.add_argument("--source", choices=sources, default=sources[0], help="where data are")
+    parser.add_argument(
+        "--task", choices=tasks, default=tasks[0], metavar="TASK", help=f"{tasks[0]} or {tasks[1]}"
+    )
+    where = "where data are: objects, sql or rest"
+    parser.add_argument(
+        "--source", choices=sources, default=sources[0], metavar="SOURCE", help=where
+    )
     parser.set_defaults(do=do)
 
 

@@ -144,7 +144,7 @@ def _a_month_that_drifted_is_noticed(desk: Desk) -> None:
     assert moved <= {"district_rent"}, "what districts let for lately moves in any month"
     assert after["decision"] == "drift"
     assert {"score", "area"} <= moved_later
-    first, second = desk.verdicts("performance rents")
+    first, second = desk.verdicts("performance observations/rents")
     assert first["decision"] == "stable", first["reason"]
     assert second["decision"] == "drift"
     assert "realised RMSE is above 15000 in 1 of 2 windows; worst: 2024-12" in second["reason"]
