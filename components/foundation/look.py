@@ -167,7 +167,9 @@ nav a { display: inline-block; margin-inline-end: 1rem } nav b { font-weight: 60
   h2, h3 { break-after: avoid }
   .wide { overflow: visible }
   table { width: 100%; font-size: .85rem }
-  th, td, th.n, td.n { overflow-wrap: anywhere; white-space: normal; max-width: none; padding-right: .5rem }
+  th, td, th.n, td.n {
+    overflow-wrap: anywhere; white-space: normal; max-width: none; padding-right: .5rem;
+  }
   .charts { grid-template-columns: repeat(3, 1fr) }
   details::details-content { content-visibility: visible; height: auto; display: block }
 }
