@@ -48,6 +48,8 @@ READS_THE_ENVIRONMENT = {
     "inference/plane/pods.py": "hands its environment on to a child",
     "pipelines/commands/releases.py": "a command whose store and keys are the environment's",
     "pipelines/laptop/runner.py": "kfp.local gives steps this process's environment",
+    "pipelines/laptop/spawning.py": "hands on to a step what kfp.local would have handed it",
+    "pipelines/laptop/warm.py": "makes its own environment a step's",
 }
 
 

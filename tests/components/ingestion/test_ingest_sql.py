@@ -329,7 +329,7 @@ def test_times_without_a_zone_are_read_in_the_zone_that_is_given() -> None:
 def test_a_value_that_is_not_of_its_columns_type_is_named() -> None:
     schema = pa.schema([("price", pa.float64())])
 
-    with pytest.raises(UserError, match="column 'price': row 1 read is str.*expected double"):
+    with pytest.raises(UserError, match=r"column 'price': row 1 read is str.*expected double"):
         arrow.table([("cheap",)], schema, timezone="UTC")
 
 
