@@ -29,12 +29,14 @@ def replace(
         recipe: a digest of everything that the rows are a function of.
         rows: opens the stream of rows; not called when there is nothing to do.
     """
+    before = tables.resolve(target.at(None)) if tables.exists(target) else target.at(None)
     if tables.transaction(target, _APP) == _number(recipe):
         return tables.resolve(target.at(None))
+    write = tables.create if before.version is None else tables.replace
     for pause in tables.settings.patience.pauses():
         try:
             with rows() as stream:
-                return tables.replace(target, stream, transactions={_APP: _number(recipe)})
+                return write(before, stream, transactions={_APP: _number(recipe)})
         except InfrastructureError as error:
             last = error
             if tables.transaction(target, _APP) == _number(recipe):  # by another run, or by us

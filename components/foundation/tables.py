@@ -28,6 +28,7 @@ _LOOK_BACK = 100  # versions among which a write whose answer was lost is sought
 _RACED = "table-raced"
 UNANSWERED = "table-failed"  # the store failed; whether the write is there was looked up
 
+_Mode: TypeAlias = Literal["append", "overwrite", "error"]
 Rows: TypeAlias = "pa.Table | pa.RecordBatchReader"
 
 
@@ -164,6 +165,21 @@ class Tables:
     ) -> TableRef:
         return self._write(ref, rows, "append", transactions, partition_by=list(by))
 
+    def create(
+        self,
+        ref: TableRef,
+        rows: Rows,
+        *,
+        transactions: Mapping[str, int],
+        by: Sequence[str] = (),
+    ) -> TableRef:
+        """Make a table; the commit loses (InfrastructureError) if somebody has made it meanwhile.
+
+        Who found no table must not append to one that is there when he comes to write: it has
+        his rows already.
+        """
+        return self._write(ref.at(None), rows, "error", transactions, partition_by=[*by] or None)
+
     def replace(
         self, ref: TableRef, rows: Rows, *, transactions: Mapping[str, int] | None = None
     ) -> TableRef:
@@ -235,7 +251,7 @@ class Tables:
         self,
         ref: TableRef,
         rows: Rows,
-        mode: Literal["append", "overwrite"],
+        mode: _Mode,
         transactions: Mapping[str, int],
         partition_by: list[str] | None,
         predicate: str | None = None,
@@ -272,13 +288,13 @@ class Tables:
         )
         with _translated(ref):
             # The stubs have one overload a mode, so no one call suits them all.
-            write_deltalake(  # type: ignore[call-overload, misc]
+            write_deltalake(  # type: ignore[misc]
                 self._open(ref) if write.compared else ref.uri,
                 write.rows,
-                mode=mode,
+                mode=mode,  # type: ignore[arg-type]
                 partition_by=write.partition_by,
                 predicate=write.predicate,
-                schema_mode="merge" if mode == "append" or write.predicate else "overwrite",
+                schema_mode=write.schema_mode,
                 storage_options=self._options,
                 commit_properties=commit,
             )
@@ -302,7 +318,7 @@ class Tables:
         if error.code != _RACED:
             return True
         whole = write.mode == "overwrite" and not write.predicate
-        return not whole and not self._moved(write)
+        return not whole and write.mode != "error" and not self._moved(write)
 
     def _moved(self, write: "_Write") -> bool:
         """Say whether another run has read these sources since the version compared with."""
@@ -324,12 +340,18 @@ class _Write:
 
     ref: TableRef
     rows: Rows
-    mode: Literal["append", "overwrite"]
+    mode: _Mode
     transactions: Mapping[str, int]
     partition_by: list[str] | None
     predicate: str | None
     began: float = dataclasses.field(default_factory=time.time)
     mark: str = dataclasses.field(default_factory=lambda: uuid.uuid4().hex)
+
+    @property
+    def schema_mode(self) -> Literal["merge", "overwrite"] | None:
+        if self.mode == "error":
+            return None
+        return "merge" if self.mode == "append" or self.predicate else "overwrite"
 
     @property
     def compared(self) -> bool:
@@ -388,14 +410,14 @@ class _translated:  # noqa: N801 - used as a context manager, reads as a verb
             return
         from deltalake.exceptions import CommitFailedError, DeltaError
 
-        if isinstance(error, CommitFailedError):
+        made = isinstance(error, DeltaError) and "already exists" in str(error)
+        if made or isinstance(error, CommitFailedError):
             raise InfrastructureError(
                 f"table {self._ref}: another run committed first; run the step again",
                 code=_RACED,
             ) from error
         if isinstance(error, OSError) or (
-            isinstance(error, DeltaError)
-            and _OF_THE_STORE.search(str(error))
+            isinstance(error, DeltaError) and _OF_THE_STORE.search(str(error))
         ):
             text = " ".join(re.sub(r"\x1b\[\d*m", "", str(error)).split())
             if re.search(r"InvalidAccessKeyId|SignatureDoesNot|status code\W+40[13]", text):

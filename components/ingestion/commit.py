@@ -52,10 +52,14 @@ class Landing:
     def append(self, rows: "pa.Table", *, positions: Mapping[str, int]) -> None:
         """Add rows and move the positions of their sources, both or neither."""
         rows = self._fitted(rows)
-        self._seen(self.tables.append(self.ref, rows, transactions=positions), rows)
+        write = self.tables.create if self.ref.version is None else self.tables.append
+        self._seen(write(self.ref, rows, transactions=positions), rows)
 
     def replace(self, rows: "pa.Table", *, predicate: str, positions: Mapping[str, int]) -> None:
         """Put rows in the place of those that match a predicate, and move the positions."""
+        if self.ref.version is None:
+            self.append(rows, positions=positions)
+            return
         rows = self._fitted(rows)
         new = self.tables.replace_where(self.ref, rows, predicate=predicate, transactions=positions)
         self._seen(new, rows)

@@ -30,8 +30,9 @@ LASTING_SECONDS = "0.4"
 PASSING_SECONDS = "6"
 _BOUND_SECONDS = 30
 _EVIDENCE = "/falaj-evidence/lineage/"
-# What serving pods read: without it the step would wait minutes for a pod, and rightly.
-_PODS = {"deploy": ("/falaj-models/",), "roll_out": ("/falaj-models/",)}
+_ONLY_LINEAGE = {"gate"}
+# Their serving pods read the store too: without it they would wait minutes for one, and rightly.
+_WITH_PODS = {"deploy", "roll_out"}
 
 
 @dataclass(frozen=True)
@@ -60,8 +61,7 @@ class Through:
         self.inside = True
         try:
             for fault in Fault:
-                if (name, fault) not in self.tried:
-                    self.tried.add((name, fault))
+                if (name, fault) not in self.tried and name not in _WITH_PODS:
                     self._last(name, fault, work)
             return self._pass(name, work)
         finally:
@@ -71,7 +71,7 @@ class Through:
     def _last(self, name: str, fault: Fault, work: Callable[[], Any]) -> None:
         before, began = self._visible(), time.monotonic()
         at_writes = fault in {Fault.CUT_REQUEST, Fault.LOST}
-        spare = (_EVIDENCE, *_PODS.get(name, ()))
+        spare = () if name in _ONLY_LINEAGE else (_EVIDENCE,)
         self.proxy.plan(Plan((fault,), lasting=True, at_writes=at_writes, spare=spare))
         said, code = io.StringIO(), 0
         with _patience(LASTING_SECONDS), contextlib.redirect_stderr(said):
@@ -79,12 +79,15 @@ class Through:
                 work()
             except SystemExit as ended:
                 code = int(ended.code or 0)
-        hits = self.proxy.plan(Plan()) or [fault] * (fault is Fault.REFUSED)  # not even heard
+        hits = len(self.proxy.plan(Plan()))
+        hits = hits or int(fault is Fault.REFUSED and code == 75)  # nobody heard of it
+        if hits:
+            self.tried.add((name, fault))
         took, after = time.monotonic() - began, self._visible()
-        outcome = _judged(code, len(hits), said.getvalue(), took)
+        outcome = _judged(code, hits, said.getvalue(), took)
         if fault is not Fault.LOST and code and before != after:
             outcome = f"left {sorted(after ^ before)[:2]}"
-        self._note(Outcome(name, fault, "lasting", len(hits), outcome))
+        self._note(Outcome(name, fault, "lasting", hits, outcome))
 
     def _pass(self, name: str, work: Callable[[], Any]) -> Any:
         self.proxy.plan(Plan(tuple(Fault)))

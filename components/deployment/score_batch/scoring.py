@@ -77,9 +77,13 @@ def score(
         engine.opened([files]) as connection,
     ):
         extent = _extent(connection, files, order)
-        if tables.transaction(order.target, order.transaction) != order.source.version:
-            with engine.streamed(connection, _query(files, order, model)) as rows:
-                _write(order, tables, _observations(rows, order, model), extent)
+
+        def write() -> None:
+            if tables.transaction(order.target, order.transaction) != order.source.version:
+                with engine.streamed(connection, _query(files, order, model)) as rows:
+                    _write(order, tables, _observations(rows, order, model), extent)
+
+        tables.settings.patience.again(write)
     return tables.resolve(order.target.at(None)), extent.rows
 
 
@@ -142,7 +146,7 @@ def _query(files: DataFiles, order: Order, model: OnnxModel) -> str:
 def _write(order: Order, tables: Tables, rows: "pa.RecordBatchReader", extent: Extent) -> None:
     transactions = {order.transaction: order.source.version or 0}
     if not tables.exists(order.target):
-        tables.append_partitioned(order.target, rows, by=["date"], transactions=transactions)
+        tables.create(order.target, rows, by=["date"], transactions=transactions)
         return
     dates = ", ".join(f"'{date}'" for date in extent.dates)
     tables.replace_where(

@@ -118,3 +118,14 @@ def test_a_missing_object_is_named(store: ObjectStore, unique: str) -> None:
 
 def test_no_secret_in_the_settings_that_are_printed(s3: Settings) -> None:
     assert s3.secret_key not in repr(s3)
+
+
+def test_who_found_no_table_does_not_add_to_one_made_meanwhile(
+    tables: Tables, ref: TableRef
+) -> None:
+    tables.create(ref, numbers(1, 2), transactions={"source": 2})
+
+    with pytest.raises(InfrastructureError, match="another run committed first"):
+        tables.create(ref, numbers(1, 2), transactions={"source": 2})
+
+    assert tables.rows(tables.resolve(ref)) == 2
