@@ -34,7 +34,8 @@ def first_uses(pipelines: Mapping[str, Any]) -> dict[str, Usage]:
 
 
 def _uses(name: str, pipeline: Any) -> Iterator[Usage]:
-    from google.protobuf.json_format import MessageToDict
+    # protobuf ships no types.
+    from google.protobuf.json_format import MessageToDict  # type: ignore[import-untyped]
 
     spec = MessageToDict(pipeline.pipeline_spec)
     for _, task in sorted(spec["root"]["dag"]["tasks"].items()):
