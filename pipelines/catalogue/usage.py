@@ -72,12 +72,12 @@ def _constant(value: object) -> str:
     """Write a constant on one line; of what is long, its beginning and how long it is."""
     match value:
         case str() if "\n" in value:
-            return f"...,  # {value.strip().splitlines()[0].lstrip('-# ')[:_WIDTH]}"
+            return f"...,  # {value.strip().splitlines()[0].lstrip('-# ')[:_WIDTH].rstrip()}"
         case [first, second, *rest] if len(rest) > 1:
             return f"[{_python(first)}, {_python(second)}, ...],  # {len(value)} in all"
         case _:
             text = _python(value)
-            return f"{text}," if len(text) <= _WIDTH else f"...,  # {text[:_WIDTH]}"
+            return f"{text}," if len(text) <= _WIDTH else f"...,  # {text[:_WIDTH].rstrip()}"
 
 
 def _python(value: object) -> str:
