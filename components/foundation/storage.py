@@ -321,6 +321,7 @@ class ObjectStore:
             region=settings.region,
             virtual_hosted_style_request=False,
             conditional_put="etag",
+            checksum_algorithm="SHA256",  # else a body cut short may be stored as it came
             client_options={"allow_http": True, **patience.client()},
             retry_config=patience.retries() if retries else {"max_retries": 0},
         )

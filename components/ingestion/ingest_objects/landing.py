@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from components.foundation import digests
-from components.foundation.errors import UserError
-from components.foundation.storage import Address, ObjectInfo, ObjectStore
+from components.foundation.errors import InfrastructureError, UserError
+from components.foundation.storage import Address, NotFound, ObjectInfo, ObjectStore
 from components.foundation.tables import TableRef, Tables
 from components.ingestion.commit import Landed, Landing
 from components.ingestion.ingest_objects import formats
@@ -85,7 +85,15 @@ def ingest(
 
 
 def _read(store: ObjectStore, one: News, format: Format) -> formats.Parsed:
-    return formats.parse(store.get(one.info.address), format, name=one.source)
+    try:
+        data = store.get(one.info.address)
+    except NotFound as error:
+        raise InfrastructureError(
+            f"{one.source}: was listed and is gone now; nothing of its batch was committed, run "
+            "the step again",
+            code="object-vanished",
+        ) from error
+    return formats.parse(data, format, name=one.source)
 
 
 def _land(landing: Landing, parsed: "Sequence[tuple[News, formats.Parsed]]") -> None:

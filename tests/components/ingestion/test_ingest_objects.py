@@ -4,7 +4,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from components.foundation.errors import UserError
+from components.foundation.errors import InfrastructureError, UserError
 from components.foundation.storage import Address, ObjectStore
 from components.foundation.tables import TableRef, Tables
 from components.ingestion.ingest_objects import formats, landing
@@ -202,3 +202,21 @@ def test_refuses_a_target_that_is_no_table_to_grow(
 
     with pytest.raises(UserError, match="expected s3://bucket/"):
         landing.ingest(store, tables, pattern=f"{folder}/*.csv", target=target, format=Format.CSV)
+
+
+def test_an_object_that_vanishes_before_it_is_read_leaves_the_table_as_it_was(
+    store: ObjectStore, tables: Tables, folder: Address, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.put(folder / "1.csv", b"a\n1\n")
+    first = ingest(store, tables, folder).landed.table
+    store.put(folder / "2.csv", b"a\n2\n")
+    listed = landing.find(store, f"{folder}/*.csv")
+    store.delete(folder / "2.csv")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(landing, "find", lambda *_: listed)
+        with pytest.raises(InfrastructureError, match=r"2\.csv: was listed"):
+            ingest(store, tables, folder)
+
+    assert tables.resolve(first.at(None)) == first
+    assert ingest(store, tables, folder).landed.total == 1
