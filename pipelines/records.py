@@ -8,10 +8,8 @@ import contextlib
 import dataclasses
 import datetime
 import json
-import math
 import os
 import pathlib
-import re
 import secrets
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,11 +17,9 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, Self, TypeVar
 
 from components.foundation.errors import FalajError, Refused, UserError, nearest
+from pipelines.plain import plain, public, without_secrets
 
 SUCCEEDED, FAILED, REFUSED, INTERRUPTED = "succeeded", "failed", "refused", "interrupted"
-_PASSWORD = re.compile(r"(://[^/\s:@]*):[^/\s]*@")
-_QUERY = re.compile(r"(://[^\s?]*)\?\S*")
-_SECRET = re.compile("password|secret|token|credential", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -335,43 +331,6 @@ def now() -> str:
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
 
 
-def plain(value: Any) -> Any:
-    """Reduce what a step gave to JSON: an artifact to its metadata and path, NaN to null."""
-    from kfp import dsl
-
-    match value:
-        case dsl.Artifact():
-            return {"path": value.path, **plain(value.metadata)}
-        case float() if not math.isfinite(value):
-            return None
-        case None | str() | bool() | int() | float():
-            return value
-        case Mapping():
-            return {str(name): plain(item) for name, item in value.items()}
-        case Sequence():
-            return [plain(item) for item in value]
-    return str(value)
-
-
-def without_secrets(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Drop passwords and query strings from addresses, and what is named as a secret."""
-    return {
-        name: "***" if _SECRET.search(name) and value else _public(plain(value))
-        for name, value in parameters.items()
-    }
-
-
-def _public(value: Any) -> Any:
-    match value:
-        case str():
-            return _QUERY.sub(r"\1", _PASSWORD.sub(r"\1@", value))
-        case dict():
-            return without_secrets(value)
-        case list():
-            return [_public(item) for item in value]
-    return value
-
-
 def _step(step: Ended) -> StepRecord:
     cost = dict(getattr(step, "cost", None) or {})
     seconds, outputs = round(step.seconds, 3), plain(step.outputs)
@@ -380,7 +339,7 @@ def _step(step: Ended) -> StepRecord:
 
 def _ending(error: BaseException) -> tuple[str, Failure]:
     """Say how a run ended by what ended it."""
-    message = _public(str(error))
+    message = public(str(error))
     match error:
         case Refused():
             return REFUSED, Failure(message, error.code)

@@ -18,11 +18,12 @@ from components.foundation.storage import Address
 from components.foundation.tables import TableRef
 from examples.flights import weather_service, world
 from examples.flights.models import faulty
-from pipelines import compiled, records
+from pipelines import compiled
 from pipelines.laptop.runner import LocalRunner, Run
 from pipelines.laptop.session import Session, host
 from pipelines.laptop.traffic import Traffic, requests
 from pipelines.place import Place
+from pipelines.plain import plain
 from pipelines.project import Project, load
 
 YEAR = 2013
@@ -196,5 +197,5 @@ def _told(run: Run) -> dict[str, Any]:
         {"name": s.name, "title": s.title, "seconds": s.seconds, "cached": s.cached}
         for s in run.steps
     ]
-    outputs = records.plain(run.outputs)
+    outputs = plain(run.outputs)
     return {"run": run.id, "outputs": outputs, "steps": steps, "seconds": run.seconds}

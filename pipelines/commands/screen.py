@@ -21,7 +21,8 @@ from rich.text import Text
 from components.foundation.errors import FalajError
 from components.foundation.verdict import now
 from pipelines.laptop.watch import StepRun
-from pipelines.records import RunRecord, plain
+from pipelines.plain import plain
+from pipelines.records import RunRecord
 
 if TYPE_CHECKING:
     from rich.status import Status

@@ -8,6 +8,7 @@ import pytest
 from kfp import dsl
 
 from components.foundation.errors import InfrastructureError, Refused, UserError
+from pipelines.plain import plain, without_secrets
 from pipelines.records import (
     Failure,
     JobRecord,
@@ -16,8 +17,6 @@ from pipelines.records import (
     StageRecord,
     StepRecord,
     new_id,
-    plain,
-    without_secrets,
 )
 
 RUN = RunRecord(
