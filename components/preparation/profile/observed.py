@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _SAMPLE_ROWS = 1_000_000
 _FEATURES = "features"
+_TEXTS = '"falaj texts"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,33 +99,44 @@ def _view(
     source: str,
 ) -> str:
     """Return a SELECT of the wanted columns, those out of JSON in the type they should have."""
+    keys = [name for name in wanted if name not in files.schema.names]
+    parsed = _parsed(files, keys, source) if keys else source
     listed = [
-        sql.name(name)
-        if name in files.schema.names
-        else _from_json(connection, files, name, reference, source)
+        _from_json(connection, _Json(name, keys.index(name)), reference, parsed)
+        if name in keys
+        else sql.name(name)
         for name in wanted
     ]
-    return f"SELECT {', '.join(listed)} FROM {source}"  # noqa: S608 - names are quoted
+    return f"SELECT {', '.join(listed)} FROM {parsed}"  # noqa: S608 - names are quoted
+
+
+def _parsed(files: DataFiles, keys: Sequence[str], source: str) -> str:
+    """Return rows with the texts of all keys in one list: each JSON is parsed once."""
+    if _FEATURES not in files.schema.names:
+        known = nearest(keys[0], files.schema.names)
+        raise UserError(
+            f"profile: table {files.ref} has no column {keys[0]!r}; {known}", code="column-unknown"
+        )
+    paths = ", ".join(_path(key) for key in keys)
+    texts = f"json_extract_string({sql.name(_FEATURES)}, [{paths}]) AS {_TEXTS}"
+    return f"(SELECT *, {texts} FROM {source})"  # noqa: S608 - paths are quoted
 
 
 def _from_json(
     connection: "duckdb.DuckDBPyConnection",
-    files: DataFiles,
-    name: str,
+    json: "_Json",
     reference: Profile | None,
-    source: str,
+    parsed: str,
 ) -> str:
-    if _FEATURES not in files.schema.names:
-        known = nearest(name, files.schema.names)
-        raise UserError(
-            f"profile: table {files.ref} has no column {name!r}; {known}", code="column-unknown"
-        )
-    json = _Json(name)
-    if reference is not None and name in reference.columns:
-        numeric = isinstance(reference.columns[name], Numeric)
+    if reference is not None and json.key in reference.columns:
+        numeric = isinstance(reference.columns[json.key], Numeric)
     else:
-        numeric = _all_numbers(connection, json, f"FROM {source}")
-    return f"{json.number if numeric else json.level} AS {sql.name(name)}"
+        numeric = _all_numbers(connection, json, f"FROM {parsed}")
+    return f"{json.number if numeric else json.level} AS {sql.name(json.key)}"
+
+
+def _path(key: str) -> str:
+    return sql.literal(f"$.{sql.name(key)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,10 +144,11 @@ class _Json:
     """SQL of one key of the JSON in `features`."""
 
     key: str
+    place: int  # among the keys that are parsed
 
     @property
     def text(self) -> str:
-        return f"json_extract_string({sql.name(_FEATURES)}, {self._path})"
+        return f"{_TEXTS}[{self.place + 1}]"
 
     @property
     def number(self) -> str:
@@ -143,7 +156,7 @@ class _Json:
 
     @property
     def is_number(self) -> str:
-        kind = f"json_type({sql.name(_FEATURES)}, {self._path})"
+        kind = f"json_type({sql.name(_FEATURES)}, {_path(self.key)})"
         return f"{kind} IN ('BIGINT', 'UBIGINT', 'DOUBLE')"
 
     @property
@@ -152,10 +165,6 @@ class _Json:
         whole = f"CAST(CAST({self.number} AS BIGINT) AS VARCHAR)"
         is_whole = f"{self.is_number} AND {self.number} = trunc({self.number})"
         return f"CASE WHEN {is_whole} THEN {whole} ELSE {self.text} END"
-
-    @property
-    def _path(self) -> str:
-        return sql.literal(f"$.{sql.name(self.key)}")
 
 
 def _all_numbers(connection: "duckdb.DuckDBPyConnection", json: _Json, source: str) -> bool:
