@@ -57,18 +57,19 @@ def canonical_json(value: Any) -> bytes:
     KFP hands whole numbers on as floats; what they are of stays the same.
     """
     return json.dumps(
-        _whole(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+        whole(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
     ).encode()
 
 
-def _whole(value: Any) -> Any:
+def whole(value: Any) -> Any:
+    """Write whole numbers as such, at any depth: KFP knows 2 only as 2.0."""
     match value:
         case float() if value.is_integer():
             return int(value)
         case dict():
-            return {key: _whole(item) for key, item in value.items()}
+            return {key: whole(item) for key, item in value.items()}
         case list() | tuple():
-            return [_whole(item) for item in value]
+            return [whole(item) for item in value]
         case _:
             return value
 

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from components.foundation.digests import whole
+
 _WIDTH = 72
 _CHANNEL = re.compile(r"\{\{\$\.inputs\.parameters\['pipelinechannel--([\w-]+)'\]\}\}")
 
@@ -82,17 +84,4 @@ def _constant(value: object) -> str:
 
 def _python(value: object) -> str:
     """Write a value as JSON does; a task's output within it in angle brackets."""
-    return _CHANNEL.sub(r"<\1>", json.dumps(_whole(value), ensure_ascii=False, sort_keys=True))
-
-
-def _whole(value: object) -> object:
-    """Write 32 as 32: a compiled pipeline knows numbers only as 32.0."""
-    match value:
-        case float() if value.is_integer():
-            return int(value)
-        case dict():
-            return {key: _whole(one) for key, one in value.items()}
-        case list():
-            return [_whole(one) for one in value]
-        case _:
-            return value
+    return _CHANNEL.sub(r"<\1>", json.dumps(whole(value), ensure_ascii=False, sort_keys=True))
