@@ -308,7 +308,7 @@ def test_an_object_that_vanishes_between_listing_and_reading(
 
     said = fails(ingest_objects, source=f"s3://falaj-runs/{unique}/*.csv", target=target)
 
-    check(said, "object-missing", str(here))
+    check(said, "object-vanished", str(here), "nothing of its batch was committed")
 
 
 @pytest.mark.parametrize(

@@ -21,8 +21,16 @@ def sleeping(tmp_path: pathlib.Path) -> Iterator["subprocess.Popen[bytes]"]:
 def sleep(folder: pathlib.Path, *, session: bool = False) -> Iterator["subprocess.Popen[bytes]"]:
     command, environment = ["/bin/sleep", "600"], processes.mark(folder)
     with subprocess.Popen(command, env=environment, start_new_session=session) as process:
+        _await_environment(process.pid)
         yield process
         process.kill()
+
+
+def _await_environment(pid: int) -> None:
+    """Wait until Linux shows it: after exec gives the parent back, for a moment it is empty."""
+    deadline = time.monotonic() + 5
+    while not pathlib.Path(f"/proc/{pid}/environ").read_bytes() and time.monotonic() < deadline:
+        time.sleep(0.001)
 
 
 def test_finds_its_processes_and_no_others(
