@@ -41,6 +41,19 @@ def test_opens_every_pair(uri: str, tmp_path: pathlib.Path) -> None:
         assert (tmp_path / name / "release.json").exists()
 
 
+def test_opens_a_release_with_nothing_but_what_its_image_has(
+    uri: str, tmp_path: pathlib.Path
+) -> None:
+    image = [sys.executable, "-m", "tests.images.locked", "initializer", "inference.initializer"]
+
+    done = subprocess.run(
+        [*image, uri, str(tmp_path / "out")], capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out/model.onnx").read_bytes() == b"model"
+
+
 def test_the_reason_of_a_refusal_is_the_last_line(
     uri: str, store: ObjectStore, tmp_path: pathlib.Path
 ) -> None:
