@@ -90,6 +90,7 @@ class _Warm:
 
     def __init__(self, asked: socket.socket) -> None:
         self._asked = asked
+        self._closed = False  # the other end
         self._parent = os.getpid()
         self._imports = list(_IMPORTS)
         self._steps: dict[int, tuple[int, int]] = {}  # pidfd -> (process, where its end is told)
@@ -98,18 +99,28 @@ class _Warm:
 
     def serve(self) -> Order | None:
         """Answer until the other end closes (None), or until this is the fork: its order."""
-        while True:
-            # Whoever asks early does not wait for every import.
-            ready = self._selector.select(timeout=0 if self._imports else None)
-            for key, _ in ready:
-                if key.fileobj is not self._asked:
-                    self._reap(key.fd)
-                elif (fds := self._receive()) is None:
-                    return None
-                elif (order := self._fork(*fds)) is not None:
-                    return order
-            if not ready:
-                self._import()
+        order = None
+        while order is None and not self._closed:
+            order = self._turn()
+        return order
+
+    def _turn(self) -> Order | None:
+        """Answer whoever is ready, else import one thing more; return the order in a fork."""
+        # Whoever asks early does not wait for every import.
+        ready = self._selector.select(timeout=0 if self._imports else None)
+        if not ready:
+            self._import()
+        answers = (self._answer(key) for key, _ in ready)
+        return next((order for order in answers if order is not None), None)
+
+    def _answer(self, key: selectors.SelectorKey) -> Order | None:
+        """Tell how a step ended, or start the one that is asked for; return the order in a fork."""
+        if key.fileobj is not self._asked:
+            self._reap(key.fd)
+            return None
+        fds = self._receive()
+        self._closed = fds is None
+        return self._fork(*fds) if fds else None
 
     def _import(self) -> None:
         # An image or an extra may lack it; the step that needs it says so better.
