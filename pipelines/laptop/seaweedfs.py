@@ -110,12 +110,11 @@ def _started(folder: pathlib.Path, buckets: Sequence[str], owner: pathlib.Path) 
         ports = Ports.free()
         settings = _settings(folder, ports)
         server = _Server(ports, settings, _start(folder, ports, settings, owner))
-        try:
+        with contextlib.ExitStack() as given_up:
+            given_up.callback(_stop, server)  # however the wait ends, but well
             if _ready(server, buckets):
+                given_up.pop_all()
                 return server
-        except BaseException:
-            _stop(server)
-            raise
     raise InfrastructureError(
         f"SeaweedFS ended {_ATTEMPTS} times; its log: {folder / 'log'}", code="store-did-not-start"
     )
