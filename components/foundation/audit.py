@@ -3,11 +3,14 @@
 Entries are created, never replaced (If-None-Match), so two writers cannot take the same
 place; each entry carries the digest of the one before it. A head object says how far the log
 goes and with which digest, so that appending reads two objects, however long the log is, and
-an edited last entry or a shortened log shows. Whoever can rewrite both the entries and the
+an edited last entry or a shortened log shows. What is said again, word for word, as by a step
+that is retried, is not written again: each entry that the head has passed has a mark named by
+what the entry says. Whoever can rewrite both the entries and the
 head can still shorten the log unseen: signed checkpoints, and the bucket's object lock, are
 what prevents that.
 """
 
+import contextlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -38,6 +41,17 @@ class Entry:
     def digest(self) -> str:
         return str(digests.of_bytes(self.encode()))
 
+    @property
+    def said(self) -> str:
+        """The digest of what it says, wherever in the log it says it."""
+        return said(self.kind, self.subject, self.body)
+
+
+def said(kind: str, subject: str, body: Mapping[str, Any]) -> str:
+    """Digest what an entry would say; verdicts and moves hold their time, so each is its own."""
+    written = json.loads(digests.canonical_json([kind, subject, body]))  # as it will be read
+    return digests.of_json(written).hex
+
 
 @dataclass(frozen=True, slots=True)
 class Head:
@@ -57,19 +71,22 @@ class AuditLog:
     log: Address = LOG
 
     def append(self, kind: str, subject: str, body: Mapping[str, Any]) -> Entry:
-        """Add an entry after the newest; races are lost and tried again.
+        """Add an entry after the newest, unless one says the same; races are tried again.
 
         Raises:
             Refused: entries that the head names are gone or changed.
         """
         for _ in range(_ATTEMPTS):
-            last = self._last()
+            head, newer = self._state()
+            if (known := self._known(said(kind, subject, body), newer)) is not None:
+                return known
+            last = Head.of(newer[-1]) if newer else head
             entry = Entry(last.number + 1, verdict.now(), kind, subject, body, last.digest)
             try:
                 self.store.create(self._place(entry.number), entry.encode())
             except Conflict:
                 continue
-            self._advance(Head.of(entry))
+            self._pass([*newer, entry])
             return entry
         raise Conflict(
             f"audit log {self.log}: lost the race {_ATTEMPTS} times; run the step again",
@@ -131,18 +148,49 @@ class AuditLog:
             return Head(), ""
         return Head(**json.loads(data)), etag
 
-    def _last(self) -> Head:
-        """Find the newest entry: the head's, or one of the few written since."""
-        last = self._head()
-        if last.number and self._digest(last.number) != last.digest:
-            raise self._broken(f"entry {last.number} is not the one the head names; verify the log")
-        while (digest := self._digest(last.number + 1)) is not None:
-            last = Head(last.number + 1, digest)
-        return last
+    def _state(self) -> tuple[Head, list[Entry]]:
+        """Read the head, and the few entries that it has not passed yet."""
+        head = self._head()
+        if head.number and self._digest(head.number) != head.digest:
+            raise self._broken(f"entry {head.number} is not the one the head names; verify the log")
+        newer: list[Entry] = []
+        while (entry := self._entry(head.number + len(newer) + 1)) is not None:
+            newer.append(entry)
+        return head, newer
+
+    def _known(self, wanted: str, newer: list[Entry]) -> Entry | None:
+        """Find the entry that says something already: a new one, or one that has a mark."""
+        if found := next((entry for entry in newer if entry.said == wanted), None):
+            return found
+        try:
+            number = int(self.store.get(self._mark(wanted)))
+        except NotFound:
+            return None
+        marked = self._entry(number)
+        if marked is None or marked.said != wanted:
+            raise self._broken(f"mark {wanted} names entry {number}, which does not say that")
+        return marked
+
+    def _pass(self, entries: list[Entry]) -> None:
+        """Mark entries, then move the head past them: what it has passed can be looked up."""
+        for entry in entries:
+            with contextlib.suppress(Conflict):
+                self.store.create(self._mark(entry.said), str(entry.number).encode())
+        self._advance(Head.of(entries[-1]))
+
+    def _mark(self, said: str) -> Address:
+        return Address(self.log.bucket, f"{self.log.key.rstrip('/')}-said/{said}")
 
     def _digest(self, number: int) -> str | None:
         try:
             return str(digests.of_bytes(self.store.get(self._place(number))))
+        except NotFound:
+            return None
+
+    def _entry(self, number: int) -> Entry | None:
+        place = self._place(number)
+        try:
+            return self._parse(place, self.store.get(place))
         except NotFound:
             return None
 

@@ -1,5 +1,6 @@
 """What processes of their own do at once, for `test_concurrency`."""
 
+import os
 import pathlib
 
 import pyarrow as pa
@@ -75,7 +76,8 @@ def appended(settings: Settings, target: str, times: int) -> None:
 
 def audited(settings: Settings, log: str, times: int) -> None:
     for number in range(times):
-        AuditLog(ObjectStore(settings), Address.parse(log)).append("verdict", str(number), {})
+        subject = f"{number} of {os.getpid()}"
+        AuditLog(ObjectStore(settings), Address.parse(log)).append("verdict", subject, {})
 
 
 def key_ring(folder: pathlib.Path) -> None:

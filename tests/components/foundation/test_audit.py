@@ -1,12 +1,14 @@
 """The audit log loses nothing and shows what was done to it."""
 
 import json
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 from unittest import mock
 
 import pytest
 
-from components.foundation.audit import AuditLog, Head
+from components.foundation.audit import AuditLog, Head, said
 from components.foundation.errors import Refused
 from components.foundation.storage import Address, ObjectStore
 
@@ -124,7 +126,90 @@ def test_appending_never_lists_the_log(filled: AuditLog) -> None:
 def test_works_in_the_locked_bucket_of_the_evidence(store: ObjectStore, unique: str) -> None:
     log = AuditLog(store, Address("falaj-evidence", f"audit-{unique}/"))
 
-    for _ in range(3):
-        log.append("verdict", "subject", {})
+    for number in range(3):
+        log.append("verdict", f"subject {number}", {})
 
     assert log.verify() == 3
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: nothing in the code may catch it."""
+
+
+def kills(writes: int, monkeypatch: pytest.MonkeyPatch, *, carried_out: bool) -> None:
+    """Let whoever writes die at a write, before it or just after it was carried out."""
+    left = iter(range(writes))
+
+    def dying(write: Callable[..., str]) -> Callable[..., str]:
+        def wrapped(self: ObjectStore, *arguments: Any, **options: Any) -> str:
+            if next(left, None) is not None:
+                return write(self, *arguments, **options)
+            if carried_out:
+                write(self, *arguments, **options)
+            raise Killed
+
+        return wrapped
+
+    for name in ("create", "swap"):
+        monkeypatch.setattr(ObjectStore, name, dying(getattr(ObjectStore, name)))
+
+
+def test_what_is_said_again_is_not_written_again(filled: AuditLog) -> None:
+    again = filled.append("verdict", "subject 2", {"value": 2})
+
+    assert again.number == 2
+    assert filled.verify() == 5
+
+
+def test_what_differs_in_any_word_is_another_entry(filled: AuditLog) -> None:
+    for kind, subject, value in (("release", "subject 2", 2), ("verdict", "subject 2", 3)):
+        filled.append(kind, subject, {"value": value})
+
+    assert filled.verify() == 7
+
+
+@pytest.mark.parametrize("carried_out", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("writes", range(3), ids=["entry", "mark", "head"])
+@pytest.mark.parametrize("between", [0, 2], ids=["at once", "after others"])
+def test_a_step_killed_at_any_write_says_it_once(
+    filled: AuditLog,
+    monkeypatch: pytest.MonkeyPatch,
+    writes: int,
+    carried_out: bool,
+    between: int,
+) -> None:
+    with monkeypatch.context() as patched:
+        kills(writes, patched, carried_out=carried_out)
+        with pytest.raises(Killed):
+            filled.append("release", "delays", {"content": "x"})
+    for number in range(between):
+        filled.append("verdict", f"meanwhile {number}", {})
+
+    filled.append("release", "delays", {"content": "x"})
+
+    subjects = [entry.subject for entry in filled.entries()]
+    assert subjects.count("delays") == 1
+    assert filled.verify() == 6 + between
+
+
+def test_a_body_is_known_again_by_what_was_written_of_it(filled: AuditLog) -> None:
+    body = {"bins": {10: 1.0, 9: (2, 3)}, "name": "\u0645\u0631\u064a\u0645"}
+
+    first, again = (filled.append("verdict", "subject", body).number for _ in range(2))
+
+    assert first == again == 6
+
+
+def test_eight_writers_of_one_thing_write_it_once(log: AuditLog) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        numbers = set(pool.map(lambda _: log.append("release", "delays", {}).number, range(8)))
+
+    assert numbers == {1}
+    assert log.verify() == 1
+
+
+def test_a_mark_made_up_to_keep_something_out_of_the_log_shows(filled: AuditLog) -> None:
+    filled.store.create(filled._mark(said("verdict", "unwelcome", {})), b"3")
+
+    with pytest.raises(Refused, match="names entry 3, which does not say that"):
+        filled.append("verdict", "unwelcome", {})

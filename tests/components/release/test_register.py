@@ -20,7 +20,10 @@ def uri(store: ObjectStore, keys: KeyRing, tmp_path: pathlib.Path, unique: str) 
 def test_a_channel_points_at_what_is_registered(
     uri: str, store: ObjectStore, keys: KeyRing, unique: str
 ) -> None:
-    said = register.python_func(release=uri, model_name=unique, channel="candidate", reason="new")
+    move = {"release": uri, "model_name": unique, "channel": "candidate", "reason": "new"}
+
+    said = register.python_func(**move)
+    assert register.python_func(**move) == said
 
     pointer = channel.current(unique, store=store, keys=keys, channel="candidate")
     assert pointer is not None
