@@ -34,8 +34,10 @@ class Cost:
         seconds: from the start of its work to the end, without starting the interpreter.
         cpu_seconds: of all its threads and of the programs it ran.
         peak_bytes: the most memory that it, or one program it ran, had in use.
-        rows_read: rows of the tables read; a table read twice counts twice.
-        bytes_read: their data files.
+        rows_read: rows of tables and of sources read, torn lines too; what is read twice counts
+            twice.
+        bytes_read: data files of tables, objects, and bodies that a service sent; of a database
+            the values as Arrow holds them, for how it stores them nobody tells us.
         rows_written: rows of the files it committed.
         bytes_written: those files, and its output artifacts.
     """

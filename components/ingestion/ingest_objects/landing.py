@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from components.foundation import digests
+from components.foundation import cost, digests
 from components.foundation.errors import InfrastructureError, UserError
 from components.foundation.storage import Address, NotFound, ObjectInfo, ObjectStore
 from components.foundation.tables import TableRef, Tables
@@ -79,6 +79,7 @@ def ingest(
     landing, found = Landing.open(tables, target), find(store, pattern)
     for batch in _batches(news(landing, found)):
         parsed = [(one, _read(store, one, format)) for one in batch]
+        _note(pattern, parsed)
         _quarantine(tables, landing.ref, parsed)
         _land(landing, parsed)
     return Objects(landing.landed(pattern), _torn(tables, landing.ref, found))
@@ -94,6 +95,12 @@ def _read(store: ObjectStore, one: News, format: Format) -> formats.Parsed:
             code="object-vanished",
         ) from error
     return formats.parse(data, format, name=one.source)
+
+
+def _note(pattern: str, parsed: "Sequence[tuple[News, formats.Parsed]]") -> None:
+    """Say what reading cost: under the pattern, which is what the step says it used."""
+    lines = sum(one.rows.num_rows + len(one.torn) for _, one in parsed)
+    cost.reads(pattern, rows=lines, bytes=sum(one.info.size for one, _ in parsed))
 
 
 def _land(landing: Landing, parsed: "Sequence[tuple[News, formats.Parsed]]") -> None:

@@ -102,7 +102,8 @@ class Client:
         _refuse(request, answer)
         body = _json(request, answer)
         link = answer.links.get("next", {}).get("url", "")
-        return Page(request, body, _rows(request, body, self.items), link)
+        rows = _rows(request, body, self.items)
+        return Page(request, body, rows, link, len(answer.content))
 
 
 def _wait(state: "tenacity.RetryCallState") -> float:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from components.foundation import cost
 from components.foundation.errors import UserError
 from components.ingestion.commit import Landed, Landing
 from components.ingestion.ingest_rest.client import Client
@@ -67,6 +68,7 @@ class Collection:
                 )
             asked.add(repr(request))
             page = client.get(request)
+            cost.reads(self.uri, rows=len(page.rows), bytes=page.size)
             yield page
             request = self.pagination.next(page, name=self.page_name)
 

@@ -29,12 +29,13 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One answer: the request, the JSON body, its rows, and where a Link header points."""
+    """One answer: the request, the JSON body, its rows, where a Link header points, its bytes."""
 
     request: Request
     body: Any
     rows: list[dict[str, Any]]
     link: str = ""
+    size: int = 0
 
 
 class Pagination(enum.StrEnum):

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from components.foundation import cost
 from components.foundation.errors import UserError
 from components.ingestion.commit import Landed, Landing
 from components.ingestion.ingest_sql import arrow, database
@@ -114,5 +115,6 @@ def ingest(landing: Landing, keyset: Keyset, *, table: str, chunk_rows: int) -> 
     """Append every row beyond the landing's position, a commit a chunk."""
     source = f"sql:{table}:{keyset.key.name}"
     for chunk in keyset.chunks(after=landing.position(source), size=chunk_rows):
+        cost.reads(keyset.uri, rows=chunk.rows.num_rows, bytes=chunk.rows.nbytes)
         landing.append(chunk.rows, positions={source: chunk.last})
     return landing.landed(f"{database.shown(keyset.engine.url)}: table {table!r}")
