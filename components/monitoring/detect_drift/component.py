@@ -47,15 +47,13 @@ def detect_drift(
     """
     import pathlib
 
-    from components.foundation.statistics.multiplicity import Correction
     from components.monitoring.detect_drift import drift
     from components.monitoring.detect_drift.report import render
     from components.preparation.profile.profile import Profile
     from components.step import step
 
     with step("detect_drift") as here:
-        way = Correction.parse(correction)
-        floors = drift.Floors(alpha, effect_floor, share_floor, min_rows, way)
+        floors = drift.Floors.parse(alpha, effect_floor, share_floor, min_rows, correction)
         before, after = (Profile.read(pathlib.Path(one.path)) for one in (reference, window))
         verdict = drift.judge(before, after, subject=subject, score=score, floors=floors)
         page, decision = render(here.record(verdict)), str(verdict.decision)

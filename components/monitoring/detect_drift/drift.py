@@ -56,6 +56,13 @@ class Floors:
     rows: int = 500
     correction: multiplicity.Correction = multiplicity.Correction.BENJAMINI_HOCHBERG
 
+    @classmethod
+    def parse(
+        cls, alpha: float, effect: float, share: float, rows: int, correction: str
+    ) -> "Floors":
+        """Read what a component is given."""
+        return cls(alpha, effect, share, rows, multiplicity.Correction.parse(correction))
+
     def __post_init__(self) -> None:
         if not 0 < self.alpha < 1 or self.effect < 0 or self.share < 0:
             raise UserError(

@@ -50,19 +50,16 @@ def measure_performance(
         verdict: stable, drift, or inconclusive while labels are missing.
         metrics: every window's numbers.
     """
-    from components.foundation.statistics.task import Task
     from components.monitoring.measure_performance import join, realised
     from components.monitoring.measure_performance.report import render
     from components.step import step
 
     with step("measure_performance") as here:
-        length, kind = join.By.parse(by), Task.parse(task)
-        floors = realised.Floors(min_auc, min_coverage, min_labels, rmse=max_rmse, task=kind)
+        length = join.By.parse(by)
+        floors = realised.Floors.parse(min_auc, min_coverage, min_labels, max_rmse, task)
         seen, known = (here.tables.files(here.reads(t), here.cache) for t in (observations, labels))
-        times = {"since": since, "until": until}
-        windows = realised.measure(seen, known, by=length, floors=floors, **times)
-        refs = [str(seen.ref), str(known.ref)]
-        named = subject or seen.ref.name
+        windows = realised.measure(seen, known, by=length, since=since, until=until, floors=floors)
+        refs, named = [str(seen.ref), str(known.ref)], subject or seen.ref.name
         verdict = realised.judge(windows, subject=named, floors=floors, judged=refs)
         page, decision = render(here.record(verdict)), str(verdict.decision)
         here.publish(report, page, windows=len(windows), decision=decision)

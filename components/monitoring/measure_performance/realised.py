@@ -35,6 +35,11 @@ class Floors:
     rmse: float = 0.0  # of a regression, a ceiling; 0: none
     task: Task = Task.CLASSIFICATION
 
+    @classmethod
+    def parse(cls, auc: float, coverage: float, labels: int, rmse: float, task: str) -> "Floors":
+        """Read what a component is given."""
+        return cls(auc, coverage, labels, rmse=rmse, task=Task.parse(task))
+
     @property
     def watched(self) -> str:
         """The metric that says whether a window holds."""
