@@ -45,21 +45,18 @@ def deploy(
     Returns:
         The slot, the release, the verdict (accept or refuse) and its decision as text.
     """
-    from components.deployment import releases
+    from components.deployment import releases, route, slots
     from components.deployment.deploy.launch import Launch, launch
-    from components.deployment.route import Route
-    from components.deployment.slots import Capacity
     from components.foundation.kubernetes.client import Cluster
     from components.step import step
 
     with step("deploy") as here:
         cluster = Cluster.connect(here.environment, namespace=namespace)
-        domain = here.environment.get("FALAJ_DOMAIN", "localhost")
-        route = Route(model_name, host or f"{model_name}.{cluster.namespace}.{domain}", gateway)
+        way = route.Route(model_name, host or cluster.host(model_name), gateway)
         wanted = releases.chosen(
             release, model=model_name, channel="candidate", store=here.store, keys=lambda: here.keys
         )
-        how = Launch(route, Capacity(min_replicas, max_replicas), observations, timeout_s)
+        how = Launch(way, slots.Capacity(min_replicas, max_replicas), observations, timeout_s)
         version, verdict = launch(cluster, wanted, how, tell=here.record)
         decision = str(here.record(verdict).decision)
         return (version.slot, here.writes(version.release), verdict.to_dict(), decision)

@@ -50,24 +50,18 @@ def roll_out(
         The verdict (promote, roll back, inconclusive; stable when no candidate waits) and
         its decision as text.
     """
-    from components.deployment import route
-    from components.deployment.record import Record
-    from components.deployment.roll_out.counters import Metrics
     from components.deployment.roll_out.report import render
     from components.deployment.roll_out.rollout import Rollout
     from components.deployment.roll_out.trial import Rules
-    from components.foundation.kubernetes.client import Cluster
     from components.step import step
 
     with step("roll_out") as here:
         shares = tuple(map(int, steps))
         rules = Rules(shares, alpha, error_margin, min_requests, interval_s, max_seconds, bake_s)
-        cluster = Cluster.connect(here.environment, namespace=namespace)
-        metrics = Metrics.from_environment(here.environment)
-        record, way = Record.open(cluster, model_name), route.of(cluster, model_name)
-        rollout = Rollout(record, way, metrics, rules, tell=here.record)
-        verdict = rollout.run()
-        page, points = render(verdict, rollout.history), len(rollout.history)
-        here.publish(report, page, decision=str(verdict.decision))
-        here.publish(history, rollout.history, points=points)
+        rollout = Rollout.connect(
+            here.environment, model_name, rules, namespace=namespace, tell=here.record
+        )
+        verdict, points = rollout.run(), rollout.history
+        here.publish(report, render(verdict, points), decision=str(verdict.decision))
+        here.publish(history, points, points=len(points))
         return (verdict.to_dict(), str(verdict.decision))

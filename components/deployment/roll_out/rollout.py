@@ -7,10 +7,10 @@ on where it was when it is started again.
 
 import dataclasses
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from components.deployment import readiness
+from components.deployment import readiness, route
 from components.deployment.clearing import Tell, clear
 from components.deployment.record import Phase, Record
 from components.deployment.roll_out import counters
@@ -19,6 +19,7 @@ from components.deployment.roll_out.trial import Action, Point, Rules, Trial, ju
 from components.deployment.route import Route, Weights
 from components.deployment.slots import Version
 from components.foundation.errors import InfrastructureError, UserError
+from components.foundation.kubernetes.client import Cluster
 from components.foundation.statistics.eprocess import Arm
 from components.foundation.verdict import Decision, Verdict
 
@@ -44,6 +45,19 @@ class Rollout:
     rules: Rules
     tell: Tell
     sleep: Callable[[float], None] = time.sleep
+
+    @classmethod
+    def connect(
+        cls, environment: Mapping[str, str], model: str, rules: Rules, *, namespace: str, tell: Tell
+    ) -> "Rollout":
+        """Take up a model's rollout, on the cluster and by the metrics that the environment names.
+
+        Raises:
+            UserError: the environment names none of either, or the model was never deployed.
+        """
+        cluster = Cluster.connect(environment, namespace=namespace)
+        metrics = Metrics.from_environment(environment)
+        return cls(Record.open(cluster, model), route.of(cluster, model), metrics, rules, tell)
 
     def run(self) -> Verdict:
         """Take turns until it is decided; return the verdict."""

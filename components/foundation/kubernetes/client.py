@@ -34,17 +34,20 @@ class Cluster:
 
     Attributes:
         namespace: where the objects live that our steps write.
+        domain: what the host names of its models end with.
     """
 
     api: "ApiClient"
     namespace: str = "default"
+    domain: str = "localhost"
 
     @classmethod
     def connect(cls, environment: Mapping[str, str], *, namespace: str = "") -> "Cluster":
         """Connect by the file that KUBECONFIG names, else as the pod we run in.
 
         Args:
-            environment: KUBECONFIG, and FALAJ_NAMESPACE for when no namespace is given.
+            environment: KUBECONFIG, FALAJ_DOMAIN, and FALAJ_NAMESPACE for when no namespace is
+                given.
             namespace: where our objects live.
 
         Raises:
@@ -53,10 +56,11 @@ class Cluster:
         from kubernetes import client, config
 
         namespace = namespace or environment.get("FALAJ_NAMESPACE", "default")
+        domain = environment.get("FALAJ_DOMAIN", "localhost")
         path = environment.get("KUBECONFIG")
         try:
             if path:
-                return cls(config.new_client_from_config(config_file=path), namespace)
+                return cls(config.new_client_from_config(config_file=path), namespace, domain)
             settings = client.Configuration()
             config.load_incluster_config(settings)
         except config.ConfigException as error:
@@ -65,7 +69,11 @@ class Cluster:
                 "service account",
                 code="kubernetes-unconfigured",
             ) from error
-        return cls(client.ApiClient(settings), namespace)
+        return cls(client.ApiClient(settings), namespace, domain)
+
+    def host(self, model: str) -> str:
+        """Return the host name that a model answers under by default."""
+        return f"{model}.{self.namespace}.{self.domain}"
 
     def apply(self, manifest: Manifest, *, force: bool = False) -> Manifest:
         """Apply a whole object server-side; a field left out since the last time is removed.

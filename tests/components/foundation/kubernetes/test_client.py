@@ -56,7 +56,7 @@ def api() -> Iterator[type[Answers]]:
         server.shutdown()
 
 
-def connected(folder: pathlib.Path, port: int) -> Cluster:
+def connected(folder: pathlib.Path, port: int, **environment: str) -> Cluster:
     config = {
         "apiVersion": "v1",
         "kind": "Config",
@@ -67,7 +67,7 @@ def connected(folder: pathlib.Path, port: int) -> Cluster:
     }
     path = folder / "kubeconfig"
     path.write_text(yaml.safe_dump(config))
-    return Cluster.connect({"KUBECONFIG": str(path), "FALAJ_NAMESPACE": "team"})
+    return Cluster.connect({"KUBECONFIG": str(path), "FALAJ_NAMESPACE": "team", **environment})
 
 
 @pytest.fixture
@@ -143,3 +143,17 @@ def test_outside_of_a_cluster_a_kubeconfig_must_be_named(monkeypatch: pytest.Mon
 def test_a_kubeconfig_that_is_not_there_is_a_user_error(tmp_path: pathlib.Path) -> None:
     with pytest.raises(UserError, match="KUBECONFIG"):
         Cluster.connect({"KUBECONFIG": str(tmp_path / "none")})
+
+
+@pytest.mark.parametrize(
+    ("environment", "host"),
+    [
+        ({}, "delays.team.localhost"),
+        ({"FALAJ_DOMAIN": "ml.example.ae"}, "delays.team.ml.example.ae"),
+    ],
+    ids=["laptop", "cluster"],
+)
+def test_a_model_answers_under_its_namespace_and_the_domain_of_the_environment(
+    environment: dict[str, str], host: str, tmp_path: pathlib.Path
+) -> None:
+    assert connected(tmp_path, 9, **environment).host("delays") == host
