@@ -6,6 +6,7 @@ import pathlib
 import shutil
 import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from components.foundation.errors import UserError
@@ -13,22 +14,34 @@ from components.foundation.errors import UserError
 _MODEL = ("model.onnx", "signature.json", "model.json")
 
 
-@contextlib.contextmanager
-def assembled(
-    model: pathlib.Path, *, profile: pathlib.Path, metrics: pathlib.Path, contract: str
-) -> Iterator[pathlib.Path]:
-    """Lay out a release's plaintext for as long as the block lasts.
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A model's folder, the files of its profile and its evaluation, and its contract's text."""
 
-    Raises:
-        UserError: a file is missing, profile or metrics are no JSON objects, no contract.
-    """
-    with tempfile.TemporaryDirectory(prefix="falaj-release-") as name:
-        folder = pathlib.Path(name)
-        shutil.copytree(_checked(model), folder, dirs_exist_ok=True)
-        (folder / "profile.json").write_bytes(_json(profile, "profile"))
-        (folder / "metrics.json").write_bytes(_json(metrics, "evaluation"))
-        (folder / "contract.yaml").write_text(_contract(contract))
-        yield folder
+    model: pathlib.Path
+    profile: pathlib.Path
+    evaluation: pathlib.Path
+    contract: str
+
+    @classmethod
+    def of(cls, model: str, profile: str, evaluation: str, contract: str) -> "Bundle":
+        """Take the paths as a component is given them."""
+        return cls(pathlib.Path(model), pathlib.Path(profile), pathlib.Path(evaluation), contract)
+
+    @contextlib.contextmanager
+    def laid_out(self) -> Iterator[pathlib.Path]:
+        """Lay out a release's plaintext for as long as the block lasts.
+
+        Raises:
+            UserError: a file is missing, profile or metrics are no JSON objects, no contract.
+        """
+        with tempfile.TemporaryDirectory(prefix="falaj-release-") as name:
+            folder = pathlib.Path(name)
+            shutil.copytree(_checked(self.model), folder, dirs_exist_ok=True)
+            (folder / "profile.json").write_bytes(_json(self.profile, "profile"))
+            (folder / "metrics.json").write_bytes(_json(self.evaluation, "evaluation"))
+            (folder / "contract.yaml").write_text(_contract(self.contract))
+            yield folder
 
 
 def _checked(model: pathlib.Path) -> pathlib.Path:

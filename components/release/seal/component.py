@@ -35,17 +35,15 @@ def seal(
     Returns:
         The release, sealed+s3://falaj-models/MODEL/VERSION.
     """
-    import pathlib
-
     from components.face import images
     from components.foundation.sealing import release as releases
-    from components.release.seal import bundle
+    from components.release.seal.bundle import Bundle
     from components.step import step
 
     with step("seal") as here:
-        parts = {"profile": pathlib.Path(profile.path), "metrics": pathlib.Path(evaluation.path)}
+        bundle = Bundle.of(model.path, profile.path, evaluation.path, contract)
         bound = {"images": images(), **facts}
-        with bundle.assembled(pathlib.Path(model.path), contract=contract, **parts) as folder:
+        with bundle.laid_out() as folder:
             release = releases.seal(
                 folder, model=model_name, facts=bound, store=here.store, keys=here.keys
             )
