@@ -55,11 +55,9 @@ def build_training_set(
 
     with step("build_training_set") as here:
         repository = Repository.load(repo, here.environment, cache=here.cache)
-        pinned = [here.reads(text) for text in tables]
-        request = Request.parse(
-            registry, feature_service, here.reads(entities), columns, label, where, target
-        )
-        found = training_set.join(repository, request, here.tables, pinned=pinned)
+        pinned, rows = [here.reads(text) for text in tables], here.reads(entities)
+        asked = Request.parse(registry, feature_service, rows, columns, label, where, target)
+        found = training_set.join(repository, asked, here.tables, pinned=pinned)
         here.record(found.verdict)
         here.publish(report, render(found), rows=found.rows, judged=str(found.digest))
         here.uses(*found.sources)
