@@ -22,6 +22,7 @@ PROGRAM = "program.pt2"
 SAVED_MODEL = "saved_model"
 ONNX = "model.onnx"
 CARD = "model.json"
+SIGNATURE = "signature.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,7 @@ def read(folder: pathlib.Path) -> Model:
 
 def read_signature(folder: pathlib.Path) -> Signature:
     """Read what a model folder says it takes and gives."""
-    return Signature.from_dict(_load(folder / "signature.json"))
+    return Signature.from_dict(_load(folder / SIGNATURE))
 
 
 def arrays_digest(arrays: Mapping[str, NDArray[Any]]) -> str:

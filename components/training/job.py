@@ -2,7 +2,7 @@
 
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,8 +16,8 @@ from components.foundation.storage import ObjectStore
 from components.foundation.tables import TableRef, Tables
 from components.training import artifact, checkpoints, curve, data
 from components.training.data import Rows
-from components.training.loop import Fold, History, Learner, Plan, fit
-from components.training.objective import Loss
+from components.training.loop import Fold, History, Learner, fit
+from components.training.plan import Plan
 from components.training.spec import EntryPoint, Spec, your_code
 
 Start = Callable[[Callable[[], Any], Spec, Plan], Learner]
@@ -26,36 +26,46 @@ _BAND = (0.05, 0.95)
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
-    """All that a trained model is a function of."""
+class Source:
+    """The rows to learn from and those to stop by, and the columns of both."""
 
     train: TableRef
     validation: TableRef
     features: Sequence[str]
     label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """All that a trained model is a function of."""
+
+    source: Source
     entry: EntryPoint
     parameters: Mapping[str, Any]
     plan: Plan
+
+    @classmethod
+    def of(
+        cls, source: Source, entry_point: str, parameters: Mapping[str, Any], plan: Plan
+    ) -> "Job":
+        """Find the function that builds the model; raises UserError as `EntryPoint.load`."""
+        return cls(source, EntryPoint.load(entry_point), parameters, plan)
 
     def digest(self) -> Digest:
         """Name the run by its inputs, but for its length: more epochs go on where fewer ended."""
         facts = self.facts()
         plan = {k: v for k, v in facts["plan"].items() if k not in ("epochs", "patience")}
-        return digests.of_json({**facts, "plan": plan, "features": list(self.features)})
+        return digests.of_json({**facts, "plan": plan, "features": list(self.source.features)})
 
     def facts(self) -> dict[str, Any]:
-        plan = {**asdict(self.plan), "class_weight": str(self.plan.class_weight)}
-        loss = plan.pop("loss")
-        if loss is not Loss.LOG_LOSS:  # a classifier's card says what it always said
-            plan |= {"task": str(self.plan.task), "loss": str(loss)}
         return {
             "entry_point": str(self.entry),
             "code": self.entry.code,
             "parameters": dict(self.parameters),
-            "plan": plan,
-            "train": str(self.train),
-            "validation": str(self.validation),
-            "label": self.label,
+            "plan": self.plan.facts(),
+            "train": str(self.source.train),
+            "validation": str(self.source.validation),
+            "label": self.source.label,
         }
 
 
@@ -85,6 +95,10 @@ class Trained:
         """Draw the learning curve."""
         return curve.render(f"Training {self.job.entry}", self.history, rows=self.rows)
 
+    def facts(self) -> dict[str, Any]:
+        """Say what the model folder holds, and how it came to be."""
+        return {"signature": artifact.SIGNATURE, **self.numbers()}
+
     @property
     def result(self) -> tuple[int, dict[str, float]]:
         """Epochs run, and the metrics of the best on the validation rows."""
@@ -92,7 +106,7 @@ class Trained:
 
 
 def run(
-    job: Job, start: Start, path: str, *, tables: Tables, store: ObjectStore, checkpoint: str
+    job: Job, start: Start, path: str, tables: Tables, store: ObjectStore, *, checkpoint: str
 ) -> Trained:
     """Train by a job with a framework's learner and write the model folder.
 
@@ -119,17 +133,18 @@ def run(
 
 def load(job: Job, tables: Tables) -> tuple[Fold, Spec]:
     """Read both tables and say how many rows had no label."""
-    names = data.columns(tables.schema(job.train), job.features, job.label)
-    tables_read = [tables.read(ref, names) for ref in (job.train, job.validation)]
-    signature = data.signature(tables_read[0], job.features, job.plan.task)
-    refs = (job.train, job.validation)
+    source, task = job.source, job.plan.aim.task
+    names = data.columns(tables.schema(source.train), source.features, source.label)
+    refs = (source.train, source.validation)
+    tables_read = [tables.read(ref, names) for ref in refs]
+    signature = data.signature(tables_read[0], source.features, task)
     train, validation = (
-        data.labelled(t, signature, label=job.label, task=job.plan.task, source=str(ref))
+        data.labelled(t, signature, label=source.label, task=task, source=str(ref))
         for ref, t in zip(refs, tables_read, strict=True)
     )
     for ref, rows in zip(refs, (train, validation), strict=True):
         print(f"{ref}: {len(rows):,} rows with a label, {rows.unlabelled:,} without left out")
-    return Fold(train, validation), Spec.of(signature, train, job.plan.loss)
+    return Fold(train, validation), Spec.of(signature, train, job.plan.aim.loss)
 
 
 def _probe(learner: Learner, rows: Rows, entry: str) -> None:
@@ -148,7 +163,9 @@ def _probe(learner: Learner, rows: Rows, entry: str) -> None:
 
 def _card(job: Job, learner: Learner, history: History, fold: Fold) -> artifact.Card:
     name, version = learner.framework
-    parts = [{**rows.inputs, job.label: rows.labels} for rows in (fold.train, fold.validation)]
+    parts = [
+        {**rows.inputs, job.source.label: rows.labels} for rows in (fold.train, fold.validation)
+    ]
     return artifact.Card(
         framework=name,
         version=version,
@@ -158,7 +175,7 @@ def _card(job: Job, learner: Learner, history: History, fold: Fold) -> artifact.
         epochs_run=len(history.epochs),
         best_epoch=history.best.number,
         weights=artifact.arrays_digest(learner.weights()),
-        band=_band(learner, fold.validation) if job.plan.task is Task.REGRESSION else None,
+        band=_band(learner, fold.validation) if job.plan.aim.task is Task.REGRESSION else None,
         data=str(digests.of_json([artifact.arrays_digest(part) for part in parts])),
     )
 

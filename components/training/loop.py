@@ -15,10 +15,10 @@ from typing import Any, Protocol
 import numpy as np
 
 from components.foundation.errors import UserError
-from components.foundation.statistics.task import Task
 from components.training.checkpoints import Checkpoints, Saved
-from components.training.data import Arrays, Batch, ClassWeight, Floats32, Rows
-from components.training.objective import CHANCES, Loss, Objective
+from components.training.data import Arrays, Batch, Floats32, Rows
+from components.training.objective import CHANCES, Objective
+from components.training.plan import Length, Plan
 
 _MIN_GAIN = 1e-5  # an epoch that lowers the validation loss by less counts as no better
 
@@ -50,54 +50,6 @@ class Learner(Protocol):
     @property
     def framework(self) -> tuple[str, str]:
         """Name and version of the framework."""
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """How to train; see `train_torch` for what each means."""
-
-    epochs: int
-    batch_size: int
-    learning_rate: float
-    patience: int
-    class_weight: ClassWeight
-    seed: int
-    weight_decay: float = 0.0
-    loss: Loss = Loss.LOG_LOSS
-
-    @property
-    def task(self) -> Task:
-        return self.loss.task
-
-    @classmethod
-    def of(
-        cls,
-        task: str,
-        loss: str,
-        epochs: int,
-        batch_size: int,
-        learning_rate: float,
-        patience: int,
-        class_weight: str,
-        seed: int,
-        weight_decay: float,
-    ) -> "Plan":
-        """Read a plan from the words of a face, in their order."""
-        weight, lost = ClassWeight.parse(class_weight), Loss.parse(loss, Task.parse(task))
-        return cls(epochs, batch_size, learning_rate, patience, weight, seed, weight_decay, lost)
-
-    def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "learning_rate", "patience"):
-            if not getattr(self, name) > 0:
-                raise UserError(
-                    f"{name} is {getattr(self, name)}; expected more than 0",
-                    code="setting-out-of-range",
-                )
-        if self.class_weight is not ClassWeight.NONE and self.task is not Task.CLASSIFICATION:
-            raise UserError(
-                f"class_weight {self.class_weight}: a {self.task} has no classes; expected none",
-                code="setting-out-of-range",
-            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,11 +96,11 @@ class History:
     def plus(self, epoch: Epoch) -> "History":
         return History((*self.epochs, epoch))
 
-    def done(self, plan: Plan) -> bool:
+    def done(self, length: Length) -> bool:
         if not self.epochs:
             return False
         since_best = self.epochs[-1].number - self.best.number
-        return len(self.epochs) >= plan.epochs or since_best >= plan.patience
+        return len(self.epochs) >= length.epochs or since_best >= length.patience
 
     def throughput(self, rows: int) -> float:
         """Rows a second, over all epochs; the validation is not counted."""
@@ -199,7 +151,7 @@ def fit(
         UserError: the loss or a score became NaN.
     """
     history, best = _resume(learner, checkpoints, say)
-    while not history.done(plan):
+    while not history.done(plan.length):
         epoch = _epoch(learner, fold, plan, objective, len(history.epochs) + 1)
         history = history.plus(epoch)
         if history.best == epoch:
@@ -225,9 +177,10 @@ def _resume(
 def _epoch(learner: Learner, fold: Fold, plan: Plan, objective: Objective, number: int) -> Epoch:
     started = time.perf_counter()
     learner.begin(number)
-    weights = fold.train.weights(plan.class_weight)
+    weights = fold.train.weights(plan.aim.class_weight)
     total = 0.0
-    for batch in fold.train.shuffled(weights, size=plan.batch_size, seed=plan.seed, epoch=number):
+    size = plan.steps.batch_size
+    for batch in fold.train.shuffled(weights, size=size, seed=plan.seed, epoch=number):
         total += learner.learn(batch) * batch.labels.size
     _refuse_nan(total, f"epoch {number}: the loss is {total}")
     seconds = time.perf_counter() - started

@@ -71,23 +71,17 @@ def train_tensorflow(
         How many epochs ran; the metrics of the best on the validation rows.
     """
     from components.step import step
-    from components.training.job import Job, run
-    from components.training.loop import Plan
-    from components.training.spec import EntryPoint
+    from components.training.job import Job, Source, run
+    from components.training.plan import Aim, Length, Plan, Steps
     from components.training.train_tensorflow.learner import start
 
     with step("train_tensorflow") as here:
-        words = (task, loss, epochs, batch_size, learning_rate, patience)
-        how = Plan.of(*words, class_weight, seed, weight_decay)
-        entry = EntryPoint.load(entry_point)
-        tables = (here.reads(train), here.reads(validation))
-        job = Job(*tables, features, label, entry, parameters, how)
-        trained = run(
-            job, start, model.path, tables=here.tables, store=here.store, checkpoint=checkpoint
-        )
+        aim, length = Aim.parse(task, loss, class_weight), Length(epochs, patience)
+        how = Plan(aim, Steps(batch_size, learning_rate, weight_decay), length, seed)
+        source = Source(here.reads(train), here.reads(validation), features, label)
+        job = Job.of(source, entry_point, parameters, how)
+        trained = run(job, start, model.path, here.tables, here.store, checkpoint=checkpoint)
         here.publish(curve, trained.page(), epochs=trained.history.points())
         here.log(metrics, trained.numbers())
-        here.describe(
-            model, framework="tensorflow", signature="signature.json", **trained.numbers()
-        )
+        here.describe(model, framework="tensorflow", **trained.facts())
         return trained.result

@@ -11,8 +11,8 @@ import numpy as np
 from components.foundation.errors import UserError
 from components.training.artifact import SAVED_MODEL
 from components.training.data import Arrays, Batch, Floats32
-from components.training.loop import Plan
 from components.training.objective import Loss
+from components.training.plan import Plan
 from components.training.spec import Spec
 
 _CHUNK = 65_536  # rows scored at once
@@ -66,7 +66,9 @@ class KerasLearner:
         self._signature = spec.signature
         self._objective = spec.objective
         self._seed = plan.seed
-        self._optimiser = keras.optimizers.AdamW(plan.learning_rate, weight_decay=plan.weight_decay)
+        self._optimiser = keras.optimizers.AdamW(
+            plan.steps.learning_rate, weight_decay=plan.steps.weight_decay
+        )
         self._optimiser.build(model.trainable_variables)
 
     @property

@@ -10,8 +10,8 @@ import numpy as np
 from components.foundation.errors import UserError
 from components.training.artifact import PROGRAM
 from components.training.data import Arrays, Batch, Floats32
-from components.training.loop import Plan
 from components.training.objective import Loss, Objective
+from components.training.plan import Plan
 from components.training.spec import Spec
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class TorchLearner:
         self._objective = spec.objective
         self._seed = plan.seed
         self._optimiser = torch.optim.AdamW(
-            module.parameters(), lr=plan.learning_rate, weight_decay=plan.weight_decay
+            module.parameters(), lr=plan.steps.learning_rate, weight_decay=plan.steps.weight_decay
         )
 
     @property

@@ -9,8 +9,9 @@ import pytest
 
 from components.foundation.errors import UserError
 from components.training.checkpoints import NoCheckpoints, Saved
-from components.training.data import Arrays, Batch, ClassWeight, Floats32, Rows
-from components.training.loop import Epoch, Fold, History, Plan, fit
+from components.training.data import Arrays, Batch, Floats32, Rows
+from components.training.loop import Epoch, Fold, History, fit
+from components.training.plan import Aim, Length, Plan, Steps
 
 
 @dataclass
@@ -85,7 +86,7 @@ def fold() -> Fold:
 
 
 def _plan(epochs: int, patience: int = 99) -> Plan:
-    return Plan(epochs, 32, 0.1, patience, ClassWeight.NONE, seed=1)
+    return Plan(Aim(), Steps(32, 0.1), Length(epochs, patience), seed=1)
 
 
 def _silent(_: str) -> None:

@@ -4,8 +4,8 @@ import pytest
 from components.foundation.errors import UserError
 from components.foundation.statistics.task import Task
 from components.training.data import ClassWeight
-from components.training.loop import Plan
 from components.training.objective import CHANCES, Loss, Objective
+from components.training.plan import Aim
 
 RENTS = np.array([50_000, 80_000, 110_000], np.float32)
 
@@ -50,4 +50,4 @@ def test_refuses_a_loss_of_another_task_and_weights_of_no_classes() -> None:
     with pytest.raises(UserError, match="none of task classification"):
         Loss.parse("huber", Task.CLASSIFICATION)
     with pytest.raises(UserError, match="has no classes"):
-        Plan(1, 1, 0.1, 1, ClassWeight.BALANCED, 1, loss=Loss.SQUARED)
+        Aim(Loss.SQUARED, ClassWeight.BALANCED)

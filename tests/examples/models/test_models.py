@@ -10,7 +10,7 @@ from components.evaluation.runtime import OnnxModel
 from components.foundation.errors import UserError
 from components.training import artifact, data
 from components.training.artifact import Card
-from components.training.loop import Plan
+from components.training.plan import Aim, Length, Plan, Steps
 from components.training.spec import Spec
 from examples.flights.models import faulty
 
@@ -46,7 +46,7 @@ def _torch(spec: Spec, **parameters: Any) -> Any:
     from components.training.train_torch import learner
     from examples.flights.models import torch_mlp
 
-    plan = Plan.of("classification", "", 1, 10, 0.01, 1, "none", 1, 0.0)
+    plan = Plan(Aim(), Steps(10, 0.01), Length(1, 1), seed=1)
     return learner.start(lambda: torch_mlp.build(spec, **parameters), spec, plan)
 
 
@@ -54,7 +54,7 @@ def _keras(spec: Spec, **parameters: Any) -> Any:
     from components.training.train_tensorflow import learner
     from examples.flights.models import tensorflow_linear
 
-    plan = Plan.of("classification", "", 1, 10, 0.01, 1, "none", 1, 0.0)
+    plan = Plan(Aim(), Steps(10, 0.01), Length(1, 1), seed=1)
     return learner.start(lambda: tensorflow_linear.build(spec, **parameters), spec, plan)
 
 
