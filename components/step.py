@@ -13,7 +13,7 @@ import os
 import pathlib
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -126,6 +126,11 @@ class Step:
         """Show numbers in the dashboard by a metrics artifact."""
         for name, value in numbers.items():
             metrics.log_metric(name, value)
+
+    def log_confusions(self, matrices: Any, found: Iterable[tuple[list[str], Any]]) -> None:
+        """Show confusion matrices, names and counts, by a classification artifact."""
+        for names, counts in found:
+            matrices.log_confusion_matrix(names, counts)
 
     def describe(self, artifact: Any, **facts: Any) -> None:
         """Say on an artifact what it is: digest, producer, and facts such as rows."""

@@ -1,15 +1,13 @@
 """Rows to judge by: those of a table that have a label."""
 
-import contextlib
 import datetime
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from components.foundation import digests, once
 from components.foundation.errors import UserError, nearest
 from components.foundation.signature import Signature
 from components.foundation.statistics import labels
@@ -19,6 +17,23 @@ from components.foundation.tables import TableRef, Tables
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """Where a table says what came true, of which task, and what else is read of it.
+
+    Attributes:
+        label: column with 0 or 1, or a number.
+        beside: further columns; empty names are none.
+    """
+
+    label: str
+    task: Task = Task.CLASSIFICATION
+    beside: Sequence[str] = ()
+
+    def with_columns(self, names: Sequence[str]) -> Self:
+        return replace(self, beside=(*self.beside, *names))
 
 
 @dataclass(frozen=True)
@@ -46,25 +61,17 @@ class Labelled:
         return self.coded(name)[1] if name else None
 
 
-def read(
-    tables: Tables,
-    ref: TableRef,
-    signature: Signature,
-    *,
-    label: str,
-    others: Sequence[str] = (),
-    task: Task = Task.CLASSIFICATION,
-) -> Labelled:
-    """Read what a model takes, the label, and other columns; leave out rows without a label.
+def read(tables: Tables, ref: TableRef, signature: Signature, truth: Truth) -> Labelled:
+    """Read what a model takes, the label, and what is beside; leave out rows without a label.
 
     Raises:
         UserError: the model is of another task; the table lacks a column that the model
             takes, the label or another; a label is none of the task; no row has one.
     """
-    _same_task(signature, task, ref)
+    _same_task(signature, truth.task, ref)
     schema = tables.schema(ref)
     inputs = [tensor.name for tensor in signature.inputs]
-    wanted = [*inputs, label, *filter(None, others)]
+    wanted = [*inputs, truth.label, *filter(None, truth.beside)]
     for name in wanted:
         if name not in schema.names:
             what = "an input of the model" if name in inputs else "asked for"
@@ -74,7 +81,7 @@ def read(
                 code="column-unknown",
             )
     table = tables.read(ref, list(dict.fromkeys(wanted)))
-    return labelled(table, label=label, source=str(ref), task=task)
+    return labelled(table, label=truth.label, source=str(ref), task=truth.task)
 
 
 def labelled(
@@ -100,26 +107,6 @@ def _same_task(signature: Signature, task: Task, ref: TableRef) -> None:
                 "give `task` the one it was trained for",
                 code="task-unknown",
             )
-
-
-def write_scored(tables: Tables, target: str, rows: Labelled, scores: Floats) -> str:
-    """Write the rows with a column `score` to a table, if one is named; return it pinned.
-
-    The same rows with the same scores are written once.
-    """
-    if not target:
-        return ""
-    import pyarrow as pa
-
-    table = rows.table.append_column("score", pa.array(scores))
-    recipe = digests.of_json([rows.source, table.column_names, str(digests.of_bytes(scores.data))])
-    made = once.replace(
-        tables,
-        TableRef.unversioned(target),
-        recipe,
-        lambda: contextlib.nullcontext(table.to_reader()),
-    )
-    return str(made)
 
 
 def _text(value: Any) -> str:

@@ -44,29 +44,15 @@ def bless(
     Returns:
         The verdict and its decision: accept, refuse or inconclusive.
     """
-    from components.evaluation.bless import judge
-    from components.evaluation.bless.champion import meet
-    from components.evaluation.bless.expectations import Expectations
+    from components.evaluation.bless.champion import Seat
+    from components.evaluation.bless.contest import Contest
     from components.evaluation.bless.report import render
-    from components.evaluation.runtime import OnnxModel
-    from components.foundation.statistics.task import Task
     from components.step import step
 
     with step("bless") as here:
-        kind = Task.parse(task)
-        asked = Expectations.parse(expectations, kind)
-        rows, ours, theirs = meet(
-            OnnxModel.open(challenger.path),
-            here.reads(test),
-            label=label,
-            others=[*asked.slice_columns, asked.groups],
-            model=model_name,
-            tables=here.tables,
-            store=here.store,
-            keys=here.keys,
-            task=kind,
-        )
-        found = judge.judge(rows, ours, theirs, model=model_name, asked=asked, seed=seed)
+        contest = Contest.parse(challenger.path, label, task, expectations, seed=seed)
+        seat = Seat(model_name, here.store, here.keys)
+        found = contest.hold(here.reads(test), seat, here.tables)
         verdict = here.record(found.verdict)
         here.publish(report, render(found), decision=str(verdict.decision))
         return (verdict.to_dict(), str(verdict.decision))

@@ -57,26 +57,18 @@ def evaluate(
     Returns:
         The metrics by name; the table of scored rows, if one was asked for.
     """
-    from components.evaluation import labels
-    from components.evaluation.evaluate import measure
+    from components.evaluation.evaluate.exam import Exam
+    from components.evaluation.evaluate.measure import Settings
     from components.evaluation.evaluate.report import render
-    from components.evaluation.runtime import OnnxModel
-    from components.foundation.statistics.task import Task
     from components.step import step
 
     with step("evaluate") as here:
-        served, others = OnnxModel.open(model.path), [*slices, groups]
-        settings = measure.Settings(threshold, bootstrap, seed, slices, groups, served.band)
-        ref, kind = here.reads(test), Task.parse(task)
-        rows = labels.read(
-            here.tables, ref, served.signature, label=label, others=others, task=kind
-        )
-        scores = served.score(rows.table)
-        found = measure.evaluate(rows, scores, settings, model=served.digest)
+        how = Settings(threshold, bootstrap, seed, slices, groups)
+        exam = Exam.sit(model.path, here.reads(test), how, here.tables, label=label, task=task)
+        found = exam.measured()
         here.publish(report, render(found))
-        here.publish(evaluation, found.to_dict(), rows=found.scores.rows, model=served.digest)
+        here.publish(evaluation, found.to_dict(), rows=found.scores.rows, model=found.model)
         here.log(metrics, found.metrics())
-        for labels_, matrix in found.confusions():
-            classification.log_confusion_matrix(labels_, matrix)
-        written = labels.write_scored(here.tables, scored, rows, scores)
+        here.log_confusions(classification, found.confusions())
+        written = exam.write(here.tables, scored)
         return (found.metrics(), here.writes(written) if written else "")

@@ -15,7 +15,7 @@ from components.evaluation.bless.judge import Blessing
 from components.evaluation.evaluate import measure
 from components.evaluation.evaluate import report as evaluate_report
 from components.evaluation.evaluate.measure import Evaluation, Settings
-from components.evaluation.labels import Labelled
+from components.evaluation.labels import Labelled, Truth
 from components.foundation.errors import UserError
 from components.foundation.signature import Signature, Tensor
 from components.foundation.statistics.task import Task
@@ -209,4 +209,4 @@ def test_refuses_a_model_of_another_task(tables: Tables, unique: str) -> None:
     classifier = Signature((Tensor("x", "FP32"),), (Tensor("probability", "FP32"),))
 
     with pytest.raises(UserError, match=r"gives 'probability', so it is of task classification"):
-        labels.read(tables, ref, classifier, label="y", task=Task.REGRESSION)
+        labels.read(tables, ref, classifier, Truth("y", Task.REGRESSION))
