@@ -10,12 +10,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 
+from components.foundation import axes
+from components.foundation.axes import Scale
 from components.foundation.page import number
 
-_WIDTH, _HEIGHT = 400, 250  # user units, about pixels on a phone
-_LEFT, _RIGHT, _TOP, _BOTTOM = 54, 12, 28, 30
 _BAR = 40  # height of a bar with its words
-_CHARACTER = 8.0  # width of a character at the font size of the axes, in a wide font
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#b4508a", "#a66f00", "#4a90c2")
 _DASHES = ("", "7 4", "2 3", "9 3 2 3", "4 4", "12 3")
 _MAX_POINTS = 60  # beyond this a line is drawn without its points
@@ -23,12 +22,25 @@ _MAX_POINTS = 60  # beyond this a line is drawn without its points
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One line: a value for each x; None and NaN are gaps; low and high draw a band."""
+    """One line: a value for each x; None and NaN are gaps; low and high draw a band.
+
+    Attributes:
+        stepped: a value holds until the next one, as of a setting that is switched.
+    """
 
     name: str
     values: Sequence[float | None]
     low: Sequence[float | None] = ()
     high: Sequence[float | None] = ()
+    stepped: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What values count, e.g. "errors, %", and between which ends; by default the values decide."""
+
+    label: str = ""
+    ends: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,18 +69,7 @@ class Bar:
     high: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Scale:
-    """A linear map from data to user units."""
-
-    low: float
-    high: float
-    start: float
-    end: float
-
-    def __call__(self, value: float) -> float:
-        share = (value - self.low) / ((self.high - self.low) or 1)
-        return round(self.start + share * (self.end - self.start), 1)
+_ANY = Counted()
 
 
 def line_chart(
@@ -77,40 +78,35 @@ def line_chart(
     title: str,
     x: Sequence[float] | Sequence[str],
     x_label: str = "",
-    y_label: str = "",
-    y_range: tuple[float, float] | None = None,
-    marks: Sequence[Mark] = (),
-    levels: Sequence[Level] = (),
-    stepped: bool = False,
+    y: Counted = _ANY,
+    marks: Sequence[Mark | Level] = (),
 ) -> str:
-    """Draw lines over numbers or names, with interval bands and marked moments.
+    """Draw lines over numbers or names, with interval bands, marked moments and limits.
 
     Args:
         series: the lines; each has as many values as there are x.
         title: the caption, also what a screen reader says.
         x: numbers make a linear axis, texts are spread evenly.
         x_label: what x counts, e.g. "requests".
-        y_label: what y counts, e.g. "errors, %".
-        y_range: fixed lower and upper end; by default the data decide.
-        marks: vertical lines.
-        levels: horizontal lines.
-        stepped: hold a value until the next one, as a setting that is switched.
+        y: what the values count.
+        marks: lines down and across.
     """
+    moments = [mark for mark in marks if isinstance(mark, Mark)]
+    levels = [mark for mark in marks if isinstance(mark, Level)]
     known = [*_every_value(series), *(level.y for level in levels)]
-    ticks = _ticks(*(y_range or _extent(known)))
-    across, down = _x_scale(x), _Scale(ticks[0], ticks[-1], _HEIGHT - _BOTTOM, _TOP)
-    places = [across(place) for place in _places(x)]
-    drawn = "".join(_line(one, i, places, down, x, stepped) for i, one in enumerate(series))
+    ticks = axes.tick_values(*(y.ends or axes.extent(known)))
+    across, down = axes.x_scale(x), Scale(ticks[0], ticks[-1], axes.HEIGHT - axes.BOTTOM, axes.TOP)
+    places = [across(place) for place in axes.spread(x)]
     parts = (
-        _y_axis(ticks, down),
-        _x_axis(x, places, across),
-        _marks(marks, x, across),
-        "".join(_level(level, down) for level in levels),
-        drawn,
-        _axis_names(x_label, y_label),
+        axes.y_axis(ticks, down),
+        axes.x_axis(x, places, across),
+        _moments(moments, x, across),
+        *(axes.horizontal(down(level.y), level.label) for level in levels),
+        *(_line(one, i, places, down, x) for i, one in enumerate(series)),
+        axes.names(x_label, y.label),
     )
     legend = _legend([one.name for one in series]) if len(series) > 1 else ""
-    return _figure(title, "".join(parts), _HEIGHT + (14 if x_label else 0), legend)
+    return _figure(title, "".join(parts), axes.HEIGHT + (14 if x_label else 0), legend)
 
 
 def bar_chart(
@@ -126,10 +122,10 @@ def bar_chart(
     """
     ends = [v for bar in bars for v in (bar.value, bar.low, bar.high) if _finite(v)]
     at = [float(mark.x) for mark in marks]
-    low, high = _extent([0.0, *(e for e in ends if e is not None), *at])
-    across = _Scale(min(low, 0), high, 2, _WIDTH - 4)
+    low, high = axes.extent([0.0, *(e for e in ends if e is not None), *at])
+    across = Scale(min(low, 0), high, 2, axes.WIDTH - 4)
     height = _BAR * len(bars) + (20 if marks else 4)
-    lines = "".join(_vertical(across(float(m.x)), m.label, 14, height) for m in marks)
+    lines = "".join(axes.vertical(across(float(m.x)), m.label, 14, height) for m in marks)
     top = 18 if marks else 2
     drawn = "".join(_bar(bar, across, top + _BAR * i, unit) for i, bar in enumerate(bars))
     return _figure(title, lines + drawn, max(height, _BAR), "")
@@ -141,13 +137,13 @@ def dot_chart(dots: Sequence[Bar], *, title: str, x_label: str = "") -> str:
     Use it where differences matter more than sizes, e.g. a metric of several models.
     """
     ends = [v for dot in dots for v in (dot.value, dot.low, dot.high) if v is not None]
-    ticks = _ticks(*_extent([v for v in ends if math.isfinite(v)]))
-    across = _Scale(ticks[0], ticks[-1], 16, _WIDTH - 16)
+    ticks = axes.tick_values(*axes.extent([v for v in ends if math.isfinite(v)]))
+    across = Scale(ticks[0], ticks[-1], 16, axes.WIDTH - 16)
     height = _BAR * len(dots) + 26
     axis = "".join(
         f'<path d="M{across(tick):g},18 V{height - 20}" stroke="currentColor" opacity="0.18"/>'
         f'<text x="{across(tick):g}" y="{height - 4}" text-anchor="middle">'
-        f"{_tick(tick, ticks)}</text>"
+        f"{axes.tick_text(tick, ticks)}</text>"
         for tick in ticks[:: 1 if len(ticks) < 7 else 2]
     )
     drawn = "".join(_dot(dot, across, _BAR * i) for i, dot in enumerate(dots))
@@ -168,7 +164,7 @@ def meter(share: float, *, css: str = "") -> str:
 def _figure(title: str, drawing: str, height: float, legend: str) -> str:
     return (
         f'<figure class="chart"><figcaption>{escape(title)}</figcaption>{legend}'
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height:g}" role="img" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {axes.WIDTH} {height:g}" role="img" '
         f'aria-label="{escape(title)}" font-family="system-ui, sans-serif" font-size="13" '
         f'fill="currentColor">{drawing}</svg></figure>'
     )
@@ -199,12 +195,11 @@ def _line(
     one: Series,
     index: int,
     places: Sequence[float],
-    down: _Scale,
+    down: Scale,
     x: Sequence[float] | Sequence[str],
-    stepped: bool,
 ) -> str:
     runs = list(_runs(places, one.values, down))
-    path = " ".join(_path(run, stepped=stepped) for run in runs)
+    path = " ".join(_path(run, stepped=one.stepped) for run in runs)
     dots = _dots(one, places, down, x) if len(places) <= _MAX_POINTS else ""
     return _paint(index, _band(one, places, down) + (_stroke(index, path) if path else "") + dots)
 
@@ -217,7 +212,7 @@ def _path(run: Sequence[tuple[float, float]], *, stepped: bool) -> str:
 
 
 def _runs(
-    places: Sequence[float], values: Sequence[float | None], down: _Scale
+    places: Sequence[float], values: Sequence[float | None], down: Scale
 ) -> Iterator[list[tuple[float, float]]]:
     """Yield the stretches without gaps."""
     run: list[tuple[float, float]] = []
@@ -231,7 +226,7 @@ def _runs(
         yield run
 
 
-def _band(one: Series, places: Sequence[float], down: _Scale) -> str:
+def _band(one: Series, places: Sequence[float], down: Scale) -> str:
     known = [
         (place, down(low), down(high))
         for place, low, high in zip(places, one.low, one.high, strict=False)
@@ -247,7 +242,7 @@ def _band(one: Series, places: Sequence[float], down: _Scale) -> str:
 
 
 def _dots(
-    one: Series, places: Sequence[float], down: _Scale, x: Sequence[float] | Sequence[str]
+    one: Series, places: Sequence[float], down: Scale, x: Sequence[float] | Sequence[str]
 ) -> str:
     return "".join(
         f'<circle cx="{place:g}" cy="{down(value):g}" r="3.2" fill="currentColor">'
@@ -257,7 +252,7 @@ def _dots(
     )
 
 
-def _bar(bar: Bar, across: _Scale, top: float, unit: str) -> str:
+def _bar(bar: Bar, across: Scale, top: float, unit: str) -> str:
     start, end = sorted((across(0), across(bar.value)))
     block = (
         f'<rect x="{start:g}" y="{top + 18:g}" width="{max(end - start, 1):g}" height="14" '
@@ -266,7 +261,7 @@ def _bar(bar: Bar, across: _Scale, top: float, unit: str) -> str:
     return _bar_words(bar, top, unit) + _paint(0, block) + _whisker(bar, across, top)
 
 
-def _dot(dot: Bar, across: _Scale, top: float) -> str:
+def _dot(dot: Bar, across: Scale, top: float) -> str:
     circle = f'<circle cx="{across(dot.value):g}" cy="{top + 25:g}" r="5" fill="currentColor"/>'
     return _bar_words(dot, top, "") + _whisker(dot, across, top) + _paint(0, circle)
 
@@ -275,17 +270,17 @@ def _bar_words(bar: Bar, top: float, unit: str) -> str:
     text = f"{number(bar.value)} {unit}".strip()
     if bar.low is not None and bar.high is not None:
         text += f" [{number(bar.low)}, {number(bar.high)}]"
-    room = int(_WIDTH / _CHARACTER) - len(text) - 1
+    room = int(axes.WIDTH / axes.CHARACTER) - len(text) - 1
     label = (
         bar.label if len(bar.label) <= room else f"{bar.label[: room - 1]}\N{HORIZONTAL ELLIPSIS}"
     )
     return (
         f'<text x="2" y="{top + 12:g}">{escape(label)}<title>{escape(bar.label)}</title></text>'
-        f'<text x="{_WIDTH - 2}" y="{top + 12:g}" text-anchor="end">{escape(text)}</text>'
+        f'<text x="{axes.WIDTH - 2}" y="{top + 12:g}" text-anchor="end">{escape(text)}</text>'
     )
 
 
-def _whisker(bar: Bar, across: _Scale, top: float) -> str:
+def _whisker(bar: Bar, across: Scale, top: float) -> str:
     if bar.low is None or bar.high is None:
         return ""
     middle, low, high = top + 25, across(bar.low), across(bar.high)
@@ -295,82 +290,14 @@ def _whisker(bar: Bar, across: _Scale, top: float) -> str:
     )
 
 
-def _level(level: Level, down: _Scale) -> str:
-    return (
-        f'<path d="M{_LEFT},{down(level.y):g} H{_WIDTH - _RIGHT}" stroke="currentColor" '
-        f'stroke-dasharray="6 4"/><text x="{_LEFT + 4}" y="{down(level.y) - 4:g}" '
-        f'font-size="12">{escape(level.label)}</text>'
-    )
-
-
-def _y_axis(ticks: Sequence[float], down: _Scale) -> str:
-    return "".join(
-        f'<path d="M{_LEFT},{down(tick):g} H{_WIDTH - _RIGHT}" stroke="currentColor" '
-        f'opacity="0.18"/><text x="{_LEFT - 6}" y="{down(tick) + 4:g}" text-anchor="end">'
-        f"{_tick(tick, ticks)}</text>"
-        for tick in ticks
-    )
-
-
-def _x_axis(x: Sequence[float] | Sequence[str], places: Sequence[float], across: _Scale) -> str:
-    if _numeric(x):
-        ticks = [t for t in _ticks(across.low, across.high) if across.low <= t <= across.high]
-        shown = [(across(tick), _tick(tick, ticks)) for tick in ticks]
-    else:
-        longest = max((len(str(label)) for label in x), default=1) + 1
-        room = max(1, int((_WIDTH - _LEFT - _RIGHT) / (longest * _CHARACTER)))
-        every = math.ceil(len(x) / room)
-        shown = [(places[i], str(x[i])) for i in range(0, len(x), every)]
-    return "".join(
-        f'<text x="{place:g}" y="{_HEIGHT - _BOTTOM + 18}" text-anchor="middle">'
-        f"{escape(label)}</text>"
-        for place, label in shown
-    )
-
-
-def _axis_names(x_label: str, y_label: str) -> str:
-    across = (
-        f'<text x="{_WIDTH - _RIGHT}" y="{_HEIGHT + 6}" text-anchor="end" opacity="0.8">'
-        f"{escape(x_label)}</text>"
-        if x_label
-        else ""
-    )
-    up = f'<text x="2" y="12" opacity="0.8">{escape(y_label)}</text>' if y_label else ""
-    return across + up
-
-
-def _marks(marks: Sequence[Mark], x: Sequence[float] | Sequence[str], across: _Scale) -> str:
+def _moments(marks: Sequence[Mark], x: Sequence[float] | Sequence[str], across: Scale) -> str:
+    """Draw lines down, their words on three levels so that neighbours do not collide."""
     drawn = []
     for i, mark in enumerate(marks):
-        place = float(mark.x) if _numeric(x) else float(list(map(str, x)).index(str(mark.x)))
-        drawn.append(
-            _vertical(across(place), mark.label, _TOP + 10 + 15 * (i % 3), _HEIGHT - _BOTTOM)
-        )
+        place = float(mark.x) if axes.numeric(x) else float(list(map(str, x)).index(str(mark.x)))
+        top, bottom = axes.TOP + 10 + 15 * (i % 3), axes.HEIGHT - axes.BOTTOM
+        drawn.append(axes.vertical(across(place), mark.label, top, bottom))
     return "".join(drawn)
-
-
-def _vertical(place: float, label: str, top: float, bottom: float) -> str:
-    left = place < _WIDTH / 2
-    anchor, shift = ("start", 4) if left else ("end", -4)
-    return (
-        f'<path d="M{place:g},{top - 10:g} V{bottom:g}" stroke="currentColor" '
-        f'stroke-dasharray="3 3" opacity="0.6"/><text x="{place + shift:g}" y="{top:g}" '
-        f'text-anchor="{anchor}" font-size="12">{escape(label)}</text>'
-    )
-
-
-def _numeric(x: Sequence[float] | Sequence[str]) -> bool:
-    return all(isinstance(value, int | float) for value in x)
-
-
-def _places(x: Sequence[float] | Sequence[str]) -> list[float]:
-    return [float(v) for v in x] if _numeric(x) else [float(i) for i in range(len(x))]
-
-
-def _x_scale(x: Sequence[float] | Sequence[str]) -> _Scale:
-    places = _places(x) or [0.0]
-    inset = 6 if _numeric(x) else 30
-    return _Scale(min(places), max(places), _LEFT + inset, _WIDTH - _RIGHT - inset)
 
 
 def _every_value(series: Sequence[Series]) -> list[float]:
@@ -380,27 +307,3 @@ def _every_value(series: Sequence[Series]) -> list[float]:
 
 def _finite(value: float | None) -> bool:
     return value is not None and math.isfinite(value)
-
-
-def _extent(values: Sequence[float]) -> tuple[float, float]:
-    """Return the ends of some values, never equal; (0, 1) when there are none."""
-    if not values:
-        return 0.0, 1.0
-    low, high = min(values), max(values)
-    if low == high:
-        return (low - abs(low) * 0.1, high + abs(high) * 0.1) if low else (0.0, 1.0)
-    return low, high
-
-
-def _ticks(low: float, high: float, *, wanted: int = 5) -> list[float]:
-    """Return round numbers that enclose a range: steps of 1, 2 or 5 times a power of ten."""
-    raw = (high - low) / wanted or 1.0
-    power = 10.0 ** math.floor(math.log10(raw))
-    step = next(power * f for f in (1, 2, 5, 10) if power * f >= raw * 0.999)
-    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
-    return [round(i * step, 12) for i in range(first, last + 1)]
-
-
-def _tick(value: float, ticks: Sequence[float]) -> str:
-    step = ticks[1] - ticks[0] if len(ticks) > 1 else 1.0
-    return f"{value:,.{max(0, -math.floor(math.log10(step) + 1e-9))}f}"

@@ -20,7 +20,7 @@ def _charts(verdict: Verdict, history: Sequence[Point]) -> tuple[str, ...]:
     end = [Mark(x[-1], str(verdict.decision))]
     alpha = verdict.evidence.get("alpha", 0.05)
     bound = [math.log10(1 / alpha)] * len(x)
-    share = Series("candidate", [float(point["weight"]) for point in history])
+    share = Series("candidate", [float(point["weight"]) for point in history], stepped=True)
     errors = [
         Series(name, [_percent(point, name) for point in history])
         for name in ("champion", "candidate")
@@ -30,9 +30,7 @@ def _charts(verdict: Verdict, history: Sequence[Point]) -> tuple[str, ...]:
         Series("bound", bound),
     ]
     return (
-        line_chart(
-            [share], title="Share of traffic, %", x=x, x_label="requests", marks=end, stepped=True
-        ),
+        line_chart([share], title="Share of traffic, %", x=x, x_label="requests", marks=end),
         line_chart(errors, title="Errors so far, %", x=x, x_label="requests", marks=end),
         line_chart(
             found,

@@ -88,7 +88,7 @@ def residuals(deciles: tuple[Bin, ...]) -> str:
         title="Error by prediction, and where 80 % of errors lie",
         x=predicted,
         x_label="predicted",
-        levels=[svg.Level(0.0, "no error")],
+        marks=[svg.Level(0.0, "no error")],
     )
     return f'<div class="charts">{charts}</div>' + table(
         ["rows", "predicted", "observed", "mean error", "a tenth below", "a tenth above"],

@@ -15,7 +15,7 @@ from components.foundation.page import (
     number,
     table,
 )
-from components.foundation.svg import Bar, Level, Mark, Series, bar_chart, line_chart
+from components.foundation.svg import Bar, Counted, Level, Mark, Series, bar_chart, line_chart
 from components.foundation.verdict import Decision
 from components.governance.report.story import Point, Rollout, Story, Window
 from components.governance.report.words import Links, duration, interval, metric, percent
@@ -109,20 +109,17 @@ def _errors(points: Sequence[Point]) -> str:
         title="Answers that were errors",
         x=[p.requests for p in points],
         x_label="requests",
-        y_label="%",
-        y_range=(0, max(1.0, *(v or 0.0 for line in lines for v in line.values))),
+        y=Counted("%", (0, max(1.0, *(v or 0.0 for line in lines for v in line.values)))),
     )
 
 
 def _weight(points: Sequence[Point]) -> str:
     return line_chart(
-        [Series("candidate", [p.weight for p in points])],
+        [Series("candidate", [p.weight for p in points], stepped=True)],
         title="Traffic on the candidate",
         x=[p.requests for p in points],
         x_label="requests",
-        y_label="%",
-        y_range=(0, 100),
-        stepped=True,
+        y=Counted("%", (0, 100)),
     )
 
 
@@ -136,8 +133,8 @@ def _e_values(one: Rollout, points: Sequence[Point]) -> str:
         title="Evidence that the candidate is worse",
         x=[p.requests for p in points],
         x_label="requests",
-        y_label="log10 of the e-value",
-        levels=_limit(one.verdict.evidence.get("alpha")),
+        y=Counted("log10 of the e-value"),
+        marks=_limit(one.verdict.evidence.get("alpha")),
     )
 
 
@@ -164,7 +161,7 @@ def _performance(rows: Sequence[Window]) -> str:
         [_line(title, line) for title, line in zip(names, lines, strict=True)],
         title=f"Realised {name}, with intervals",
         x=[w.name for w in rows],
-        y_label=name,
+        y=Counted(name),
         marks=[Mark(w.name, "drift") for w in rows if w.decision == Decision.DRIFT],
     )
 

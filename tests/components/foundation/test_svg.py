@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 import pytest
 
 from components.foundation.page import Html, badge, number, page, table
-from components.foundation.svg import Bar, Mark, Series, bar_chart, line_chart
+from components.foundation.svg import Bar, Counted, Level, Mark, Series, bar_chart, line_chart
 
 _SVG = "{http://www.w3.org/2000/svg}"
 
@@ -63,7 +63,7 @@ def test_higher_values_are_drawn_higher() -> None:
 
 
 def test_a_fixed_range_is_shown_whole() -> None:
-    chart = line_chart([Series("a", [0.7])], title="t", x=["x"], y_range=(0, 1))
+    chart = line_chart([Series("a", [0.7])], title="t", x=["x"], y=Counted(ends=(0, 1)))
 
     assert {"0.0", "1.0"} <= set(texts(chart))
 
@@ -81,6 +81,20 @@ def test_a_mark_is_labelled_and_escaped() -> None:
     )
 
     assert "rolled <back>" in texts(chart)
+
+
+def test_a_limit_is_labelled_and_stretches_the_axis() -> None:
+    chart = line_chart([Series("a", [1, 2])], title="t", x=[1, 2], marks=[Level(19, "limit")])
+
+    assert {"limit", "20"} <= set(texts(chart))
+
+
+def test_a_stepped_series_holds_each_value_until_the_next() -> None:
+    straight = line_chart([Series("a", [10, 50])], title="t", x=[1, 2])
+    stepped = line_chart([Series("a", [10, 50], stepped=True)], title="t", x=[1, 2])
+
+    assert re.search(r'd="M[\d.,]+ L[\d.,]+"', straight)
+    assert re.search(r'd="M[\d.,]+ V[\d.]+ H[\d.]+"', stepped)
 
 
 def test_names_that_would_collide_are_thinned() -> None:
