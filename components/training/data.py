@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from components.foundation.choice import chosen
 from components.foundation.errors import UserError, nearest
 from components.foundation.signature import Signature, Tensor
 from components.foundation.statistics import labels
@@ -28,12 +29,7 @@ class ClassWeight(enum.StrEnum):
 
     @classmethod
     def parse(cls, text: str) -> "ClassWeight":
-        if text not in list(cls):
-            raise UserError(
-                f"class_weight {text!r}; {nearest(text, [str(c) for c in cls])}",
-                code="choice-unknown",
-            )
-        return cls(text)
+        return chosen(text, cls, setting="class_weight")
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from typing import assert_never
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from components.foundation.errors import UserError, nearest
+from components.foundation.choice import chosen
 
 
 class Correction(enum.StrEnum):
@@ -17,10 +17,7 @@ class Correction(enum.StrEnum):
 
     @classmethod
     def parse(cls, text: str) -> "Correction":
-        known = [str(member) for member in cls]
-        if text not in known:
-            raise UserError(f"correction {text!r}; {nearest(text, known)}", code="choice-unknown")
-        return cls(text)
+        return chosen(text, cls, setting="correction")
 
 
 def adjusted(p_values: ArrayLike, correction: Correction) -> NDArray[np.float64]:

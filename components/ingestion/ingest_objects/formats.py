@@ -9,7 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, assert_never
 
-from components.foundation.errors import UserError, nearest
+from components.foundation.choice import chosen
+from components.foundation.errors import UserError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -25,13 +26,7 @@ class Format(enum.StrEnum):
 
     @classmethod
     def parse(cls, text: str) -> "Format":
-        known = [str(one) for one in cls]
-        if text not in known:
-            raise UserError(
-                f"format {text!r}: expected csv, parquet or jsonl; {nearest(text, known)}",
-                code="choice-unknown",
-            )
-        return cls(text)
+        return chosen(text, cls, setting="format")
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from components.foundation.errors import UserError, nearest
+from components.foundation.choice import chosen
+from components.foundation.errors import UserError
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +48,7 @@ class Pagination(enum.StrEnum):
 
     @classmethod
     def parse(cls, text: str) -> "Pagination":
-        known = [str(one) for one in cls]
-        if text not in known:
-            raise UserError(
-                f"pagination {text!r}: expected page, token or link; {nearest(text, known)}",
-                code="choice-unknown",
-            )
-        return cls(text)
+        return chosen(text, cls, setting="pagination")
 
     def next(self, page: Page, *, name: str) -> Request | None:
         """Return the request behind a page; `name` is the page parameter or the token field."""

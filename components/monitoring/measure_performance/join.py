@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.foundation import engine, sql
+from components.foundation.choice import chosen
 from components.foundation.errors import UserError, nearest
 from components.foundation.tables import DataFiles
 
@@ -27,12 +28,7 @@ class By(enum.StrEnum):
 
     @classmethod
     def parse(cls, text: str) -> "By":
-        known = [str(member) for member in cls]
-        if text not in known:
-            raise UserError(
-                f"by {text!r}: expected month or day; {nearest(text, known)}", code="choice-unknown"
-            )
-        return cls(text)
+        return chosen(text, cls, setting="by")
 
     @property
     def part(self) -> str:
