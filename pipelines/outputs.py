@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from components.foundation import digests
+from components.foundation.cost import Cost
 from components.foundation.errors import InfrastructureError, Refused
 from components.governance.report.story import Effect, Measure, Point, Quarantined, Window
 
@@ -142,6 +143,14 @@ def artifact(described: Mapping[str, Any]) -> Any:
             code="artifact-changed",
         )
     return json.loads(path.read_text(encoding="utf-8"))
+
+
+def cost(found: Mapping[str, float]) -> Cost | None:
+    """Return what a step cost, if that was measured; counts are whole again."""
+    if not found:
+        return None
+    counted = {name: int(n) for name, n in found.items() if not name.endswith("seconds")}
+    return Cost.from_dict({**found, **counted})
 
 
 def whole(number: Any) -> int | None:

@@ -31,7 +31,7 @@ from components.governance.report.story import (
 from pipelines import outputs
 from pipelines.outputs import Outputs
 from pipelines.proof import Proof
-from pipelines.records import JobRecord, Records, RunRecord, StageRecord
+from pipelines.records import JobRecord, Records, RunRecord, StageRecord, StepRecord
 
 if TYPE_CHECKING:
     from pipelines.laptop.session import Session
@@ -293,8 +293,12 @@ def _stage(stage: StageRecord, runs: Sequence[RunRecord]) -> Stage:
         skipped=stage.skipped,
         state=worst.state if worst else "succeeded",
         error=worst.error.message if worst and worst.error else "",
-        steps=tuple(Step(s.title, s.seconds, s.cached) for run in runs for s in run.steps),
+        steps=tuple(_step(step) for run in runs for step in run.steps),
     )
+
+
+def _step(step: StepRecord) -> Step:
+    return Step(step.title, step.seconds, step.cached, outputs.cost(step.cost))
 
 
 def _curves(part: _Part) -> Iterator[Curve]:

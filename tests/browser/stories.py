@@ -2,6 +2,7 @@
 
 import math
 
+from components.foundation.cost import Cost
 from components.foundation.verdict import Decision, Verdict
 from components.governance.report.story import (
     Audit,
@@ -120,11 +121,16 @@ def story() -> Story:
 
 
 def _stages() -> tuple[Stage, ...]:
-    steps = (Step("Ingest flights", 6.2), Step(LONG, 3.0, cached=True), Step(ARABIC, 0.1))
+    steps = (
+        Step("Ingest flights", 6.2, cost=Cost(6.1, 4.5, 337_211_392, 336_776, 27_342_112, 9, 100)),
+        Step(LONG, 3.0, cached=True),
+        Step(ARABIC, 0.1, cost=Cost(0.1, 0.05, 78_000_128)),
+    )
+    moved = (Step("Roll out", 4.0, cost=Cost(3.9, 0.2, 198_000_640)),)
     return (
         Stage("Set up the sources", seconds=0.7),
         Stage("Train with torch", ("run-1",), 31.7, steps=steps),
-        Stage(f"Roll out {ARABIC}", ("run-2",), 24.0, skipped=True),
+        Stage(f"Roll out {ARABIC}", ("run-2",), 24.0, skipped=True, steps=moved),
         Stage("Roll out a faulty candidate", ("run-3",), 4.0, state="refused", error="gate: no"),
     )
 

@@ -11,6 +11,9 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from components.governance.report.rendering import render, write
 from components.governance.report.story import Story
+from pipelines.proof import Proof
+from pipelines.records import JobRecord, RunRecord, StageRecord, StepRecord
+from pipelines.story import tell
 from tests.browser.stories import ARABIC, story
 from tests.prerequisites import CHROMIUM, MISSING
 
@@ -88,6 +91,7 @@ def test_shows_every_part_under_its_heading_what_was_decided_first(
         "How good the models are",
         "How candidates met traffic",
         "How long it took",
+        "What it cost",
         "What was released",
         "What came from what",
         "Where the bytes are",
@@ -113,6 +117,58 @@ def test_figures_are_those_of_the_story_to_the_last_digit(opened: tuple[Page, li
     assert {repr(t.rows) for t in told.tables if t.rows is not None} <= figures(page, "channel")
 
 
+def test_what_each_stage_cost_is_what_the_records_of_its_runs_say(
+    browser: Browser, tmp_path: pathlib.Path
+) -> None:
+    """Sums of the steps that ran, and the most memory that one of them had."""
+    costs = [costing((0.25, 10, 300), (1.5, 5, 200)), costing((2.0, 7, 900), None), costing(None)]
+    runs = [RunRecord(f"run-{i}", "p", "2026", steps=steps) for i, steps in enumerate(costs)]
+    stages = (
+        StageRecord("One", ("run-0",), 3.25),
+        StageRecord("Two", ("run-1", "run-2"), 4.5),
+        StageRecord("Nothing new", ("run-2",), 0.1),
+    )
+    write(tell(JobRecord("j", "J", "2026", 9.0, stages), runs, Proof()), tmp_path / "r.html")
+    page = browser.new_page()
+    page.goto((tmp_path / "r.html").as_uri())
+
+    rows = page.locator("#costs table >> nth=0").locator("tbody tr")
+    shown = {
+        row.locator("td").first.inner_text(): row.locator("data").evaluate_all(
+            "nodes => nodes.map(node => Number(node.value))"
+        )
+        for row in rows.all()
+    }
+
+    assert shown == {
+        "One": [3.25, 1.75, 300, 15, 150, 1500],
+        "Two": [4.5, 2.0, 900, 7, 70, 700],
+        "all of these": [7.75, 3.75, 900, 22, 220, 2200],
+    }
+    page.close()
+
+
+def costing(*paid: tuple[float, int, int] | None) -> tuple[StepRecord, ...]:
+    """Steps that took CPU seconds, read rows and had bytes in use; None took an earlier run's."""
+    return tuple(
+        StepRecord(f"s{i}", f"Step {i}", 1.0, one is None, _cost(*one) if one else {})
+        for i, one in enumerate(paid)
+    )
+
+
+def _cost(cpu: float, rows: int, peak: int) -> dict[str, float]:
+    amounts = {"bytes_read": 10 * rows, "rows_written": 1, "bytes_written": 100 * rows}
+    return {"seconds": 1, "cpu_seconds": cpu, "peak_bytes": peak, "rows_read": rows, **amounts}
+
+
+def test_the_dearest_steps_come_first(opened: tuple[Page, list[str]]) -> None:
+    page, _ = opened
+
+    names = page.locator("#costs details tbody tr td:first-child").all_text_contents()
+
+    assert names == ["Ingest flights", "Roll out", ARABIC], "what an earlier run did cost nothing"
+
+
 def test_every_verdict_stands_on_the_page_with_its_reason_and_digest(
     opened: tuple[Page, list[str]],
 ) -> None:
@@ -135,9 +191,10 @@ def test_every_link_leads_to_one_place_on_the_page(phone: Page) -> None:
 
 
 def test_every_figure_leads_to_its_verdict_or_table(phone: Page) -> None:
+    """But what it cost: that comes from the records of runs, which are not on the page."""
     loose = phone.evaluate(
         """[...document.querySelectorAll('data')]
-        .filter(n => !n.closest('a') && !n.closest('#tables'))
+        .filter(n => !n.closest('a') && !n.closest('#tables, #costs'))
         .map(n => n.closest('tr, li').innerText)"""
     )
 

@@ -10,6 +10,7 @@ import pytest
 
 from components.foundation import digests
 from components.foundation.audit import AuditLog, Entry
+from components.foundation.cost import Cost
 from components.foundation.errors import FalajError, InfrastructureError, Refused
 from components.foundation.lineage import Lineage
 from components.foundation.sealing.keys import KeyRing
@@ -147,6 +148,21 @@ def test_what_was_not_done_again_is_told_as_such() -> None:
 
     assert (skipped.skipped, again.skipped) == (True, False)
     assert [step.cached for step in (*skipped.steps, *again.steps)] == [False, True]
+
+
+def test_a_step_is_told_with_its_cost_as_far_as_it_was_measured() -> None:
+    paid = Cost(1.5, 0.5, 2**20, 3, 4, 5, 6)
+    job = Job().add("A", {"x": {}, "y": {}})
+    measured, unknown = job.runs[0].steps
+    read = {name: float(value) for name, value in paid.to_dict().items()}  # as JSON is read
+    steps = (dataclasses.replace(measured, cost=read), unknown)
+    job.runs[0] = dataclasses.replace(job.runs[0], steps=steps)
+
+    told = job.tell()
+
+    costs = [step.cost for step in told.stages[0].steps]
+    assert list(map(repr, costs)) == [repr(paid), "None"], "counts are whole numbers again"
+    assert Story.from_json(told.to_json()) == told
 
 
 def test_of_quarantine_counted_twice_the_newer_count_is_told() -> None:

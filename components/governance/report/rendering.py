@@ -9,6 +9,7 @@ from components.foundation.page import Html, badge, fold, judged, page, table, t
 from components.foundation.svg import meter
 from components.foundation.verdict import Decision
 from components.governance.report import channel, models, operation, proof
+from components.governance.report.costs import costs
 from components.governance.report.story import Judged, Stage, Story
 from components.governance.report.words import Links, duration, many, past
 
@@ -56,6 +57,7 @@ def _parts(story: Story, links: Links) -> dict[str, list[Section]]:
                 "rollouts", "How candidates met traffic", operation.rollouts(story.rollouts, links)
             ),
             Section("stages", "How long it took", _stages(story, links)),
+            Section("costs", "What it cost", costs(story.stages)),
         ],
         "What proves it": [
             Section("releases", "What was released", proof.releases(story.releases, links)),

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
+from components.foundation.cost import Cost
 from components.foundation.errors import UserError
 from components.foundation.verdict import Verdict
 
@@ -18,11 +19,19 @@ WHOLE = "all"
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step of a run; `cached` where an earlier run's outputs were taken."""
+    """One step of a run.
+
+    Attributes:
+        title: what people read.
+        seconds: wall time, with starting and ending it.
+        cached: whether an earlier run's outputs were taken.
+        cost: what it read, wrote and took; None where nobody measured.
+    """
 
     title: str
     seconds: float
     cached: bool = False
+    cost: Cost | None = None
 
 
 @dataclass(frozen=True, slots=True)
