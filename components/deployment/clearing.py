@@ -15,15 +15,16 @@ _DRAIN_S = 1.0  # requests already on their way; gateways take a moment to follo
 
 
 def clear(record: Record, route: Route, *, tell: Tell, drain_s: float = _DRAIN_S) -> None:
-    """Tell what was decided, give the champion all traffic, then stop the slot that lost.
+    """Give the champion all traffic, tell what was decided, then stop the slot that lost.
 
-    Whoever comes after a kill does all of it again; the verdict told twice has the same time.
+    Telling needs the object store, and traffic does not wait for it. Whoever comes after a kill
+    does all of it again; the verdict told twice has the same time.
     """
     state = record.state
     if state.phase is not Phase.CLEARING or state.champion is None:
         return
-    tell(Verdict.from_dict(state.verdict))
     route.split(record.cluster, {state.champion: 100})
+    tell(Verdict.from_dict(state.verdict))
     if state.candidate is not None:
         time.sleep(drain_s)
         slots.stop(record.cluster, state.candidate)

@@ -11,7 +11,7 @@ from typing import Any
 
 from components.deployment import slots
 from components.deployment.slots import Version
-from components.foundation.errors import Refused, UserError
+from components.foundation.errors import InfrastructureError, Refused, UserError
 from components.foundation.kubernetes import resources
 from components.foundation.kubernetes.client import Cluster, Manifest
 
@@ -28,15 +28,17 @@ class Look:
 
     Attributes:
         failed: why it can never become ready; empty while it may.
+        unable: what failed beneath the release, such as the object store; it may come back.
         waiting: what is missing; empty when ready.
     """
 
     failed: str = ""
+    unable: str = ""
     waiting: str = ""
 
     @property
     def ready(self) -> bool:
-        return not self.failed and not self.waiting
+        return not (self.failed or self.unable or self.waiting)
 
 
 def look(cluster: Cluster, version: Version, *, replicas: int, stale: Any = None) -> Look:
@@ -52,8 +54,11 @@ def look(cluster: Cluster, version: Version, *, replicas: int, stale: Any = None
     if service is None:
         return Look(waiting="the slot is not there")
     failure = last_failure(service)
-    if failure and failure != stale and _final(service, failure):
-        return Look(failed=_told(failure))
+    if failure and failure != stale and _blocked(service):
+        if _final(failure):
+            return Look(failed=_told(failure))
+        if passing(failure):
+            return Look(unable=_told(failure))
     waiting = _pods_missing(cluster, version, replicas) or _not_ready(service)
     if not waiting and not _answers(service, version):
         waiting = "the server does not answer for this release"
@@ -65,15 +70,14 @@ def look(cluster: Cluster, version: Version, *, replicas: int, stale: Any = None
 def wait(
     cluster: Cluster, version: Version, *, replicas: int, timeout_s: float, stale: Any = None
 ) -> Look:
-    """Look until the slot is ready, can never be, or time is up."""
+    """Look until the slot is ready, can never be, is kept from it, or time is up."""
     deadline = time.monotonic() + timeout_s
     while True:
         seen = look(cluster, version, replicas=replicas, stale=stale)
-        if seen.ready or seen.failed:
+        if not seen.waiting:
             return seen
         if time.monotonic() > deadline:
-            why = f"not ready after {timeout_s:g} s: {seen.waiting}{_event(cluster, version)}"
-            return Look(failed=why)
+            return _late(cluster, version, f"not ready after {timeout_s:g} s: {seen.waiting}")
         time.sleep(_INTERVAL_S)
 
 
@@ -84,10 +88,25 @@ def last_failure(service: Manifest | None) -> dict[str, Any] | None:
     return found
 
 
-def _final(service: Manifest, failure: dict[str, Any]) -> bool:
+def passing(failure: dict[str, Any] | None) -> bool:
+    """Say whether a failure is not the release's, by its exit code: another try may do."""
+    return (failure or {}).get("exitCode") == InfrastructureError.exit_code
+
+
+def _late(cluster: Cluster, version: Version, why: str) -> Look:
+    """Say what kept a slot from being ready in time, as far as anything is known of it."""
+    failure = last_failure(cluster.find(resources.INFERENCE_SERVICE, version.service))
+    if failure and passing(failure):
+        return Look(unable=f"{why}; last failure: {_told(failure)}")
+    return Look(failed=f"{why}{_event(cluster, version)}")
+
+
+def _blocked(service: Manifest) -> bool:
+    return service["status"]["modelStatus"].get("transitionStatus") in _BLOCKED
+
+
+def _final(failure: dict[str, Any]) -> bool:
     """Say whether a failure is one that trying again cannot mend, by its exit code."""
-    if service["status"]["modelStatus"].get("transitionStatus") not in _BLOCKED:
-        return False
     return failure.get("exitCode", _FINAL_CODES[0]) in _FINAL_CODES
 
 

@@ -10,6 +10,7 @@ import os
 import re
 import tempfile
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -89,6 +90,7 @@ def streamed(
 ) -> Iterator["pa.RecordBatchReader"]:
     """Run a query as a stream of batches, in types that Delta Lake has.
 
+    The next batch is made while the last is used: a writer keeps a second core busy.
     What DuckDB raises while somebody else reads the stream comes out of this block as ours.
     """
     import duckdb
@@ -98,7 +100,7 @@ def streamed(
 
     def batches(reader: "pa.RecordBatchReader") -> Iterator["pa.RecordBatch"]:
         try:
-            yield from reader
+            yield from _ahead(reader)
         except duckdb.Error as error:
             failures.append(error)
             raise
@@ -113,6 +115,16 @@ def streamed(
             raise
         finally:
             reader.close()  # an open result would keep the connection from a second try
+
+
+def _ahead(reader: "pa.RecordBatchReader") -> Iterator["pa.RecordBatch"]:
+    """Read one batch ahead, in a thread; the query itself still runs in one at a time."""
+    batches = iter(reader)
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(next, batches, None)
+        while (batch := coming.result()) is not None:
+            coming = pool.submit(next, batches, None)
+            yield batch
 
 
 @contextlib.contextmanager

@@ -29,18 +29,19 @@ def replace(
         recipe: a digest of everything that the rows are a function of.
         rows: opens the stream of rows; not called when there is nothing to do.
     """
-    before = tables.resolve(target.at(None)) if tables.exists(target) else target.at(None)
-    if tables.transaction(target, _APP) == _number(recipe):
-        return tables.resolve(target.at(None))
-    write = tables.create if before.version is None else tables.replace
+    before = tables.newest(target)
+    if before and tables.transaction(before, _APP) == _number(recipe):
+        return before
+    write = tables.replace if before else tables.create
     for pause in tables.settings.patience.pauses():
         try:
             with rows() as stream:
-                return write(before, stream, transactions={_APP: _number(recipe)})
+                return write(before or target.at(None), stream, transactions={_APP: _number(recipe)})
         except InfrastructureError as error:
             last = error
-            if tables.transaction(target, _APP) == _number(recipe):  # by another run, or by us
-                return tables.resolve(target.at(None))
+            made = tables.newest(target)
+            if made and tables.transaction(made, _APP) == _number(recipe):  # by another, or by us
+                return made
             if error.code != UNANSWERED:
                 raise
         time.sleep(pause)

@@ -103,12 +103,19 @@ class Tables:
     """Every Delta operation of the suite."""
 
     settings: Settings
+    _pinned: "dict[TableRef, DeltaTable]" = dataclasses.field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )  # a version never changes, and to open one costs several requests
 
     def resolve(self, ref: TableRef) -> TableRef:
         """Pin `latest` to a version; raises UserError when there is no such table."""
         if ref.version is not None:
             return ref
         return ref.at(self._open(ref).version())
+
+    def newest(self, ref: TableRef) -> TableRef | None:
+        """Pin a table to its newest version; None when there is no such table."""
+        return self.resolve(ref.at(None)) if self.exists(ref) else None
 
     def exists(self, ref: TableRef) -> bool:
         """Say whether there is a table; deltalake's own question would hold Python's lock."""
@@ -145,10 +152,13 @@ class Tables:
         return self.transactions(ref, [app_id]).get(app_id)
 
     def transactions(self, ref: TableRef, app_ids: Iterable[str]) -> dict[str, int]:
-        """Return how far each of these sources has been committed; leave out the unknown."""
-        if not self.exists(ref):
+        """Return how far each of these sources has been committed; leave out the unknown.
+
+        Of a pinned reference, as of that version.
+        """
+        if ref.version is None and not self.exists(ref):
             return {}
-        table = self._open(ref.at(None))
+        table = self._open(ref)
         found = {app: table.transaction_version(app) for app in app_ids}
         return {app: version for app, version in found.items() if version is not None}
 
@@ -232,6 +242,15 @@ class Tables:
         return self.settings.delta_options()
 
     def _open(self, ref: TableRef) -> "DeltaTable":
+        """Open a version to read, once."""
+        if ref not in self._pinned:
+            table = self._opened(ref)
+            ref = ref.at(table.version())
+            self._pinned[ref] = table
+        return self._pinned[ref]
+
+    def _opened(self, ref: TableRef) -> "DeltaTable":
+        """Open a version anew: writing moves what it writes to."""
         from deltalake import DeltaTable
         from deltalake.exceptions import TableNotFoundError
 
@@ -259,8 +278,7 @@ class Tables:
         write = _Write(ref, rows, mode, transactions, partition_by, predicate)
         for pause in self.settings.patience.pauses():
             try:
-                self._commit(write)
-                return self._noted(write, self._open(ref.at(None)))
+                return self._noted(write, self._commit(write))
             except InfrastructureError as error:
                 last = error
                 if (found := self._committed(write, error)) is not None:
@@ -272,11 +290,12 @@ class Tables:
 
     def _noted(self, write: "_Write", table: "DeltaTable") -> TableRef:
         written = write.ref.at(table.version())
+        self._pinned[written] = table
         rows, size = _amount(table, since=write.began)
         cost.writes(written, rows=rows, bytes=size)
         return written
 
-    def _commit(self, write: "_Write") -> None:
+    def _commit(self, write: "_Write") -> "DeltaTable":
         """Write and try to commit once; whoever retries must first look who won."""
         from deltalake import CommitProperties, Transaction, write_deltalake
 
@@ -286,10 +305,12 @@ class Tables:
             app_transactions=[Transaction(app, v) for app, v in write.transactions.items()],
             max_commit_retries=0,
         )
+        # A write moves the table it is given to the version made.
+        table = (self._pinned.pop(ref, None) or self._opened(ref)) if write.compared else None
         with _translated(ref):
             # The stubs have one overload a mode, so no one call suits them all.
             write_deltalake(  # type: ignore[misc]
-                self._open(ref) if write.compared else ref.uri,
+                table or ref.uri,
                 write.rows,
                 mode=mode,  # type: ignore[arg-type]
                 partition_by=write.partition_by,
@@ -298,6 +319,7 @@ class Tables:
                 storage_options=self._options,
                 commit_properties=commit,
             )
+        return table or self._opened(ref.at(None))
 
     def _committed(self, write: "_Write", error: InfrastructureError) -> int | None:
         """Return the version that a write made although it failed: its answer was lost."""

@@ -9,9 +9,9 @@ from components.deployment.clearing import Tell, clear
 from components.deployment.record import Phase, Record, State
 from components.deployment.route import Route
 from components.deployment.slots import Capacity, Version
-from components.foundation.errors import Refused
+from components.foundation.errors import InfrastructureError, Refused
 from components.foundation.kubernetes import resources
-from components.foundation.kubernetes.client import Cluster
+from components.foundation.kubernetes.client import Cluster, Manifest
 from components.foundation.sealing.uri import ReleaseUri
 from components.foundation.verdict import Decision, Verdict
 
@@ -44,6 +44,7 @@ def launch(
 
     Raises:
         Refused: a rollout of another release is in progress.
+        InfrastructureError: its pods could not fetch it; its slot then stays, without traffic.
     """
     record = _record(cluster, how.route)
     clear(record, how.route, tell=tell)
@@ -51,7 +52,7 @@ def launch(
     if state.champion and state.champion.release == release:
         if not _promoted(state):  # whatever is told there is of a candidate that is not this one
             record.change(verdict={}, trial={})
-        return state.champion, _judge(cluster, state.champion, how, "serves as champion already")
+        return state.champion, _again(cluster, state.champion, how)
     if state.phase in (Phase.CANARY, Phase.BAKING):
         return _under_way(record, release)
     version = Version(slots.other(state.champion.slot) if state.champion else "a", release)
@@ -105,13 +106,27 @@ def _start(record: Record, version: Version, how: Launch) -> Any:
         record.change(phase=Phase.STARTING, candidate=version, trial={})
     before = record.cluster.find(resources.INFERENCE_SERVICE, version.service)
     slots.start(record.cluster, version, how.capacity, observations=how.observations)
-    return None if slots.runs(before, version) else readiness.last_failure(before)
+    return _stale(before, version)
+
+
+def _again(cluster: Cluster, champion: Version, how: Launch) -> Verdict:
+    """Wait for a champion that is deployed already."""
+    found = cluster.find(resources.INFERENCE_SERVICE, champion.service)
+    stale = _stale(found, champion)
+    return _judge(cluster, champion, how, "serves as champion already", stale=stale)
+
+
+def _stale(before: Manifest | None, version: Version) -> Any:
+    """Return a failure that says nothing of what comes now: of another release, or passing."""
+    failure = readiness.last_failure(before)
+    known = slots.runs(before, version) and not readiness.passing(failure)
+    return None if known else failure
 
 
 def _judge(
     cluster: Cluster, version: Version, how: Launch, words: str, *, stale: Any = None
 ) -> Verdict:
-    """Wait for readiness and say how it went."""
+    """Wait for readiness and say how it went; what is not the release's fault is no verdict."""
     seen = readiness.wait(
         cluster,
         version,
@@ -119,6 +134,12 @@ def _judge(
         timeout_s=how.timeout_s,
         stale=stale,
     )
+    if seen.unable:
+        raise InfrastructureError(
+            f"release {version}: could not be fetched and gets no traffic; its pod says: "
+            f"{seen.unable}; mend that, then run again",
+            code="release-not-fetched",
+        )
     evidence = {
         "model": version.model,
         "release": str(version.release),

@@ -5,6 +5,7 @@ says, looks, judges, and writes the next phase before acting on it. So a killed 
 on where it was when it is started again.
 """
 
+import contextlib
 import dataclasses
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +19,7 @@ from components.deployment.roll_out.counters import Metrics, Sample
 from components.deployment.roll_out.trial import Action, Point, Rules, Trial, judge, judge_bake
 from components.deployment.route import Route, Weights
 from components.deployment.slots import Version
-from components.foundation.errors import InfrastructureError, UserError
+from components.foundation.errors import FalajError, InfrastructureError, UserError
 from components.foundation.kubernetes.client import Cluster
 from components.foundation.statistics.eprocess import Arm
 from components.foundation.verdict import Decision, Verdict
@@ -60,7 +61,19 @@ class Rollout:
         return cls(Record.open(cluster, model), route.of(cluster, model), metrics, rules, tell)
 
     def run(self) -> Verdict:
-        """Take turns until it is decided; return the verdict."""
+        """Take turns until it is decided; return the verdict.
+
+        Raises:
+            InfrastructureError: what it decides could not be told, or the Kubernetes API failed;
+                the champion then has all traffic until it is run again, and goes on.
+        """
+        try:
+            return self._turns()
+        except InfrastructureError:
+            self._withdraw()
+            raise
+
+    def _turns(self) -> Verdict:
         while True:
             match self.record.state.phase:
                 case Phase.DARK:
@@ -91,6 +104,14 @@ class Rollout:
                 code="rollout-edited",
             )
         return state.champion, state.candidate
+
+    def _withdraw(self) -> None:
+        """Leave no traffic on a candidate that nobody judges."""
+        if self.record.state.phase not in (Phase.CANARY, Phase.BAKING):
+            return
+        champion, candidate = self._versions
+        with contextlib.suppress(FalajError):  # the error that brought us here is told
+            self.route.split(self.record.cluster, {champion: 100, candidate: 0})
 
     def _begin(self) -> None:
         trial = Trial(counters=self._sample() or {})
@@ -157,7 +178,10 @@ class Rollout:
             case Action.PROMOTE:
                 self.tell(self._verdict(Decision.CONTINUE, f"all traffic, {reason}", trial))
                 self.record.change(phase=Phase.BAKING, trial=trial.to_dict())
-            case Action.ROLL_BACK | Action.GIVE_UP | Action.FINISH:
+            case Action.FINISH:  # told first: nothing is promoted that cannot be shown
+                self.tell(self._verdict(Decision.CONTINUE, f"baked, {reason}", trial))
+                self._decide(self._verdict(_DECISIONS[action], reason, trial), trial)
+            case Action.ROLL_BACK | Action.GIVE_UP:
                 self._decide(self._verdict(_DECISIONS[action], reason, trial), trial)
 
     def _decide(self, verdict: Verdict, trial: Trial) -> None:
@@ -177,7 +201,7 @@ class Rollout:
     def _outcome(self) -> Verdict:
         """Return the verdict of the rollout that ended last, else say that there was none."""
         state = self.record.state
-        if state.verdict:
+        if state.verdict and state.phase is Phase.STABLE:
             return Verdict.from_dict(state.verdict)
         verdict = self._nothing_to_judge()
         self.tell(verdict)

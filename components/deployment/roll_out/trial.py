@@ -155,6 +155,11 @@ def judge_bake(trial: Trial, rules: Rules) -> tuple[Action, str]:
         )
     if trial.baked_s >= rules.bake_s:
         return Action.FINISH, trial.comparison.statement(alpha=rules.alpha)
+    if trial.seconds >= rules.max_seconds + rules.bake_s:
+        return Action.GIVE_UP, (
+            f"seen for only {trial.baked_s:.1f} of {rules.bake_s:g} s with all traffic: metrics "
+            "were missing"
+        )
     return Action.HOLD, "baking"
 
 

@@ -137,11 +137,12 @@ class _Bench:
 def _by_rule(
     set_aside: Mapping[str, TableRef], tables: Tables, cache: pathlib.Path
 ) -> dict[str, int]:
+    files = {alias: tables.files(ref, cache) for alias, ref in set_aside.items()}
     counts: dict[str, int] = {}
-    for alias, ref in set_aside.items():
-        files = tables.files(ref, cache)
-        query = f"SELECT {sieve.RULE}, count(*) FROM {files.duckdb_source()} GROUP BY 1 ORDER BY 1"  # noqa: S608
-        with engine.opened([files]) as connection:
-            found = connection.execute(query).fetchall()
-        counts.update({f"{alias}: {rule}": number for rule, number in found})
+    with engine.opened(list(files.values())) as connection:
+        for alias, of in files.items():
+            found = connection.execute(
+                f"SELECT {sieve.RULE}, count(*) FROM {of.duckdb_source()} GROUP BY 1 ORDER BY 1"  # noqa: S608
+            )
+            counts.update({f"{alias}: {rule}": number for rule, number in found.fetchall()})
     return counts

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 RULE, SOURCE = "rule", "source"
 _ROW = ("file_index", "file_row_number")  # where a row lies; DuckDB knows it of every file
+_PLACE = ", ".join(_ROW)
 _RESERVED = (*_ROW, RULE, SOURCE)
 
 
@@ -43,65 +44,59 @@ class Sieve:
         return cls(alias, files, r.of(contract, files.schema))
 
     def attach(self, connection: "duckdb.DuckDBPyConnection") -> None:
-        """Create the views, and find the duplicates."""
-        connection.execute(f"CREATE TEMP VIEW {self._judged} AS {self._judge()}")
-        connection.execute(
-            f"CREATE TEMP TABLE {self._extra} "
-            f"(file_index UBIGINT, file_row_number BIGINT, {RULE} VARCHAR)"
-        )
+        """Judge every row once, keep the places of the bad ones, and create the view."""
+        connection.execute(f"CREATE TEMP TABLE {self._flaws} AS {self._judge()}")
         for key in _strict(self.rules.keys):
-            connection.execute(f"INSERT INTO {self._extra} {self._duplicates(key)}")
+            connection.execute(f"INSERT INTO {self._flaws} {self._duplicates(key)}")
         connection.execute(f"CREATE TEMP VIEW {sql.name(self.alias)} AS {self._good()}")
 
     @property
     def bad(self) -> str:
         """Select the bad rows with the rule that each broke first, and where it came from."""
         return (
-            f"SELECT {self._columns('j')}, coalesce(j.{RULE}, e.{RULE}) AS {RULE}, "  # noqa: S608
-            f"{sql.literal(str(self.files.ref))} AS {SOURCE} FROM {self._judged} j "
-            f"LEFT JOIN {self._extra} e USING ({', '.join(_ROW)}) "
-            f"WHERE j.{RULE} IS NOT NULL OR e.{RULE} IS NOT NULL"
+            f"SELECT {self._columns('t')}, f.{RULE}, "  # noqa: S608
+            f"{sql.literal(str(self.files.ref))} AS {SOURCE} "
+            f"FROM {located(self.files)} t JOIN {self._flaws} f USING ({_PLACE})"
         )
 
     @property
-    def _judged(self) -> str:
-        return sql.name(f"{self.alias}: judged")
-
-    @property
-    def _extra(self) -> str:
-        return sql.name(f"{self.alias}: duplicates")
+    def _flaws(self) -> str:
+        return sql.name(f"{self.alias}: flaws")
 
     def _columns(self, of: str = "") -> str:
         return sql.names(self.files.schema.names, of=of)
 
     def _judge(self) -> str:
-        """Select every row with the name of the first rule it breaks, or NULL."""
+        """Select the places of bad rows, each with the name of the first rule it breaks."""
         cases = "".join(
             f" WHEN {rule.broken} THEN {sql.literal(rule.name)}"
             for rule in self.rules.rows
             if rule.terms.severity is c.Severity.ERROR
         )
         first = f"CASE{cases} END" if cases else "CAST(NULL AS VARCHAR)"
-        source = located(self.files)
-        return f"SELECT {self._columns()}, {', '.join(_ROW)}, {first} AS {RULE} FROM {source}"  # noqa: S608
+        return (
+            f"SELECT CAST(file_index AS UBIGINT) AS file_index, file_row_number, {first} AS {RULE} "  # noqa: S608
+            f"FROM {located(self.files)} WHERE {RULE} IS NOT NULL"
+        )
 
     def _duplicates(self, key: r.KeyRule) -> str:
         """Select the rows beyond the first of each key, among those that are good so far."""
         columns = sql.names(key.columns)
         known = " AND ".join(f"{sql.name(column)} IS NOT NULL" for column in key.columns)
-        so_far = f"(SELECT * FROM {self._judged} ANTI JOIN {self._extra} USING ({', '.join(_ROW)}) WHERE {RULE} IS NULL AND {known})"  # noqa: E501, S608
+        so_far = f"({self._unflawed(self._columns(), _PLACE)} WHERE {known})"
         twice = f"(SELECT {columns} FROM {so_far} GROUP BY {columns} HAVING count(*) > 1)"  # noqa: S608
         return (
-            f"SELECT {', '.join(_ROW)}, {sql.literal(key.name)} "  # noqa: S608
+            f"SELECT {_PLACE}, {sql.literal(key.name)} "  # noqa: S608
             f"FROM {so_far} SEMI JOIN {twice} USING ({columns}) QUALIFY row_number() "
-            f"OVER (PARTITION BY {columns} ORDER BY {self._columns()}, {', '.join(_ROW)}) > 1"
+            f"OVER (PARTITION BY {columns} ORDER BY {self._columns()}, {_PLACE}) > 1"
         )
 
     def _good(self) -> str:
-        return (
-            f"SELECT {self._columns()} FROM {self._judged} "  # noqa: S608
-            f"ANTI JOIN {self._extra} USING ({', '.join(_ROW)}) WHERE {RULE} IS NULL ORDER BY ALL"
-        )
+        return f"{self._unflawed(self._columns())} ORDER BY ALL"
+
+    def _unflawed(self, *columns: str) -> str:
+        rows = f"SELECT {', '.join(columns)} FROM {located(self.files)}"  # noqa: S608
+        return f"{rows} ANTI JOIN {self._flaws} USING ({_PLACE})"
 
 
 def located(files: DataFiles) -> str:
