@@ -114,6 +114,7 @@ class Pod:
         while True:
             shutil.rmtree(self.folder, ignore_errors=True)
             self.folder.mkdir(parents=True, mode=0o700)
+            self._become(State.LOADING)  # so that a failure like the last one is told, too
             code = await self._initialise()
             if code == 0:
                 self.failure = None

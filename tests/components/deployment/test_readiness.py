@@ -112,7 +112,18 @@ def test_a_store_that_is_down_may_come_back(api: Any) -> None:
     seen = look(api)
 
     assert not seen.failed
-    assert "the store did not answer" in seen.waiting
+    assert not seen.ready
+    assert seen.unable == "the store did not answer"
+
+
+def test_a_store_that_was_down_before_is_waited_for_and_named_when_time_is_up(api: Any) -> None:
+    before = {**FAILURE, "exitCode": 75, "message": "the store did not answer"}
+    blocked(api, before)
+
+    assert look(api, stale=before).waiting
+    late = readiness.wait(api, VERSION, replicas=1, timeout_s=0, stale=before)
+    assert "not ready after 0 s" in late.unable
+    assert "the store did not answer" in late.unable
 
 
 def test_a_failure_of_the_release_before_is_not_held_against_this_one(api: Any) -> None:

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -21,7 +22,7 @@ from components.deployment.roll_out.rollout import Rollout
 from components.deployment.roll_out.trial import Rules
 from components.deployment.route import Route
 from components.deployment.slots import Capacity, Version
-from components.foundation.errors import Refused
+from components.foundation.errors import InfrastructureError, Refused
 from components.foundation.kubernetes import resources
 from components.foundation.kubernetes.client import Cluster
 from components.foundation.sealing.uri import ReleaseUri
@@ -32,6 +33,7 @@ RULES = Rules(
     steps=(20, 50), min_requests=60, interval_s=0.2, max_seconds=40, bake_s=0.5, margin=0.15
 )
 FIRST, BETTER, BAD, TAMPERED = "aaaaaaaaaa00", "bbbbbbbbbb00", "cccccccccc40", "ffffffffffff"
+UNREACHED = "eeeeeeeeeeee"
 
 
 class Killed(BaseException):
@@ -166,6 +168,36 @@ def test_a_failure_that_a_slot_still_shows_is_told_from_a_new_one(
     launch(cluster, uri(model, BETTER), how(model))
 
     assert seen == [old, None]
+
+
+def test_a_release_that_cannot_be_fetched_is_no_verdict_and_gets_no_traffic(
+    cluster: Cluster, plane: Plane, model: str
+) -> None:
+    for _ in range(2):  # the second waits for a failure of its own
+        began = time.monotonic()
+        with pytest.raises(InfrastructureError, match=r"store did not answer; run again") as caught:
+            launch(cluster, uri(model, UNREACHED), how(model, timeout_s=60))
+        assert time.monotonic() - began < 30
+        assert caught.value.code == "release-not-fetched"
+
+    state = Record.open(cluster, model).state
+    assert (state.phase, state.champion) == (Phase.STARTING, Version("a", uri(model, FIRST)))
+    assert weights(cluster, model) == {f"{model}-a": 100}
+    assert launch(cluster, uri(model, FIRST), how(model))[1].passes
+    assert launch(cluster, uri(model, BETTER), how(model))[1].passes
+
+
+def test_what_was_promoted_before_is_not_told_of_a_candidate_that_never_started(
+    cluster: Cluster, plane: Plane, model: str
+) -> None:
+    launch(cluster, uri(model, BETTER), how(model))
+    with traffic(plane, model):
+        assert rollout(cluster, plane, model, min_requests=20, margin=0.5).run().passes
+    with pytest.raises(InfrastructureError):
+        launch(cluster, uri(model, UNREACHED), how(model))
+
+    assert rollout(cluster, plane, model).run().decision is Decision.REFUSE
+    assert weights(cluster, model) == {f"{model}-b": 100}
 
 
 def test_another_candidate_takes_the_place_of_one_that_waits(cluster: Cluster, model: str) -> None:
@@ -313,6 +345,56 @@ def _dying(call: Callable[..., Any], *, after: int) -> Callable[..., Any]:
         return call(self, verb, *arguments, **options)
 
     return wrapped
+
+
+def unheard(nth: int) -> Callable[[Verdict], None]:
+    """Tell verdicts into a store that is away from the nth on."""
+    heard = iter(range(nth))
+
+    def tell(verdict: Verdict) -> None:
+        if next(heard, None) is None:
+            raise InfrastructureError("s3://a/b: the object store did not answer", code="x")
+
+    return tell
+
+
+@pytest.mark.parametrize(
+    ("told", "phase"), [(0, Phase.CANARY), (1, Phase.CANARY), (2, Phase.BAKING)]
+)
+def test_what_cannot_be_told_is_not_done_and_the_champion_has_all_traffic_meanwhile(
+    cluster: Cluster, plane: Plane, model: str, told: int, phase: Phase
+) -> None:
+    launch(cluster, uri(model, BETTER), how(model))
+    run = rollout(cluster, plane, model, min_requests=20, margin=0.5)
+    run.tell = unheard(told)
+
+    with traffic(plane, model):
+        with pytest.raises(InfrastructureError):
+            run.run()
+        state = Record.open(cluster, model).state
+        assert (state.phase, state.champion) == (phase, Version("a", uri(model, FIRST)))
+        assert weights(cluster, model) == {f"{model}-a": 100, f"{model}-b": 0}
+
+        verdict = rollout(cluster, plane, model, min_requests=20, margin=0.5).run()
+
+    assert verdict.decision is Decision.PROMOTE
+    assert weights(cluster, model) == {f"{model}-b": 100}
+
+
+def test_a_candidate_that_errs_loses_its_traffic_though_nobody_can_be_told(
+    cluster: Cluster, plane: Plane, model: str
+) -> None:
+    launch(cluster, uri(model, BAD), how(model))
+    run = rollout(cluster, plane, model)
+    run.tell = unheard(0)
+
+    with traffic(plane, model), pytest.raises(InfrastructureError):
+        run.run()
+
+    assert weights(cluster, model) == {f"{model}-a": 100}
+    told: list[Verdict] = []
+    assert rollout(cluster, plane, model, told).run().decision is Decision.ROLL_BACK
+    assert [verdict.decision for verdict in told] == [Decision.ROLL_BACK]
 
 
 def test_two_rollouts_of_one_model_do_not_go_on_together(

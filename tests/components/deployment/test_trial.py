@@ -91,6 +91,15 @@ def test_bakes_as_long_as_asked_and_finishes() -> None:
     assert judge_bake(dataclasses.replace(trial, baked_s=5), RULES)[0] is Action.FINISH
 
 
+def test_gives_up_on_all_traffic_that_it_cannot_see() -> None:
+    trial = seen(Arm(900, 0), Arm(400, 0), baking=Arm(100, 0), baked_s=1)
+
+    assert judge_bake(dataclasses.replace(trial, seconds=64), RULES)[0] is Action.HOLD
+    action, reason = judge_bake(dataclasses.replace(trial, seconds=65), RULES)
+    assert action is Action.GIVE_UP
+    assert "1.0 of 5 s" in reason
+
+
 def test_rolls_back_from_all_traffic_when_errors_appear_there() -> None:
     trial = seen(Arm(900, 0), Arm(400, 0), baking=Arm(100, 30), baked_s=9)
 
