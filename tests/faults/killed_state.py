@@ -11,7 +11,8 @@ Compared between a killed and an undisturbed run:
 By their nature these differ, and are compared otherwise:
 
 - `falaj-curated/live/*` and the objects it is made from: what pods saw of live traffic. How
-  many requests a second brings is chance. Each object is taken in once.
+  many requests a second brings is chance. Each object is taken in once. Two runs that go on
+  from one copy of a folder have the same objects, and are compared in these tables too.
 - Verdicts on deployments and rollouts count live requests, and say how they found a slot:
   compared by subject and decision, and those that only say "continue" not at all.
 - How many rows were new to an ingestion is of one attempt: the rows that are there then count.
@@ -81,10 +82,15 @@ def _different(name: str, wanted: dict[str, Any], got: dict[str, Any]) -> Iterat
             yield f"{name}: {key}: {got.get(key)}, undisturbed {wanted.get(key)}"
 
 
-def look(out: pathlib.Path) -> State:
-    """Read all that a finished run left."""
+def look(out: pathlib.Path, *, live: bool = False) -> State:
+    """Read all that a finished run left.
+
+    Args:
+        out: the run's folder.
+        live: read the tables of live traffic too.
+    """
     with session.storing(out / "laptop") as laptop:
-        refs = [ref for ref in tables(laptop) if not _live(ref)]
+        refs = [ref for ref in tables(laptop) if live or not _live(ref)]
         contents = {ref.uri: _content(laptop, ref) for ref in refs}
         return State(
             {uri: digest(rows) for uri, rows in contents.items()},

@@ -28,7 +28,7 @@ from tests.end_to_end.runs import ROOT, command
 STEP, JOB, GROUP, EVERYTHING = "step", "job", "group", "everything"
 KINDS = (STEP, GROUP, EVERYTHING, STEP, JOB, GROUP)  # a step's death and a group's count double
 INFRASTRUCTURE = 75
-_MOST_DELAY_S = 3.0
+_MOST_DELAY_S, _SHORT_DELAY_S = 3.0, 0.3
 _PATIENCE_S = 240.0
 _STEP = re.compile(r"    (?P<title>[A-Z].*?)  +(\d+\.\d s|unchanged)")
 _LOOK_S = 0.02
@@ -45,25 +45,35 @@ class Point:
         delay: seconds from there.
         kind: what is killed.
         pick: which of the running steps, as a fraction.
+        busy: whether a step has to have begun in the call that is killed.
     """
 
     after: int
     delay: float
     kind: str
     pick: float
+    busy: bool = False
 
     def __str__(self) -> str:
         return f"{self.after:>3} + {self.delay:.1f} s"
 
 
-def points(seed: int, *, count: int, steps: int) -> list[Point]:
-    """Draw points of a job, in order; the same seed gives the same."""
+def points(seed: int, *, count: int, steps: int, first: int = 0) -> list[Point]:
+    """Draw points of a job, in order; the same seed gives the same.
+
+    Args:
+        seed: of the draw.
+        count: how many.
+        steps: how many the whole job has.
+        first: none lies before so many of them have ended; what comes then is short.
+    """
     chance = random.Random(seed)  # noqa: S311 - nothing secret
-    after = sorted(chance.randrange(steps) for _ in range(count))
+    after = sorted(chance.randrange(first, steps) for _ in range(count))
     kinds = [KINDS[(seed + i) % len(KINDS)] for i in range(count)]
     chance.shuffle(kinds)
+    delay = _SHORT_DELAY_S if first else _MOST_DELAY_S
     return [
-        Point(n, chance.uniform(0, _MOST_DELAY_S), kind, chance.random())
+        Point(n, chance.uniform(0, delay), kind, chance.random(), busy=first > 0)
         for n, kind in zip(after, kinds, strict=True)
     ]
 
@@ -114,8 +124,14 @@ class Job:
         """Wait until a point has come; say whether the job still runs then."""
         while len(self.done) < point.after and self.process.poll() is None:
             time.sleep(_LOOK_S)
+        if point.busy:
+            _steps_soon(self)
         time.sleep(point.delay)
         return self.process.poll() is None
+
+    def steps_of(self, *stages: str) -> int:
+        """Return how many steps of some stages have ended."""
+        return sum(stage in stages for stage, _ in self.done)
 
     def ends(self) -> int:
         """Wait for the end; return the exit code, negative for a signal."""
@@ -159,27 +175,23 @@ class Process:
         return _started(self.pid) == self.started
 
 
-def strike(job: Job, point: Point) -> Hit:
-    """Kill what a point says; a step only if one runs within a while, else the group."""
-    folder = job.out / "laptop"
-    running = _steps_soon(job) if point.kind == STEP else job.steps()
-    belonging = _belonging(job, folder)
-    sockets = listening(p.pid for p in belonging)
-    names = ", ".join(running.values()) or "no step"
-    if point.kind == STEP and running:
-        pid = sorted(running)[int(point.pick * len(running))]
-        os.kill(pid, signal.SIGKILL)
-        killed = running[pid]
-    elif point.kind == JOB:
-        os.kill(job.process.pid, signal.SIGKILL)
-        killed = JOB
-    elif point.kind == EVERYTHING:
-        _at_once(belonging)
-        killed = EVERYTHING
-    else:
-        os.killpg(job.process.pid, signal.SIGKILL)
-        killed = GROUP
-    return Hit(f"{job.stage}: {names}", killed, belonging, sockets)
+def strike(job: Job, point: Point) -> Hit | None:
+    """Kill what a point says, a step only if one runs within a while, else the group.
+
+    The job stands still meanwhile, so that what is killed is what was seen to run.
+    Returns None when it has ended before.
+    """
+    running = _stopped(job, with_a_step=point.kind == STEP)
+    try:
+        if job.process.poll() is not None:
+            return None
+        belonging = _belonging(job, job.out / "laptop")
+        sockets = listening(p.pid for p in belonging)
+        names = ", ".join(running.values()) or "no step"
+        killed = _kill(job, point, running, belonging)
+        return Hit(f"{job.stage}: {names}", killed, belonging, sockets)
+    finally:
+        _signal(job, signal.SIGCONT)
 
 
 def _steps_soon(job: Job) -> dict[int, str]:
@@ -187,6 +199,38 @@ def _steps_soon(job: Job) -> dict[int, str]:
     while not (running := job.steps()) and job.process.poll() is None:
         time.sleep(_LOOK_S)
     return running
+
+
+def _stopped(job: Job, *, with_a_step: bool) -> dict[int, str]:
+    """Stop a job and its steps, at the first moment when one runs if that is asked for."""
+    while True:
+        _signal(job, signal.SIGSTOP)
+        running = job.steps()
+        if running or not with_a_step or job.process.poll() is not None:
+            return running
+        _signal(job, signal.SIGCONT)
+        time.sleep(_LOOK_S)
+
+
+def _signal(job: Job, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(job.process.pid, number)
+
+
+def _kill(job: Job, point: Point, running: dict[int, str], belonging: frozenset["Process"]) -> str:
+    """Kill, and say what."""
+    if point.kind == STEP and running:
+        pid = sorted(running)[int(point.pick * len(running))]
+        os.kill(pid, signal.SIGKILL)
+        return running[pid]
+    if point.kind == JOB:
+        os.kill(job.process.pid, signal.SIGKILL)
+        return JOB
+    if point.kind == EVERYTHING:
+        _at_once(belonging)
+        return EVERYTHING
+    os.killpg(job.process.pid, signal.SIGKILL)
+    return GROUP
 
 
 def _at_once(belonging: frozenset[Process]) -> None:

@@ -1,11 +1,14 @@
 """The whole job, killed at random points, and started again until it ends.
 
-`make test-faults KILLS=30` sets how many points; each of the three seeds has its share of them.
-The table of points and outcomes is printed as they come.
+`make test-faults KILLS=30` sets how many points. Three seeds kill the job up to month 7, from its
+sources to its three candidates; a fourth goes on from a copy of month 7, and kills what month 8
+adds: monitoring, the collection of what pods observed, and monitoring of that. The table of
+points and outcomes is printed as they come.
 """
 
 import os
 import pathlib
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -17,19 +20,28 @@ from tests.faults import killed_state, kills
 from tests.faults.killed_state import State
 from tests.faults.kills import Hit, Job, Point
 
-SEEDS = (1, 2, 3)
+SEEDS, SEED_OF_MONTH_8 = (1, 2, 3), 4
 KILLS = int(os.environ.get("KILLS", "30"))
-MONTHS = int(os.environ.get("MONTHS", "7"))
+SHARE = KILLS // 5  # of the fourth seed, whose part is short; the others have the rest
+MONTHS = 7
+MONITORED = ("Monitor month 8", "Collect live observations", "Monitor the endpoint")
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(3600)]
 Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Undisturbed:
-    """A run that nobody killed: how many steps it took, and what it left."""
+    """A run that nobody killed: how many steps it took, and what it left.
 
+    Attributes:
+        out: its folder.
+        before: of the steps, those that come before the ones to kill.
+    """
+
+    out: pathlib.Path
     steps: int
     state: State
+    before: int = 0
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +65,22 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, say: Say) -> Undisturb
     state = killed_state.look(out)
     say(f"undisturbed: {len(job.done)} steps, {len(state.tables)} tables")
     say(f"{'seed':>4}  {'point':<12}  {'killed':<18} {'exit':>4}  {'then whole':<70}  outcome")
-    return Undisturbed(len(job.done), state)
+    return Undisturbed(out, len(job.done), state)
+
+
+@pytest.fixture(scope="module")
+def month_8(undisturbed: Undisturbed, say: Say) -> Iterator[Undisturbed]:
+    """Go on to month 8 undisturbed, then put the folder back to where month 7 had ended."""
+    out, kept = undisturbed.out, undisturbed.out.with_name("month-7")
+    shutil.copytree(out, kept, symlinks=True)
+    job = Job(out, MONTHS + 1, set())
+    assert job.ends() == 0, job.lines
+    state, watched = killed_state.look(out, live=True), job.steps_of(*MONITORED)
+    shutil.rmtree(out)
+    kept.rename(out)
+    say(f"undisturbed month 8: {len(job.done)} steps, {watched} of them monitor or collect")
+    yield Undisturbed(out, len(job.done), state, len(job.done) - watched)
+    processes.end(out / "laptop")
 
 
 @pytest.fixture
@@ -66,33 +93,54 @@ def out(tmp_path: pathlib.Path) -> Iterator[pathlib.Path]:
 def test_a_job_killed_anywhere_ends_as_one_that_nobody_killed(
     seed: int, out: pathlib.Path, undisturbed: Undisturbed, say: Say
 ) -> None:
-    done: set[kills.Progress] = set()
-    wrong = []
-    share = KILLS // len(SEEDS)
-    for point in kills.points(seed, count=share, steps=undisturbed.steps):
-        wrong += killed_at(point, out, done, say=lambda row: say(f"{seed:>4}  {row}"))
+    share = (KILLS - SHARE) // len(SEEDS)
+    points = kills.points(seed, count=share, steps=undisturbed.steps)
 
-    last = Job(out, MONTHS, done)
-    code = last.ends()
+    wrong = killed(points, out, MONTHS, say=lambda row: say(f"{seed:>4}  {row}"))
 
-    assert code == 0, last.lines[-5:]
-    assert holders(out) == []
     differences = undisturbed.state.differences(killed_state.look(out))
-    say(f"{seed:>4}  to the end   exit {code}, {len(differences)} differences")
+    say(f"{seed:>4}  to the end   {len(differences)} differences")
     assert (wrong, differences) == ([], [])
 
 
-def killed_at(point: Point, out: pathlib.Path, done: set[kills.Progress], *, say: Say) -> list[str]:
-    """Run the job up to a point, kill there, look at once; return what is wrong."""
-    job = Job(out, MONTHS, done)
-    if not job.reaches(point):
+def test_monitoring_killed_anywhere_counts_each_observation_once(
+    month_8: Undisturbed, say: Say
+) -> None:
+    seed, out = SEED_OF_MONTH_8, month_8.out
+    points = kills.points(seed, count=SHARE, steps=month_8.steps, first=month_8.before)
+
+    wrong = killed(points, out, MONTHS + 1, say=lambda row: say(f"{seed:>4}  {row}"))
+
+    differences = month_8.state.differences(killed_state.look(out, live=True))
+    say(f"{seed:>4}  to the end   {len(differences)} differences")
+    assert (wrong, differences) == ([], [])
+    assert [uri for uri in month_8.state.tables if "/live/" in uri]
+
+
+def killed(points: list[Point], out: pathlib.Path, months: int, *, say: Say) -> list[str]:
+    """Kill a job at each point, start it again, and let it end; return what was wrong."""
+    done: set[kills.Progress] = set()
+    wrong = []
+    for point in points:
+        wrong += killed_at(point, Job(out, months, done), say=say)
+
+    last = Job(out, months, done)
+    code = last.ends()
+    assert code == 0, last.lines[-5:]
+    assert holders(out) == []
+    return wrong
+
+
+def killed_at(point: Point, job: Job, *, say: Say) -> list[str]:
+    """Let a job run up to a point, kill there, look at once; return what is wrong."""
+    hit = kills.strike(job, point) if job.reaches(point) else None
+    if hit is None:
         job.ends()
         say(f"{point!s:<12}  {'nothing':<18} {job.process.returncode:>4}  had ended: {job.last}")
         return [] if job.process.returncode == 0 else [f"ended by itself: {job.last}"]
-    hit = kills.strike(job, point)
     code = job.ends()
-    wrong = _badly_ended(job, point, hit, out)
-    with session.storing(out / "laptop") as laptop:
+    wrong = _badly_ended(job, hit)
+    with session.storing(job.out / "laptop") as laptop:
         wrong += kills.left(hit)
         looked, torn = killed_state.broken(laptop)
     wrong += torn
@@ -101,11 +149,11 @@ def killed_at(point: Point, out: pathlib.Path, done: set[kills.Progress], *, say
     return [f"at {point}, {hit.killed} killed: {line}" for line in wrong]
 
 
-def _badly_ended(job: Job, point: Point, hit: Hit, out: pathlib.Path) -> list[str]:
+def _badly_ended(job: Job, hit: Hit) -> list[str]:
     """A killed job says nothing more; one whose step was killed says so, and leaves nothing."""
     if hit.killed in kills.KINDS:
         return [] if job.process.returncode == -9 else [f"ended with {job.process.returncode}"]
-    wrong = [f"still there: {line}" for line in holders(out)]
+    wrong = [f"still there: {line}" for line in holders(job.out)]
     if job.process.returncode != kills.INFRASTRUCTURE:
         wrong.append(f"ended with {job.process.returncode}")
     if not (job.last.startswith("stopped: ") and "killed" in job.last):
