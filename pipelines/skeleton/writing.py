@@ -21,13 +21,21 @@ SOURCES = tuple(_SOURCES)
 _BRING = {
     "objects": "falaj put @project@/sample s3://falaj-raw/landing/@project@",
     "sql": "# the sample is a SQLite database: @project@/sample/sample.db",
-    "rest": "# no sample of a service: `path`, `items` and `cursor` in project.yaml describe yours",
+    "rest": "# the sample is a service, http://127.0.0.1:8711/readings, until `kill %1`",
 }
 _SET = {
     "objects": "",
     "sql": " --set sql_connection=sqlite:///@project@/sample/sample.db",
-    "rest": " --set rest_url=https://service",
+    "rest": " --set rest_url=http://127.0.0.1:8711",
 }
+_WRITE = {
+    "objects": "write_csv(first)",
+    "sql": "write_sql(first)",
+    "rest": "serve_rest(first, options.port)",
+}
+_PORT = """
+    parser.add_argument("--port", type=int, default=8711, help="where the service listens")"""
+_TEXT = "\n    text: true"
 _LABEL = {
     Task.REGRESSION: "CAST(kwh AS DOUBLE)",
     Task.CLASSIFICATION: "CAST(CAST(kwh AS DOUBLE) > 500 AS BIGINT)",
@@ -65,8 +73,11 @@ class Skeleton:
             "set": _SET[self.source],
             "task": str(self.task),
             "label": _LABEL[self.task],
-            "text": "\n    text: true" if self.source == "objects" else "",  # CSV is text
-            "write": "write_sql" if self.source == "sql" else "write_csv",
+            "text": _TEXT if self.source == "objects" else "",  # CSV knows nothing else
+            "textday": "" if self.source == "sql" else _TEXT,  # and JSON knows no dates
+            "write": _WRITE[self.source],
+            "port": _PORT if self.source == "rest" else "",
+            "background": " --port 8711 &" if self.source == "rest" else "",
             "model": self.name,
             "project": self.name,
         }

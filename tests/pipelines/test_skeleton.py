@@ -1,17 +1,30 @@
 """What `falaj new` makes: a project that compiles as it is, and asks only what it needs."""
 
+import os
 import pathlib
 import re
+import signal
+import socket
+import subprocess
+import sys
 
+import httpx
 import pytest
 
+from components.foundation import cost
 from components.foundation.errors import UserError
 from components.foundation.statistics.task import Task
+from components.foundation.tables import Tables
+from components.ingestion.commit import Landed, Landing
+from components.ingestion.ingest_rest import collection
+from components.ingestion.ingest_rest.client import Budget, Client
+from components.ingestion.ingest_rest.pagination import Pagination
 from pipelines import compiled
 from pipelines.__main__ import main
 from pipelines.place import Place
 from pipelines.project import Project, load
 from pipelines.skeleton.writing import SOURCES, Skeleton, write
+from tests.docs.transcript import blocks
 
 PLACE = Place.named("laptop")
 
@@ -114,3 +127,69 @@ def test_a_projects_own_folder_is_found_from_anywhere(tmp_path: pathlib.Path) ->
     project = _project(tmp_path)
 
     assert project.environment == {"PYTHONPATH": str(tmp_path.resolve())}
+
+
+def test_the_sample_service_gives_every_row_once_and_later_only_what_became_known(
+    tmp_path: pathlib.Path, tables: Tables, unique: str
+) -> None:
+    _project(tmp_path, source="rest")
+    target = f"s3://falaj-raw/{unique}"
+
+    first = _read_service(tmp_path, tables, target, until="2023-10")
+    again = _read_service(tmp_path, tables, target, until="2023-10")
+    with cost.metered() as meter:
+        later = _read_service(tmp_path, tables, target, until="2023-11")
+
+    assert (first.rows, again.rows, later.rows) == (243 * 20, 0, 30 * 20)
+    assert meter.cost().rows_read == 30 * 20, "it sends only what is behind the cursor"
+    read = tables.read(later.table).to_pylist()
+    assert len({row["reading_id"] for row in read}) == later.total == 273 * 20
+    assert all(row["kwh"] is not None for row in read)
+
+
+def _read_service(folder: pathlib.Path, tables: Tables, target: str, *, until: str) -> Landed:
+    """Start the sample as its README does, on a port that it chooses; read it and end it."""
+    command = [sys.executable, "-m", "demand.sample", "--until", until, "--port", "0"]
+    with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True) as service:
+        try:
+            assert service.stdout
+            url = service.stdout.readline().split()[-1]
+            source = collection.Collection(url, Pagination.PAGE, "page", "seq", "since")
+            client = Client(httpx.Client(), Budget(10), "items")
+            return collection.ingest(Landing.open(tables, target), source, client)
+        finally:
+            service.send_signal(signal.SIGINT)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("source", SOURCES)
+def test_a_projects_own_readme_trains_and_deploys_on_its_sample(
+    source: str, tmp_path: pathlib.Path
+) -> None:
+    """But `falaj serve`, which stays until Ctrl-C. A service of its own ends with the shell."""
+    _project(tmp_path, source=source)
+    block = next(blocks((tmp_path / "demand/README.md").read_text()))
+    lines = [line for line in block.lines if not line.startswith("falaj serve")]
+    script = "\n".join(["set -e", "trap 'kill $(jobs -p)' EXIT", *lines])
+    script = script.replace("8711", str(_free_port()))
+    path = f"{pathlib.Path(sys.executable).parent}:{os.environ['PATH']}"
+
+    done = subprocess.run(
+        ["/bin/bash", "-c", script],
+        cwd=tmp_path,
+        env={**os.environ, "PATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert len(lines) >= 4
+    assert "channel/champion@1" in done.stdout, done.stdout + done.stderr
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
