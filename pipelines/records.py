@@ -1,7 +1,8 @@
 """What runs leave on a laptop: one JSON file a pipeline run, one a job of several stages.
 
 Below `<state>/runs`: `records/<run_id>.json` is written whole when a run ends, well or not;
-`jobs/<job_id>.json` after every stage, so that a job that was interrupted shows too.
+`begun/<run_id>.json` is there until then, with the steps so far, so that a run that was killed
+shows too; `jobs/<job_id>.json` is written after every stage, for the same reason.
 """
 
 import contextlib
@@ -12,7 +13,7 @@ import os
 import pathlib
 import secrets
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, Self, TypeVar
 
@@ -20,6 +21,7 @@ from components.foundation.errors import FalajError, Refused, UserError, nearest
 from pipelines.plain import plain, public, without_secrets
 
 SUCCEEDED, FAILED, REFUSED, INTERRUPTED = "succeeded", "failed", "refused", "interrupted"
+RUNNING = "running"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,7 @@ class RunRecord:
         parameters: what the run was started with, without passwords.
         started: RFC 3339 in UTC.
         seconds: wall time.
-        state: succeeded, failed, refused or interrupted.
+        state: succeeded, failed, refused or interrupted; running, until it ends.
         error: why, unless it succeeded.
         steps: those that ended, in that order.
     """
@@ -174,6 +176,10 @@ class Shelf(Generic[_R]):
         except UserError as error:
             raise UserError(f"{path}: {error}", code=error.code) from error
 
+    def remove(self, id: str) -> None:
+        """Remove a record if it is there."""
+        self._place(id).unlink(missing_ok=True)
+
     def ids(self) -> list[str]:
         return sorted(p.stem for p in self.folder.glob("*.json") if not p.name.startswith("."))
 
@@ -220,6 +226,11 @@ class Records:
         return Shelf(self.folder / "records", RunRecord, "run")
 
     @property
+    def begun(self) -> Shelf[RunRecord]:
+        """Runs that have not ended: under way, or killed."""
+        return Shelf(self.folder / "begun", RunRecord, "run")
+
+    @property
     def jobs(self) -> Shelf[JobRecord]:
         return Shelf(self.folder / "jobs", JobRecord, "job")
 
@@ -230,64 +241,44 @@ class Records:
         return self.jobs.read(id) if id in jobs else self.runs.read(id)
 
     @contextlib.contextmanager
-    def recording(self, begun: RunRecord, steps: Sequence["Ended"]) -> Iterator[None]:
-        """Write a run's record when the block ends, however it ends."""
+    def recording(self, begun: RunRecord, steps: Sequence["Ended"]) -> Iterator[Callable[[], None]]:
+        """Write a run's record when the block ends, however it ends.
+
+        Yields what keeps its steps so far, for the case that it is killed.
+        """
         began = time.monotonic()
-        ending: tuple[str, Failure | None] = (SUCCEEDED, None)
-        try:
-            yield
-        except BaseException as error:
-            ending = _ending(error)
-            raise
-        finally:
-            state, failure = ending
-            ended = dataclasses.replace(
+
+        def so_far(state: str, failure: Failure | None = None) -> RunRecord:
+            return dataclasses.replace(
                 begun,
                 parameters=without_secrets(begun.parameters),
                 seconds=round(time.monotonic() - began, 3),
                 state=state,
                 error=failure,
-                steps=tuple(_step(step) for step in steps),
+                steps=tuple(map(_step, steps)),
             )
-            self.runs.write(ended)
 
+        def keep() -> None:
+            self.begun.write(so_far(RUNNING))
 
-_TOLD_BY_RUNS = {"run", "outputs", "steps", "seconds"}
+        keep()
+        ending: tuple[str, Failure | None] = (SUCCEEDED, None)
+        try:
+            yield keep
+        except BaseException as error:
+            ending = _ending(error)
+            raise
+        finally:
+            self.runs.write(so_far(*ending))
+            self.begun.remove(begun.run_id)
 
-
-@dataclass
-class Journal:
-    """A job being written down, stage by stage."""
-
-    records: Records
-    job: JobRecord
-    began: float
-
-    @classmethod
-    def begin(cls, records: Records, name: str, title: str) -> Self:
-        """Open the file of a new job."""
-        job = JobRecord(new_id(name), title, now())
-        records.jobs.write(job)
-        return cls(records, job, time.monotonic())
-
-    def add(self, title: str, result: Mapping[str, Any], *, seconds: float, skipped: bool) -> None:
-        """Write down a stage that has ended.
-
-        Args:
-            title: what people read.
-            result: `run`, the id of the stage's run if it had one, and facts.
-            seconds: how long it took, in whichever job did it.
-            skipped: whether an earlier job did it.
-        """
-        runs = (str(result["run"]),) if result.get("run") else ()
-        facts = {name: plain(v) for name, v in result.items() if name not in _TOLD_BY_RUNS}
-        stage = StageRecord(title, runs, round(seconds, 3), skipped, facts)
-        self.job = dataclasses.replace(
-            self.job,
-            seconds=round(time.monotonic() - self.began, 3),
-            stages=(*self.job.stages, stage),
-        )
-        self.records.jobs.write(self.job)
+    def settle(self) -> None:
+        """Record as interrupted what was killed; to be called while nothing runs here."""
+        for killed in self.begun.list():
+            if killed.id not in self.runs.ids():
+                why = Failure("killed before it could say how it ended")
+                self.runs.write(dataclasses.replace(killed, state=INTERRUPTED, error=why))
+            self.begun.remove(killed.id)
 
 
 class Ended(Protocol):

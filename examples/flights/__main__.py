@@ -13,11 +13,12 @@ from examples.flights.told import TITLE
 from pipelines import story
 from pipelines.commands import screen
 from pipelines.commands.screen import Screen
+from pipelines.journal import Journal
 from pipelines.laptop import session
 from pipelines.laptop.memo import Memo, Outcome, Work
 from pipelines.laptop.runner import LocalRunner, code_digest
 from pipelines.place import Place
-from pipelines.records import Journal, Records
+from pipelines.records import Records
 
 
 def main(argv: Sequence[str] | None = None) -> int:

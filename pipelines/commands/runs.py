@@ -29,10 +29,11 @@ def add(verbs: "Verbs") -> None:
 
 
 def do(arguments: argparse.Namespace) -> int:
-    """List the records of runs; nothing has to be running."""
-    from pipelines.records import Records
+    """List the records of runs, those under way last; nothing has to be running."""
+    from pipelines.laptop import session
 
-    found = Records(arguments.state / "runs").runs.list()[-arguments.last :]
+    records = session.records(arguments.state)
+    found = [*records.runs.list(), *records.begun.list()][-arguments.last :]
     if arguments.log == "json":
         for record in found:
             print(json.dumps(json.loads(record.to_json())))

@@ -91,7 +91,7 @@ class LocalRunner:
         tasks = pipeline.pipeline_spec.root.dag.tasks
         titles = {task: spec.task_info.name for task, spec in tasks.items()}
         watch = self._watch(name, titles)
-        with self._told(begun), Records(self.folder).recording(begun, watch.steps):
+        with self._told(begun), Records(self.folder).recording(begun, watch.steps) as watch.keep:
             with (
                 self._initialised(failure, begun.run_id),
                 watch.attached(),

@@ -8,11 +8,13 @@ import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from components.foundation.errors import UserError
 from components.foundation.sealing.keys import KeyRing
 from components.foundation.storage import ObjectStore, Settings
 from components.foundation.tables import Tables
 from inference.plane import launch
 from pipelines.laptop import processes, seaweedfs
+from pipelines.records import Records
 
 BUCKETS = (
     "falaj-raw",
@@ -24,7 +26,7 @@ BUCKETS = (
     "falaj-evidence",
 )
 _LOCK, _MARKER = "lock", "code"
-_TMP = "tmp"
+_TMP, _RUNS = "tmp", "runs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,11 +109,21 @@ def running(folder: pathlib.Path) -> Iterator[Session]:
         yield dataclasses.replace(laptop, environment=environment, gateway=plane.gateway)
 
 
+def records(folder: pathlib.Path) -> Records:
+    """Return what runs left here; those that were killed are told from one that is under way."""
+    found = Records(folder / _RUNS)
+    if found.begun.ids():
+        with contextlib.suppress(UserError), seaweedfs.alone(folder):  # else a run holds it
+            found.settle()
+    return found
+
+
 @contextlib.contextmanager
 def _alone(folder: pathlib.Path) -> Iterator[None]:
     """Hold a folder, and end what a killed run left behind in it: it is nobody's now."""
     with seaweedfs.alone(folder):
         processes.end(folder)
+        Records(folder / _RUNS).settle()
         yield
 
 

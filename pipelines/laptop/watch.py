@@ -59,6 +59,7 @@ class Watch:
     titles: Mapping[str, str]
     show: Show
     starting: Callable[[str], None] = lambda title: None
+    keep: Callable[[], None] = lambda: None  # is called once a step is among `steps`
     steps: list[StepRun] = field(default_factory=list)
     silent: list[str] = field(default_factory=list)
     last_words: str = "without a word"
@@ -151,6 +152,7 @@ class Watch:
         how = (seconds, not heard.executed, tuple(heard.lines), outputs, heard.cost)
         run = StepRun(name, self._title(name), *how)
         self.steps.append(run)
+        self.keep()
         self._aloud(self.show, run)
 
     def _title(self, name: str) -> str:

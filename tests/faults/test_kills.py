@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import pytest
 
 from pipelines.laptop import processes, session
+from pipelines.records import INTERRUPTED
 from tests.end_to_end.runs import holders
 from tests.faults import killed_state, kills
 from tests.faults.killed_state import State
@@ -143,10 +144,20 @@ def killed_at(point: Point, job: Job, *, say: Say) -> list[str]:
     with session.storing(job.out / "laptop") as laptop:
         wrong += kills.left(hit)
         looked, torn = killed_state.broken(laptop)
-    wrong += torn
+        wrong += torn + _unrecorded(laptop, hit)
     outcome = "holds" if not wrong else f"WRONG: {'; '.join(wrong)}"
     say(f"{point!s:<12}  {hit.killed:<18} {code:>4}  {looked:<70}  {outcome}  [{hit.running}]")
     return [f"at {point}, {hit.killed} killed: {line}" for line in wrong]
+
+
+def _unrecorded(laptop: session.Session, hit: Hit) -> list[str]:
+    """A run whose steps were seen when all were killed is recorded as interrupted."""
+    records = session.records(laptop.folder)
+    wrong = [f"run {id} has no end" for id in records.begun.ids()]
+    if hit.killed in kills.KINDS and not hit.running.endswith(": no step"):
+        newest = records.runs.latest()
+        wrong += [] if newest.state == INTERRUPTED else [f"{newest.id} has {newest.state}"]
+    return wrong
 
 
 def _badly_ended(job: Job, hit: Hit) -> list[str]:

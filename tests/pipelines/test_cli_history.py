@@ -8,7 +8,8 @@ from components.foundation.audit import Entry
 from components.foundation.verdict import Decision, Verdict
 from pipelines.__main__ import main
 from pipelines.commands import explain
-from pipelines.records import Failure, Records, RunRecord, StepRecord
+from pipelines.laptop import seaweedfs
+from pipelines.records import RUNNING, Failure, Records, RunRecord, StepRecord
 
 
 @pytest.fixture
@@ -42,6 +43,21 @@ def test_runs_are_a_table_with_the_newest_last(
         *("2026-01-01", "00:00:00", "training", "succeeded", "1+0", "0.0", "200", "r-1")
     ]
     assert "gate-refused" in last
+
+
+def test_a_run_that_was_killed_is_listed_as_interrupted(
+    state: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    late = RunRecord("r-3", "deployment", "2026-01-03T00:00:00Z", state=RUNNING)
+    Records(state / "runs").begun.write(late)
+
+    with seaweedfs.alone(state):
+        main(["runs", "--last", "1", "--state", str(state)])
+    main(["runs", "--last", "1", "--state", str(state)])
+
+    _, under_way, _, killed = capsys.readouterr().out.splitlines()
+    assert under_way.split()[3] == "running"
+    assert killed.split()[3] == "interrupted"
 
 
 def test_runs_for_machines_are_whole_records(

@@ -1,6 +1,9 @@
 """What runs leave behind: whole, without secrets, found again by the first letters."""
 
 import pathlib
+import signal
+import subprocess
+import sys
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -8,6 +11,7 @@ import pytest
 from kfp import dsl
 
 from components.foundation.errors import InfrastructureError, Refused, UserError
+from pipelines.laptop import seaweedfs, session
 from pipelines.plain import plain, without_secrets
 from pipelines.records import (
     Failure,
@@ -155,6 +159,66 @@ def test_a_run_that_ends_well_has_no_error(records: Records) -> None:
         pass
 
     assert (records.runs.latest().state, records.runs.latest().error) == ("succeeded", None)
+
+
+_KILLED = """
+import os, pathlib, signal, sys
+from pipelines.records import Records, RunRecord, StepRecord
+
+begun = RunRecord("r-1", "training", "2026-01-01T00:00:00Z", parameters={"token": "hunter2"})
+steps = []
+with Records(pathlib.Path(sys.argv[1])).recording(begun, steps) as keep:
+    steps.append(StepRecord("curate", "Curate", 1.0, False, outputs={"rows": 3}))
+    keep()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.fixture
+def killed(records: Records) -> Records:
+    """What a run leaves that was killed after its first step."""
+    root = pathlib.Path(__file__).parents[2]
+    command = [sys.executable, "-c", _KILLED, str(records.folder)]
+    ended = subprocess.run(command, cwd=root, check=False)
+    assert ended.returncode == -signal.SIGKILL
+    return records
+
+
+def test_a_run_that_was_killed_is_recorded_as_interrupted_with_its_steps(killed: Records) -> None:
+    assert killed.runs.ids() == []
+    assert killed.begun.read("r-1").state == "running"
+
+    killed.settle()
+
+    found = killed.runs.latest()
+    assert (found.run_id, found.state) == ("r-1", "interrupted")
+    assert found.error == Failure("killed before it could say how it ended")
+    assert [step.title for step in found.steps] == ["Curate"]
+    assert found.parameters == {"token": "***"}
+    assert killed.begun.ids() == []
+
+
+def test_a_run_killed_after_its_record_was_written_keeps_it(killed: Records) -> None:
+    killed.runs.write(replace(RUN, run_id="r-1"))
+
+    killed.settle()
+
+    assert killed.runs.read("r-1") == replace(RUN, run_id="r-1")
+    assert killed.begun.ids() == []
+
+
+def test_a_folder_tells_a_killed_run_from_one_that_is_under_way(killed: Records) -> None:
+    state = killed.folder.parent
+    with seaweedfs.alone(state):
+        assert session.records(state).runs.ids() == []
+
+    assert session.records(state).runs.latest().state == "interrupted"
+
+
+def test_the_next_start_of_a_folder_records_what_was_killed(killed: Records) -> None:
+    session.begin(killed.folder.parent, "code")
+
+    assert killed.runs.latest().state == "interrupted"
 
 
 @pytest.mark.parametrize(

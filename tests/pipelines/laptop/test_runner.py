@@ -94,6 +94,16 @@ def test_gives_steps_in_order_with_titles_outputs_and_what_they_said(runner: Loc
     assert seen == list(run.steps)
 
 
+def test_each_step_is_kept_as_it_ends_for_the_case_of_a_kill(runner: LocalRunner) -> None:
+    begun, kept = Records(runner.folder).begun, []
+    runner.show = lambda step: kept.append([kept.title for kept in begun.latest().steps])
+
+    runner.run(doubling, {"number": 3})
+
+    assert kept == [["Double once"], ["Double once", "double-2"]]
+    assert begun.ids() == []
+
+
 def test_a_second_run_reuses_what_did_not_change(runner: LocalRunner) -> None:
     runner.run(doubling, {"number": 3})
 
