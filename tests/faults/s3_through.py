@@ -31,7 +31,7 @@ PASSING_SECONDS = "6"
 _BOUND_SECONDS = 30
 _EVIDENCE = "/falaj-evidence/lineage/"
 _ONLY_LINEAGE = {"gate"}
-# Their serving pods read the store too: without it they would wait minutes for one, and rightly.
+# Their serving pods read the store too; what lasts, test_serving.py brings upon each of the two.
 _WITH_PODS = {"deploy", "roll_out"}
 
 

@@ -50,7 +50,7 @@ CALLING_FACES = (
     "lets_a_run_pass",
     "a_healthy_release",
 )
-WITH_PODS = {"deploy", "roll_out"}  # with the store away, they rightly wait for a pod
+WITH_PODS = {"deploy", "roll_out"}  # what lasts for them is in test_serving.py
 LASTING = {Fault.REFUSED, Fault.ERROR, Fault.SLOW_DOWN, Fault.STALL, Fault.CUT_ANSWER}
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(900)]
 
