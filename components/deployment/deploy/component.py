@@ -8,8 +8,9 @@ Writes: those objects, by server-side apply. The first release of a model gets a
 Needs: KUBECONFIG or a pod's service account; FALAJ_KEYS to read a channel; FALAJ_DOMAIN for
     the host's default.
 Fails when: a rollout of another release is in progress, another manager has changed our
-    objects, or the Kubernetes API is down. A release that never becomes ready is a verdict,
-    not a failure.
+    objects, the Kubernetes API is down, or the pods cannot reach the object store: the slot
+    then stays without traffic, and the next call goes on with it. A release that never becomes
+    ready is a verdict, not a failure.
 """
 
 from typing import NamedTuple

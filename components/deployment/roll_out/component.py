@@ -4,8 +4,10 @@ Reads: `inference_requests_total` by version from PROMETHEUS_URL/federate; the m
     InferenceServices, HTTPRoute and ConfigMap `<model>-rollout`.
 Writes: weights in the HTTPRoute, state in the ConfigMap, a stop on the slot that lost.
 Needs: KUBECONFIG or a pod's service account; PROMETHEUS_URL; a candidate that `deploy` left.
-Fails when: another run moves the same rollout, or the Kubernetes API is down; metrics that
-    are missing hold the rollout. Killed and run again, it goes on where it was.
+Fails when: another run moves the same rollout, the Kubernetes API is down, or the object store
+    is, so that nothing can be told; the champion then has all traffic until it is run again.
+    Metrics that are missing hold the rollout, for as long as max_seconds and bake_s together.
+    Run again, also after a kill, it goes on where it was.
 """
 
 from typing import NamedTuple
