@@ -20,6 +20,8 @@ def replace(
     target: TableRef,
     recipe: Digest,
     rows: Callable[[], AbstractContextManager["pa.RecordBatchReader"]],
+    *,
+    ordered: bool = False,
 ) -> TableRef:
     """Replace a table by what a recipe makes, unless it holds exactly that already.
 
@@ -28,6 +30,7 @@ def replace(
         target: the table; its version is ignored.
         recipe: a digest of everything that the rows are a function of.
         rows: opens the stream of rows; not called when there is nothing to do.
+        ordered: the rows come in the order of their content; readers need not sort them.
     """
     before = tables.newest(target)
     if before and tables.transaction(before, _APP) == _number(recipe):
@@ -36,7 +39,8 @@ def replace(
     for pause in tables.settings.patience.pauses():
         try:
             with rows() as stream:
-                return write(before or target.at(None), stream, transactions={_APP: _number(recipe)})
+                at, position = before or target.at(None), {_APP: _number(recipe)}
+                return write(at, stream, transactions=position, ordered=ordered)
         except InfrastructureError as error:
             last = error
             made = tables.newest(target)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _OF_THE_STORE = re.compile("object store|S3 error", re.IGNORECASE)
 _MARK = "falaj.commit"  # names a write in the table's log
+_ORDERED = "falaj.ordered"  # says in the log that a version's rows were written in order
 _LOOK_BACK = 100  # versions among which a write whose answer was lost is sought
 _RACED = "table-raced"
 UNANSWERED = "table-failed"  # the store failed; whether the write is there was looked up
@@ -86,6 +87,7 @@ class DataFiles:
     paths: tuple[pathlib.Path, ...]
     partitions: Mapping[str, str]  # column -> DuckDB type; their values are in the paths
     schema: "pa.Schema"
+    ordered: bool = False  # read one after the other, rows come in the order of their content
 
     def duckdb_source(self) -> str:
         """Return the table expression that reads these files in DuckDB."""
@@ -182,19 +184,36 @@ class Tables:
         *,
         transactions: Mapping[str, int],
         by: Sequence[str] = (),
+        ordered: bool = False,
     ) -> TableRef:
         """Make a table; the commit loses (InfrastructureError) if somebody has made it meanwhile.
 
         Who found no table must not append to one that is there when he comes to write: it has
         his rows already.
         """
-        return self._write(ref.at(None), rows, "error", transactions, partition_by=[*by] or None)
+        return self._write(
+            ref.at(None), rows, "error", transactions, partition_by=[*by] or None, ordered=ordered
+        )
 
     def replace(
-        self, ref: TableRef, rows: Rows, *, transactions: Mapping[str, int] | None = None
+        self,
+        ref: TableRef,
+        rows: Rows,
+        *,
+        transactions: Mapping[str, int] | None = None,
+        ordered: bool = False,
     ) -> TableRef:
-        """Replace the whole content in one commit; readers see the old version or the new."""
-        return self._write(ref, rows, "overwrite", transactions or {}, partition_by=None)
+        """Replace the whole content in one commit; readers see the old version or the new.
+
+        Args:
+            ref: the table.
+            rows: its new content.
+            transactions: sources' positions, to commit with it.
+            ordered: the rows come in the order of their content; readers need not sort them.
+        """
+        return self._write(
+            ref, rows, "overwrite", transactions or {}, partition_by=None, ordered=ordered
+        )
 
     def replace_where(
         self,
@@ -235,7 +254,8 @@ class Tables:
         schema = self.schema(ref)
         by = table.metadata().partition_columns
         kinds = {name: _duckdb_type(schema.field(name).type) for name in by}
-        return DataFiles(ref, tuple(folder / name for name in names), kinds, schema)
+        paths = tuple(folder / name for name in names)
+        return DataFiles(ref, paths, kinds, schema, len(paths) == 1 and _ordered(table))
 
     @property
     def _options(self) -> dict[str, str]:
@@ -274,8 +294,9 @@ class Tables:
         transactions: Mapping[str, int],
         partition_by: list[str] | None,
         predicate: str | None = None,
+        ordered: bool = False,
     ) -> TableRef:
-        write = _Write(ref, rows, mode, transactions, partition_by, predicate)
+        write = _Write(ref, rows, mode, transactions, partition_by, predicate, ordered)
         for pause in self.settings.patience.pauses():
             try:
                 return self._noted(write, self._commit(write))
@@ -301,7 +322,7 @@ class Tables:
 
         ref, mode = write.ref, write.mode
         commit = CommitProperties(
-            custom_metadata={_MARK: write.mark},
+            custom_metadata=write.metadata,
             app_transactions=[Transaction(app, v) for app, v in write.transactions.items()],
             max_commit_retries=0,
         )
@@ -366,8 +387,13 @@ class _Write:
     transactions: Mapping[str, int]
     partition_by: list[str] | None
     predicate: str | None
+    ordered: bool
     began: float = dataclasses.field(default_factory=time.time)
     mark: str = dataclasses.field(default_factory=lambda: uuid.uuid4().hex)
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        return {_MARK: self.mark} | ({_ORDERED: "true"} if self.ordered else {})
 
     @property
     def schema_mode(self) -> Literal["merge", "overwrite"] | None:
@@ -378,6 +404,11 @@ class _Write:
     @property
     def compared(self) -> bool:
         return bool(self.transactions) and self.ref.version is not None
+
+
+def _ordered(table: "DeltaTable") -> bool:
+    """Say whether the commit that made a version wrote its rows in order."""
+    return table.history(1)[0].get(_ORDERED) == "true"
 
 
 def _note_read(ref: TableRef, table: "DeltaTable") -> None:

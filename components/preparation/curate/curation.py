@@ -9,6 +9,7 @@ import contextlib
 import functools
 import pathlib
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 QUARANTINE = "falaj-quarantine"
-_MAKE = 2  # part of every recipe; raise it when the same inputs must be worked again
+_MADE = sql.name("the rows to make")
+_MAKE = 3  # part of every recipe; raise it when the same inputs must be worked again
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +89,7 @@ def work(order: Order, tables: Tables, cache: pathlib.Path) -> Outcome:
             )
             for alias in sieves
         }
-        made = once.replace(
-            tables, order.target, order.recipe(), functools.partial(bench.rows, order.sql)
-        )
+        made = once.replace(tables, order.target, order.recipe(), bench.made, ordered=True)
     return Outcome(
         table=made,
         quarantines=set_aside,
@@ -114,6 +114,13 @@ class _Bench:
         with engine.streamed(self._opened(), query) as stream:
             yield stream
 
+    def made(self) -> AbstractContextManager["pa.RecordBatchReader"]:
+        """Open the rows of the table to make, in the order of their content."""
+        view = f"CREATE OR REPLACE TEMP VIEW {_MADE} AS {self._order.sql}"
+        with engine.explained():
+            self._opened().execute(view)
+        return self.rows(f"FROM {_MADE} ORDER BY ALL")
+
     def close(self) -> None:
         self._stack.close()
 
@@ -130,7 +137,7 @@ class _Bench:
                 self._sieves[alias].attach(connection)
             else:
                 rows = f"SELECT {sql.names(files.schema.names)} FROM {files.duckdb_source()}"  # noqa: S608
-                source = f"{rows} ORDER BY ALL"
+                source = rows if files.ordered else f"{rows} ORDER BY ALL"
                 connection.execute(f"CREATE TEMP VIEW {sql.name(alias)} AS {source}")
 
 
