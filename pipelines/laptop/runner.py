@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol
 
+from components.face import images
 from components.foundation.errors import (
     FalajError,
     InfrastructureError,
@@ -22,8 +23,9 @@ from components.foundation.errors import (
     nearest,
 )
 from pipelines import records
+from pipelines.laptop import warm
 from pipelines.laptop.parallel import at_once
-from pipelines.laptop.spawning import Nursery
+from pipelines.laptop.spawning import FUNCTION, Nursery
 from pipelines.laptop.watch import Show, StepRun, Watch
 from pipelines.records import Records, RunRecord
 
@@ -95,7 +97,7 @@ class LocalRunner:
             with (
                 self._initialised(failure, begun.run_id),
                 watch.attached(),
-                self._nursery.attached(watch.paid, watch.ended),
+                self._nursery.attached(_families(pipeline), watch.paid, watch.ended),
                 at_once(self.workers),
             ):
                 try:
@@ -166,6 +168,18 @@ class LocalRunner:
                 f"kfp.local ended in success without running {', '.join(sorted(missing))}",
                 code="local-runner-left-out",
             )
+
+
+def _families(pipeline: Any) -> dict[str, str]:
+    """Return each step's function -> the image family that has what it imports."""
+    named = {image: family for family, image in images().items() if family in warm.FAMILIES}
+    executors = pipeline.pipeline_spec.deployment_spec["executors"].values()
+    steps = [(list(one["container"]["args"]), one["container"]["image"]) for one in executors]
+    return {
+        words[words.index(FUNCTION) + 1]: named.get(image, warm.FAMILY)
+        for words, image in steps
+        if FUNCTION in words
+    }
 
 
 def _check_parameters(pipeline: Any, arguments: Mapping[str, Any]) -> None:

@@ -14,13 +14,14 @@ import sys
 import threading
 import uuid
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
 from pipelines.laptop import warm
 
 _EXECUTOR = "kfp.dsl.executor_main"
+FUNCTION = "--function_to_execute"
 
 Paid = Callable[[Mapping[str, float]], None]
 Ended = Callable[[int], None]
@@ -28,23 +29,32 @@ Ended = Callable[[int], None]
 
 @dataclass
 class Nursery:
-    """Where steps come from; starts its warm interpreter with the first of them."""
+    """Where steps come from: a warm interpreter for each image family, kept from run to run."""
 
     folder: pathlib.Path
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
-    _asking: socket.socket | None = field(default=None, repr=False)
+    _asking: dict[str, tuple[socket.socket, Callable[[], object]]] = field(
+        default_factory=dict, repr=False
+    )
+    _families: Mapping[str, str] = field(default_factory=dict, repr=False)  # function -> family
 
     @contextlib.contextmanager
-    def attached(self, paid: Paid, ended: Ended = lambda code: None) -> Iterator[None]:
+    def attached(
+        self, families: Mapping[str, str], paid: Paid, ended: Ended = lambda code: None
+    ) -> Iterator[None]:
         """Let kfp.local start its steps here.
 
         Args:
+            families: a step's function -> its image family; they are warmed up at once.
             paid: is told what each has cost, in the step's thread.
             ended: is told its exit code there, negative for a signal.
         """
         from kfp.local import subprocess_task_handler as handler
 
         original = handler.run_local_subprocess
+        self._families = families
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._keep({*families.values()})
 
         def run(full_command: list[str], env_vars: dict[str, str] | None = None) -> int:
             with self._costed(paid) as cost_log:
@@ -63,7 +73,6 @@ class Nursery:
     @contextlib.contextmanager
     def _costed(self, paid: Paid) -> Iterator[str]:
         """Name a file for a step to leave its cost in, and read it afterwards."""
-        self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / f"cost-{uuid.uuid4().hex}.json"
         yield str(path)
         if path.exists():
@@ -76,13 +85,17 @@ class Nursery:
             return warm.UNFIT
         order = warm.Order(command[3], command[4:], environment, os.getcwd())
         with contextlib.ExitStack() as open_files:
-            output, told = self._ask(order, open_files)
+            output, told = self._ask(order, self._family(command), open_files)
             for line in output:
                 print(line, end="")
             data = told.read()
         return warm.CODE.unpack(data)[0] if data else 1
 
-    def _ask(self, order: warm.Order, files: contextlib.ExitStack) -> tuple[Any, Any]:
+    def _family(self, command: Sequence[str]) -> str:
+        function = command[command.index(FUNCTION) + 1] if FUNCTION in command else ""
+        return self._families.get(function, warm.FAMILY)
+
+    def _ask(self, order: warm.Order, family: str, files: contextlib.ExitStack) -> tuple[Any, Any]:
         wanted = os.memfd_create("step")
         output, output_end = os.pipe()
         told, told_end = os.pipe()
@@ -90,29 +103,37 @@ class Nursery:
         telling = files.enter_context(os.fdopen(told, "rb"))
         try:
             os.write(wanted, order.to_json())
-            self._send([wanted, output_end, told_end])
+            self._send(family, [wanted, output_end, told_end])
         finally:
             for fd in (wanted, output_end, told_end):
                 os.close(fd)
         return reading, telling
 
-    def _send(self, fds: list[int]) -> None:
+    def _keep(self, families: Set[str]) -> None:
+        """Warm these up, and let go of the others: what they have imported is large."""
+        with self._lock:
+            for family in self._asking.keys() - families:
+                _, stop = self._asking.pop(family)
+                stop()
+            for family in sorted(families) if sys.platform == "linux" else ():
+                self._warm(family)
+
+    def _send(self, family: str, fds: list[int]) -> None:
         """Hand a step over; a warm interpreter that is gone is replaced once."""
         with self._lock:
             try:
-                socket.send_fds(self._warm(), [b"s"], fds)
+                socket.send_fds(self._warm(family), [b"s"], fds)
             except OSError:
-                self._asking = None
-                socket.send_fds(self._warm(), [b"s"], fds)
+                del self._asking[family]
+                socket.send_fds(self._warm(family), [b"s"], fds)
 
-    def _warm(self) -> socket.socket:
-        if self._asking is None:
+    def _warm(self, family: str) -> socket.socket:
+        if family not in self._asking:
             ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             with theirs, (self.folder / "warm.log").open("ab") as log:
-                process = warm.started(theirs, log)
-            self._asking = ours
-            weakref.finalize(self, _stop, ours, process)
-        return self._asking
+                process = warm.started(theirs, family, log)
+            self._asking[family] = ours, weakref.finalize(self, _stop, ours, process)
+        return self._asking[family][0]
 
 
 def _is_plain(command: Sequence[str]) -> bool:

@@ -1,8 +1,8 @@
-"""A warm interpreter: imports once what steps use, then forks one process a step.
+"""A warm interpreter: imports once what steps of an image family use, then forks one a step.
 
-Usage: python -m pipelines.laptop.warm FD TITLE; FD is a socket whose other end asks for steps,
-and TITLE is room for what a step is called in a list of processes. It ends when the other end
-is closed, and takes its steps with it.
+Usage: python -m pipelines.laptop.warm FD FAMILY TITLE; FD is a socket whose other end asks for
+steps, and TITLE is room for what a step is called in a list of processes. It ends when the
+other end is closed, and takes its steps with it.
 
 What is imported here keeps no thread that a fork would break: `_fit` looks before each one.
 """
@@ -31,26 +31,32 @@ from typing import IO, NoReturn, Self
 
 CODE = struct.Struct("!i")  # how an exit code travels
 UNFIT = -1000  # said instead of an exit code: start this step in the ordinary way
-_IMPORTS = (
-    "kfp.dsl.executor_main",
-    "components.step",
-    "obstore.store",
-    "pyarrow.dataset",
-    "pyarrow.parquet",
-    "deltalake",
-    "duckdb",
-    "pydantic",
-    "pandas",
-    "sqlglot",
-    "sqlalchemy",
-    "httpx",
-    "tenacity",
-    "scipy.special",
-    "scipy.linalg",
-    "scipy.optimize",
-    "scipy.stats",
-    "kubernetes.dynamic",
-)
+FAMILY = "data"  # what an unknown image is taken for
+_EVERY = ("kfp.dsl.executor_main", "components.step")
+_TABLES = ("obstore.store", "pyarrow.dataset", "pyarrow.parquet", "deltalake", "duckdb", "pandas")
+# Image family -> modules, or module:function to call.
+_IMPORTS = {
+    "data": (
+        *_EVERY,
+        *_TABLES,
+        "pydantic",
+        "sqlglot",
+        "sqlalchemy",
+        "httpx",
+        "tenacity",
+        "scipy.special",
+        "scipy.linalg",
+        "scipy.optimize",
+        "scipy.stats",
+        "kubernetes.dynamic",
+        "components.features.repository:quickly_import_feast",
+        "components.features.offline_store.delta",
+        "components.features.registry_store.object",
+    ),
+    "torch": ("torch", *_EVERY, "torch.export", "torch.onnx", "onnxscript", "onnx", *_TABLES),
+    "tensorflow": ("tensorflow", *_EVERY, "keras", "tf2onnx", "onnx", *_TABLES),
+}
+FAMILIES = frozenset(_IMPORTS)
 # Arrow's allocator tidies up in a thread, which it stops and starts around a fork by itself.
 _SAFE_THREADS = {"jemalloc_bg_thd"}
 _PR_SET_PDEATHSIG = 1
@@ -80,7 +86,7 @@ class Order:
 def main(argv: Sequence[str]) -> None:
     asked = socket.socket(fileno=int(argv[1]))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # steps get it themselves
-    order = _Warm(asked).serve()
+    order = _Warm(asked, _IMPORTS[argv[2]]).serve()
     if order is not None:
         _end(_code(order))
 
@@ -88,11 +94,11 @@ def main(argv: Sequence[str]) -> None:
 class _Warm:
     """The process that forks, until it is a step itself."""
 
-    def __init__(self, asked: socket.socket) -> None:
+    def __init__(self, asked: socket.socket, imports: Sequence[str]) -> None:
         self._asked = asked
         self._closed = False  # the other end
         self._parent = os.getpid()
-        self._imports = list(_IMPORTS)
+        self._imports = list(imports)
         self._steps: dict[int, tuple[int, int]] = {}  # pidfd -> (process, where its end is told)
         self._selector = selectors.DefaultSelector()
         self._selector.register(asked, selectors.EVENT_READ)
@@ -125,7 +131,10 @@ class _Warm:
     def _import(self) -> None:
         # An image or an extra may lack it; the step that needs it says so better.
         with contextlib.suppress(ImportError):
-            importlib.import_module(self._imports.pop(0))
+            module, _, function = self._imports.pop(0).partition(":")
+            imported = importlib.import_module(module)
+            if function:
+                getattr(imported, function)()
         gc.freeze()  # collecting would copy what steps share
 
     def _receive(self) -> list[int] | None:
@@ -267,13 +276,13 @@ def title_room() -> str:
     return "-" * 200
 
 
-def started(asked: socket.socket, log: IO[bytes]) -> "subprocess.Popen[bytes]":
+def started(asked: socket.socket, family: str, log: IO[bytes]) -> "subprocess.Popen[bytes]":
     """Start a warm interpreter that listens at the other end of a socket."""
     fd = str(asked.fileno())
     # A library's own threads would be there at a fork; a step has better use for its cores.
     quiet = {"_KFP_RUNTIME": "true", "OPENBLAS_NUM_THREADS": "1"}
     return subprocess.Popen(
-        [sys.executable, "-m", __name__, fd, title_room()],
+        [sys.executable, "-m", __name__, fd, family, title_room()],
         pass_fds=[asked.fileno()],
         env={**os.environ, **quiet},
         stdin=subprocess.DEVNULL,

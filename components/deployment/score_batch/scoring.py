@@ -6,7 +6,6 @@ release again write nothing; newer rows replace exactly the dates that they hold
 """
 
 import contextlib
-import json
 import pathlib
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
 
 VARIANT = "batch"
 _ID, _TIME, _DATE = "falaj_id", "falaj_time", "falaj_date"
-_ENCODE = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +204,8 @@ def _scored(batch: "pa.RecordBatch", order: Order, model: OnnxModel) -> "pa.Tabl
 
 def _as_json(inputs: Mapping[str, Array]) -> list[str]:
     """Write what the model saw as the server does: one object a row, null where missing."""
+    import orjson
+
     columns = {name: json_values(values) for name, values in inputs.items()}
     rows = zip(*columns.values(), strict=True)
-    return [_ENCODE(dict(zip(columns, row, strict=True))) for row in rows]
+    return [orjson.dumps(dict(zip(columns, row, strict=True))).decode() for row in rows]

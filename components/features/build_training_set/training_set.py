@@ -1,6 +1,5 @@
 """Join features to entity rows and keep the result as a pinned Delta table."""
 
-import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
@@ -79,9 +78,7 @@ def write(found: Set, tables: Tables) -> TableRef:
             f"{found.verdict}; nothing was written: look at the leakage report", code="leakage"
         )
     target = found.request.target.at(None)
-    return once.replace(
-        tables, target, found.digest, lambda: contextlib.nullcontext(found.job.reader())
-    )
+    return once.replace(tables, target, found.digest, found.job.streamed)
 
 
 def _service(store: "FeatureStore", name: str) -> "FeatureService":

@@ -5,17 +5,18 @@ Times are compared as microseconds since 1970 in UTC; a time without a zone is U
 
 import datetime
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from components.features.offline_store.sql import listed, microseconds, quoted
+from components.foundation import engine
 from components.foundation.errors import InfrastructureError, UserError
 
 if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
-_BATCH_ROWS = 100_000
 _ROW, _TIME = quoted("__row"), quoted("__time")
 
 
@@ -65,17 +66,17 @@ class Joined:
     views: tuple[View, ...]
     rows: int
 
-    def reader(self) -> "pa.RecordBatchReader":
-        """Stream the rows; memory stays within the connection's limit."""
-        rows: pa.RecordBatchReader = self._ordered().to_arrow_reader(_BATCH_ROWS)
-        return rows
+    def streamed(self) -> AbstractContextManager["pa.RecordBatchReader"]:
+        """Open the rows as a stream; memory stays within the connection's limit."""
+        return engine.streamed(self.connection, self._ordered)
 
     def table(self) -> "pa.Table":
-        rows: pa.Table = self._ordered().to_arrow_table()
+        rows: pa.Table = self.connection.sql(self._ordered).to_arrow_table()
         return rows
 
-    def _ordered(self) -> "duckdb.DuckDBPyRelation":
-        return self.connection.sql(f"SELECT {listed(self.columns)} FROM joined ORDER BY {_ROW}")  # noqa: S608
+    @property
+    def _ordered(self) -> str:
+        return f"SELECT {listed(self.columns)} FROM joined ORDER BY {_ROW}"  # noqa: S608
 
 
 def join(

@@ -1,7 +1,7 @@
 """What Feast gets back from the offline store: jobs that run when their rows are asked for."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -89,9 +89,9 @@ class HistoricalJob(_Job):
                 as_written=self.as_written,
             )
 
-    def reader(self) -> pa.RecordBatchReader:
-        """Stream the rows; views computed on demand need the whole table first."""
-        return self.to_arrow().to_reader() if self.on_demand else self.joined.reader()
+    def streamed(self) -> AbstractContextManager[pa.RecordBatchReader]:
+        """Open the rows as a stream; views computed on demand need the whole table first."""
+        return self.to_arrow().to_reader() if self.on_demand else self.joined.streamed()
 
     @property
     def full_feature_names(self) -> bool:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from kfp import dsl
 
+from components.face import images
 from components.foundation.errors import InfrastructureError
 from pipelines.laptop import warm
 from pipelines.laptop.runner import LocalRunner
@@ -269,6 +270,29 @@ def _children(pid: int) -> list[int]:
     listed = pathlib.Path("/proc").glob("[0-9]*/stat")
     found = {path.parent.name: _read(path).rpartition(")")[2].split() for path in listed}
     return [int(name) for name, fields in found.items() if fields[1] == str(pid)]
+
+
+@dsl.component(base_image=images()["torch"], install_kfp_package=False)
+def find(module: str, attempt: int) -> bool:
+    import sys
+
+    return module in sys.modules
+
+
+@dsl.pipeline(name="finding")
+def finding(module: str, attempt: int) -> None:
+    find(module=module, attempt=attempt)
+
+
+def test_a_step_finds_what_its_image_family_is_for(runner: LocalRunner) -> None:
+    def found(module: str, attempt: int) -> bool:
+        run = runner.run(finding, {"module": module, "attempt": attempt})
+        return bool(run.outputs["find"]["Output"])
+
+    # The first may come before the import.
+    attempt = next(attempt for attempt in range(100) if found("torch", attempt))
+
+    assert not found("tensorflow", attempt)
 
 
 def test_with_a_thread_running_the_step_starts_in_the_ordinary_way(
