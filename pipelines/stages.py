@@ -1,6 +1,6 @@
 """Stages that several pipelines share, from a project's words to tasks."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,13 +63,13 @@ def _ingest_one(project: Project, name: str, sql_connection: Any, rest_url: Any)
 
 def check_contracts(
     project: Project, place: Place, raw: Mapping[str, Any], *, as_of: Any
-) -> list[Any]:
-    """Validate every raw table that has a contract; return the gates to wait for."""
-    gates = []
+) -> dict[str, Any]:
+    """Validate every raw table that has a contract; return name -> the gate to wait for."""
+    gates = {}
     for name in (name for name in project.contracts if name in raw):
         checked = validate(table=raw[name], contract=project.contract(name), as_of=as_of)
         place.settle(checked, name=f"Validate {name}")
-        gates.append(hold(place, checked, name=f"Gate on {name}"))
+        gates[name] = hold(place, checked, name=f"Gate on {name}")
     return gates
 
 
@@ -79,11 +79,12 @@ def hold(place: Place, judged: Any, *, name: str) -> Any:
 
 
 def curate_all(
-    project: Project, place: Place, raw: Mapping[str, Any], *, after: Iterable[Any]
+    project: Project, place: Place, raw: Mapping[str, Any], *, gates: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Curate tables in their order in the project; return the tasks.
 
-    Contracts hold for raw tables: rows that break one are quarantined on the way.
+    Contracts hold for raw tables: rows that break one are quarantined on the way, and a table
+    whose gate says no holds up only what is made from it.
     """
     known = {f"raw/{name}": reference for name, reference in raw.items()}
     made = {}
@@ -95,7 +96,7 @@ def curate_all(
             sql=project.text(table.sql),
             target=f"s3://falaj-curated/{name}",
             contracts={alias: project.contract(alias) for alias in checked},
-        ).after(*after)
+        ).after(*(gates[alias] for alias in checked))
         made[name] = place.settle(task, name=f"Curate {name}", memory="4G")
         known[f"curated/{name}"] = task.outputs["table"]
     return made
@@ -122,7 +123,7 @@ def prepare(
         project, place, sql_connection=sql_connection, rest_url=rest_url, after=attest(place)
     )
     gates = check_contracts(project, place, raw, as_of=as_of)
-    made = curate_all(project, place, raw, after=gates)
+    made = curate_all(project, place, raw, gates=gates)
     applied = place.settle(apply_features(repo=project.features.repo), name="Apply features")
     kept = {project.features.entities, project.labels}
     return Prepared(

@@ -31,7 +31,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         with told.working(), session.running(options.out / "laptop") as laptop:
             memo = Memo(laptop.folder / "done", code)
             environment = {**Place.named("laptop").site.environment(), **laptop.environment}
-            runner = LocalRunner(laptop.folder / "runs", environment, audience=told)
+            runner = LocalRunner(
+                laptop.folder / "runs",
+                environment,
+                audience=told,
+                expects={"tensorflow", "torch"},  # a champion, and its challenger
+            )
             journal = Journal.begin(Records(runner.folder), "flights", TITLE)
             runner.project, runner.job = "flights", journal.job.id
             _Job(Example(laptop, runner), memo, journal, told).run(options.months)

@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 import pathlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol
@@ -75,6 +75,7 @@ class LocalRunner:
     project: str = ""  # whose pipelines these are, for the records
     job: str = ""  # the job that runs are a part of, for the records
     audience: Audience | None = None
+    expects: Set[str] = frozenset()  # image families of runs to come, to be warm by then
 
     def run(self, pipeline: Any, arguments: Mapping[str, Any]) -> Run:
         """Run a compiled pipeline function to its end.
@@ -129,7 +130,7 @@ class LocalRunner:
 
     @cached_property
     def _nursery(self) -> Nursery:
-        return Nursery(self.folder)
+        return Nursery(self.folder, self.expects)
 
     def _begun(self, pipeline: Any, arguments: Mapping[str, Any]) -> RunRecord:
         facts = {"job": self.job, "code": self.code, "parameters": dict(arguments)}

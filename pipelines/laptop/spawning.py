@@ -29,9 +29,15 @@ Ended = Callable[[int], None]
 
 @dataclass
 class Nursery:
-    """Where steps come from: a warm interpreter for each image family, kept from run to run."""
+    """Where steps come from: a warm interpreter for each image family, kept from run to run.
+
+    Attributes:
+        folder: for their log, and for steps to leave their cost in.
+        expected: families that later runs will want; warmed as soon as a run has ended.
+    """
 
     folder: pathlib.Path
+    expected: Set[str] = frozenset()
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
     _asking: dict[str, tuple[socket.socket, Callable[[], object]]] = field(
         default_factory=dict, repr=False
@@ -55,6 +61,7 @@ class Nursery:
         self._families = families
         self.folder.mkdir(parents=True, exist_ok=True)
         self._keep({*families.values()})
+        self.expected -= {*families.values()}
 
         def run(full_command: list[str], env_vars: dict[str, str] | None = None) -> int:
             with self._costed(paid) as cost_log:
@@ -69,6 +76,7 @@ class Nursery:
             yield
         finally:
             handler.run_local_subprocess = original
+            self._keep(self._asking.keys() | self.expected)
 
     @contextlib.contextmanager
     def _costed(self, paid: Paid) -> Iterator[str]:
