@@ -35,8 +35,9 @@ def main(argv: Sequence[str] | None = None) -> int:
                 laptop.folder / "runs",
                 environment,
                 audience=told,
-                expects={"tensorflow", "torch"},  # a champion, and its challenger
+                expects=("tensorflow", "torch"),  # a champion, and its challenger
             )
+            runner.warm_up()
             journal = Journal.begin(Records(runner.folder), "flights", TITLE)
             runner.project, runner.job = "flights", journal.job.id
             _Job(Example(laptop, runner), memo, journal, told).run(options.months)

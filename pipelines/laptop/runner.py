@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 import pathlib
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol
@@ -75,7 +75,11 @@ class LocalRunner:
     project: str = ""  # whose pipelines these are, for the records
     job: str = ""  # the job that runs are a part of, for the records
     audience: Audience | None = None
-    expects: Set[str] = frozenset()  # image families of runs to come, to be warm by then
+    expects: Sequence[str] = ()  # image families of runs to come, in order: warm by then
+
+    def warm_up(self) -> None:
+        """Start what the first run will want, while there is other work to do."""
+        self._nursery.warm_up()
 
     def run(self, pipeline: Any, arguments: Mapping[str, Any]) -> Run:
         """Run a compiled pipeline function to its end.

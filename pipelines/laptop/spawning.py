@@ -33,11 +33,12 @@ class Nursery:
 
     Attributes:
         folder: for their log, and for steps to leave their cost in.
-        expected: families that later runs will want; warmed as soon as a run has ended.
+        expected: families that runs will want, in their order; the next is warmed while no run
+            needs the cores.
     """
 
     folder: pathlib.Path
-    expected: Set[str] = frozenset()
+    expected: Sequence[str] = ()
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
     _asking: dict[str, tuple[socket.socket, Callable[[], object]]] = field(
         default_factory=dict, repr=False
@@ -59,9 +60,8 @@ class Nursery:
 
         original = handler.run_local_subprocess
         self._families = families
-        self.folder.mkdir(parents=True, exist_ok=True)
         self._keep({*families.values()})
-        self.expected -= {*families.values()}
+        self.expected = [family for family in self.expected if family not in self._asking]
 
         def run(full_command: list[str], env_vars: dict[str, str] | None = None) -> int:
             with self._costed(paid) as cost_log:
@@ -76,7 +76,11 @@ class Nursery:
             yield
         finally:
             handler.run_local_subprocess = original
-            self._keep(self._asking.keys() | self.expected)
+            self._keep({*self._asking, *self.expected[:1]})
+
+    def warm_up(self) -> None:
+        """Start before the first run what it will want."""
+        self._keep({warm.FAMILY, *self.expected[:1]})
 
     @contextlib.contextmanager
     def _costed(self, paid: Paid) -> Iterator[str]:
@@ -119,6 +123,7 @@ class Nursery:
 
     def _keep(self, families: Set[str]) -> None:
         """Warm these up, and let go of the others: what they have imported is large."""
+        self.folder.mkdir(parents=True, exist_ok=True)
         with self._lock:
             for family in self._asking.keys() - families:
                 _, stop = self._asking.pop(family)

@@ -53,7 +53,17 @@ _IMPORTS = {
         "components.features.offline_store.delta",
         "components.features.registry_store.object",
     ),
-    "torch": ("torch", *_EVERY, "torch.export", "torch.onnx", "onnxscript", "onnx", *_TABLES),
+    "torch": (
+        "torch",
+        *_EVERY,
+        # What an optimiser, an export and a translation to ONNX import when first called.
+        "torch._dynamo",
+        "torch.export._trace",
+        "torch.onnx._internal.exporter._core",
+        "onnxscript",
+        "onnx",
+        *_TABLES,
+    ),
     "tensorflow": ("tensorflow", *_EVERY, "keras", "tf2onnx", "onnx", *_TABLES),
 }
 FAMILIES = frozenset(_IMPORTS)
