@@ -1,5 +1,6 @@
 """The SQL that users write, checked before it runs; and the SQL that we write, quoted."""
 
+import functools
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
@@ -100,6 +101,44 @@ def select(text: str, *, reads: Collection[str]) -> str:
                 code="sql-undeclared-table",
             )
     return text.strip().rstrip(";")
+
+
+def heeds_order(text: str) -> bool:
+    """Say whether a SELECT may give other rows when it reads the same rows in another order.
+
+    False is certain: it joins on conditions, computes by row, and counts, or takes a minimum or
+    a maximum. A sum of floats, a rank among ties, a LIMIT or a function unknown to us heeds it.
+    """
+    from sqlglot import exp
+
+    tree = _statement(text)
+    ordered = (exp.Limit, exp.Offset, exp.Fetch, exp.Pivot, exp.Qualify)
+    return (
+        any(tree.find_all(*ordered))
+        or any(one.args.get("on") for one in tree.find_all(exp.Distinct))
+        or any(join.method for join in tree.find_all(exp.Join))
+        or any(window.args.get("order") for window in tree.find_all(exp.Window))
+        or any(map(_heeds_order, tree.find_all(exp.Func)))
+    )
+
+
+def _heeds_order(call: "exp.Expr") -> bool:
+    from sqlglot import exp
+
+    if isinstance(call, exp.Count | exp.Min | exp.Max):
+        return False
+    return isinstance(call, exp.AggFunc) or _called(call).lower() in _not_by_row()
+
+
+@functools.cache
+def _not_by_row() -> frozenset[str]:
+    """Return the functions of DuckDB that are more than a value for a row."""
+    import duckdb
+
+    found = duckdb.execute(
+        "SELECT function_name FROM duckdb_functions() WHERE function_type <> 'scalar'"
+    ).fetchall()
+    return frozenset({name for (name,) in found} - {"unnest"})
 
 
 def _condition(text: str, where: str) -> "exp.Expr":

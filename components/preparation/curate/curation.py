@@ -1,11 +1,12 @@
 """Raw tables in, one SELECT, a curated table out; bad rows into quarantine on the way.
 
 Every output is a function of pinned inputs, SQL and contracts, and remembers which: the same
-work again writes nothing. The SQL sees rows in the order of their content, since files hold them
-in one that differs from run to run.
+work again writes nothing. SQL that may heed the order of rows sees them in the order of their
+content, in one thread, since files hold them in one that differs from run to run.
 """
 
 import contextlib
+import dataclasses
 import functools
 import pathlib
 from collections.abc import Iterator, Mapping
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 QUARANTINE = "falaj-quarantine"
+_THREADS = 2  # of SQL that heeds no order; each takes memory that DuckDB does not count
 _MADE = sql.name("the rows to make")
 _MAKE = 3  # part of every recipe; raise it when the same inputs must be worked again
 
@@ -47,6 +49,11 @@ class Order:
                     f"contract for {alias!r}: no such table in `tables`; {known}",
                     code="contract-without-table",
                 )
+
+    @property
+    def in_order(self) -> bool:
+        """Say whether the SQL has to see rows in the order of their content."""
+        return sql.heeds_order(self.sql)
 
     def recipe(self) -> digests.Digest:
         inputs = {alias: str(ref) for alias, ref in self.inputs.items()}
@@ -126,7 +133,9 @@ class _Bench:
 
     def _opened(self) -> "duckdb.DuckDBPyConnection":
         if self._connection is None:
-            opening = engine.opened(list(self._files.values()), self._order.limits)
+            threads = 1 if self._order.in_order else _THREADS
+            limits = dataclasses.replace(self._order.limits, threads=threads)
+            opening = engine.opened(list(self._files.values()), limits)
             self._connection = self._stack.enter_context(opening)
             self._attach(self._connection)
         return self._connection
@@ -134,11 +143,12 @@ class _Bench:
     def _attach(self, connection: "duckdb.DuckDBPyConnection") -> None:
         for alias, files in self._files.items():
             if alias in self._sieves:
-                self._sieves[alias].attach(connection)
+                rows = self._sieves[alias].attached(connection)
             else:
                 rows = f"SELECT {sql.names(files.schema.names)} FROM {files.duckdb_source()}"  # noqa: S608
-                source = rows if files.ordered else f"{rows} ORDER BY ALL"
-                connection.execute(f"CREATE TEMP VIEW {sql.name(alias)} AS {source}")
+            sorting = self._order.in_order and (alias in self._sieves or not files.ordered)
+            source = f"{rows} ORDER BY ALL" if sorting else rows
+            connection.execute(f"CREATE TEMP VIEW {sql.name(alias)} AS {source}")
 
 
 def _by_rule(

@@ -1,4 +1,4 @@
-"""Good rows and bad ones: views of a table by the error rules of its contract.
+"""Good rows and bad ones: a table divided by the error rules of its contract.
 
 A row is bad when it breaks a rule by itself, or when a row with the same key comes first
 among those that break none. Which one is first follows from the rows' content alone, so the
@@ -25,7 +25,7 @@ _RESERVED = (*_ROW, RULE, SOURCE)
 
 @dataclass(frozen=True, slots=True)
 class Sieve:
-    """The views of one table: `alias` holds the good rows, `bad` selects the others."""
+    """The two parts of one table: its good rows, and the bad ones."""
 
     alias: str
     files: DataFiles
@@ -43,12 +43,12 @@ class Sieve:
                 )
         return cls(alias, files, r.of(contract, files.schema))
 
-    def attach(self, connection: "duckdb.DuckDBPyConnection") -> None:
-        """Judge every row once, keep the places of the bad ones, and create the view."""
+    def attached(self, connection: "duckdb.DuckDBPyConnection") -> str:
+        """Judge every row once, keep the places of the bad ones; return the SELECT of the good."""
         connection.execute(f"CREATE TEMP TABLE {self._flaws} AS {self._judge()}")
         for key in _strict(self.rules.keys):
             connection.execute(f"INSERT INTO {self._flaws} {self._duplicates(key)}")
-        connection.execute(f"CREATE TEMP VIEW {sql.name(self.alias)} AS {self._good()}")
+        return self._unflawed(self._columns())
 
     @property
     def bad(self) -> str:
@@ -90,9 +90,6 @@ class Sieve:
             f"FROM {so_far} SEMI JOIN {twice} USING ({columns}) QUALIFY row_number() "
             f"OVER (PARTITION BY {columns} ORDER BY {self._columns()}, {_PLACE}) > 1"
         )
-
-    def _good(self) -> str:
-        return f"{self._unflawed(self._columns())} ORDER BY ALL"
 
     def _unflawed(self, *columns: str) -> str:
         rows = f"SELECT {', '.join(columns)} FROM {located(self.files)}"  # noqa: S608

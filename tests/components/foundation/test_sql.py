@@ -56,3 +56,45 @@ def test_a_name_cannot_leave_its_quotes() -> None:
 @pytest.mark.parametrize("value", ["O'Hare", "a\\'; --", 7, -2.5, 1e-30, float("inf"), True])
 def test_a_value_means_itself_to_the_engine(value: str | float) -> None:
     assert duckdb.execute(f"SELECT {sql.literal(value)}").fetchall() == [(value,)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "SELECT a + 1, upper(b), isodow(t), list_position(['x'], b) FROM r WHERE a > 0",
+        "SELECT b, count(*), min(x), max(t) FROM r GROUP BY b",
+        "SELECT *, count(*) OVER (PARTITION BY b) FROM r LEFT JOIN s USING (k)",
+        "WITH c AS (SELECT DISTINCT b FROM r) SELECT * FROM c ORDER BY b",
+    ],
+)
+def test_counts_joins_and_values_by_row_heed_no_order(text: str) -> None:
+    assert not sql.heeds_order(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "SELECT sum(x) FROM r",
+        "SELECT avg(x) FROM r",
+        "SELECT any_value(x) FROM r",
+        "SELECT list(x), string_agg(b, ',') FROM r",
+        "SELECT product(x), mad(x), fsum(x) FROM r",
+        "SELECT arg_max(b, x) FROM r",
+        "SELECT json_group_array(x) FROM r",
+        "SELECT row_number() OVER (ORDER BY b) FROM r",
+        "SELECT row_number() OVER () FROM r",
+        "SELECT lag(x) OVER (PARTITION BY b ORDER BY t) FROM r",
+        "SELECT count(*) OVER (ORDER BY t ROWS 2 PRECEDING) FROM r",
+        "SELECT * FROM r LIMIT 3",
+        "SELECT * FROM r ORDER BY b OFFSET 3",
+        "SELECT DISTINCT ON (b) * FROM r",
+        "SELECT * FROM r ASOF JOIN s ON r.k = s.k AND r.t >= s.t",
+        "SELECT * FROM r POSITIONAL JOIN s",
+        "SELECT * FROM (SELECT sum(x) AS y FROM r)",
+        "SELECT * FROM r WHERE x > (SELECT avg(x) FROM r)",
+        "SELECT * FROM r QUALIFY row_number() OVER (PARTITION BY b) = 1",
+        "PIVOT r ON b USING first(x)",
+    ],
+)
+def test_what_may_heed_order_is_told(text: str) -> None:
+    assert sql.heeds_order(text)
