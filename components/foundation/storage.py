@@ -10,6 +10,7 @@ obstore does the work; minio, slow to import, only makes buckets, which obstore 
 """
 
 import contextlib
+import functools
 import hashlib
 import pathlib
 import re
@@ -144,9 +145,6 @@ class ObjectStore:
     """Read, write and list objects; every failure is one of our errors."""
 
     settings: Settings
-    _by_bucket: dict[tuple[str, bool], "obstore.store.S3Store"] = field(
-        default_factory=dict, init=False, repr=False, compare=False
-    )
 
     def get(self, address: Address) -> bytes:
         return self.get_with_etag(address)[0]
@@ -303,28 +301,27 @@ class ObjectStore:
         return found.hexdigest() == digest
 
     def _bucket(self, address: Address, *, retries: bool = True) -> "obstore.store.S3Store":
-        """Return the client of an address's bucket; each is kept, for its connections."""
-        name = (address.bucket, retries)
-        if name not in self._by_bucket:
-            self._by_bucket[name] = self._open(address.bucket, retries)
-        return self._by_bucket[name]
+        return _client(self.settings, address.bucket, retries)
 
-    def _open(self, bucket: str, retries: bool) -> "obstore.store.S3Store":
-        import obstore.store
 
-        settings, patience = self.settings, self.settings.patience
-        return obstore.store.S3Store(
-            bucket,
-            endpoint=settings.endpoint,
-            access_key_id=settings.access_key,
-            secret_access_key=settings.secret_key,
-            region=settings.region,
-            virtual_hosted_style_request=False,
-            conditional_put="etag",
-            checksum_algorithm="SHA256",  # else a body cut short may be stored as it came
-            client_options={"allow_http": True, **patience.client()},
-            retry_config=patience.retries() if retries else {"max_retries": 0},
-        )
+@functools.cache
+def _client(settings: Settings, bucket: str, retries: bool) -> "obstore.store.S3Store":
+    """Open a bucket's client, once a process: to make one takes longer than most requests."""
+    import obstore.store
+
+    patience = settings.patience
+    return obstore.store.S3Store(
+        bucket,
+        endpoint=settings.endpoint,
+        access_key_id=settings.access_key,
+        secret_access_key=settings.secret_key,
+        region=settings.region,
+        virtual_hosted_style_request=False,
+        conditional_put="etag",
+        checksum_algorithm="SHA256",  # else a body cut short may be stored as it came
+        client_options={"allow_http": True, **patience.client()},
+        retry_config=patience.retries() if retries else {"max_retries": 0},
+    )
 
 
 def _info(bucket: str, item: "ObjectMeta") -> ObjectInfo:
