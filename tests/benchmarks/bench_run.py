@@ -114,6 +114,7 @@ def report(
             apart[stage.title] = stage.seconds
     rows = [(_STAGES[kind], theirs[kind], taken[kind]) for kind in _STAGES]
     whole, hand = sum(theirs.values(), Taken()), sum(taken.values(), Taken())
+    own, total = whole.seconds - hand.seconds, whole.seconds + sum(apart.values())
     lines = [
         f"{'':<36}{'suite':>8}{'by hand':>9}{'ratio':>7}   {'suite':>8}{'by hand':>9}{'ratio':>7}"
     ]
@@ -122,6 +123,7 @@ def report(
     share, cpu = 1 - hand.seconds / whole.seconds, 1 - hand.cpu_seconds / whole.cpu_seconds
     lines += [
         f"the suite's own share: {share:.0%} of the time, {cpu:.0%} of the steps' cpu time",
+        f"of the whole job, with what has no counterpart ({total:.1f} s): {own / total:.0%}",
         "",
     ]
     lines += [f"{'without a counterpart':<36}{'s':>8}"]
