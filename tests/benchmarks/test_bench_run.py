@@ -52,4 +52,5 @@ def test_stages_are_added_up_and_those_without_a_counterpart_are_apart() -> None
     whole = next(line for line in lines if line.startswith("whole"))
     assert [float(word) for word in whole.split()[1:]] == [16.0, 8.0, 2.0, 10.0, 4.0, 2.5]
     assert "own share: 50% of the time, 60% of the steps' cpu time" in "\n".join(lines)
+    assert "of the whole job, with what has no counterpart (18.5 s): 43%" in lines
     assert "Deploy                                   2.5" in lines
