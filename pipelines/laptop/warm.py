@@ -94,6 +94,8 @@ class Order:
 
 
 def main(argv: Sequence[str]) -> None:
+    # In the middle of an import it would not see for seconds that the other end is closed.
+    _die_with_parent()
     asked = socket.socket(fileno=int(argv[1]))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # steps get it themselves
     order = _Warm(asked, _IMPORTS[argv[2]]).serve()
@@ -209,7 +211,7 @@ def _whole(fd: int) -> bytes:
 
 def _settle(order: Order, output: int, parent: int) -> None:
     """Become the step's process: its output, surroundings and name, and nothing of the parent's."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    _die_with_parent()
     if os.getppid() != parent:
         os._exit(1)
     os.dup2(output, 1)
@@ -229,6 +231,10 @@ def _settle(order: Order, output: int, parent: int) -> None:
     _call_it(f"python -m kfp.dsl.executor_main {' '.join(order.arguments[-2:])}")
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # text files, both
+
+
+def _die_with_parent() -> None:
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _call_it(title: str) -> None:
