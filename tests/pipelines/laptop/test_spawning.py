@@ -290,7 +290,7 @@ def test_a_step_finds_what_its_image_family_is_for(runner: LocalRunner) -> None:
         return bool(run.outputs["find"]["Output"])
 
     # The first may come before the import.
-    attempt = next(attempt for attempt in range(100) if found("torch", attempt))
+    attempt = next(attempt for attempt in range(1000) if found("torch", attempt))
 
     assert not found("tensorflow", attempt)
 
