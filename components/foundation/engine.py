@@ -100,12 +100,12 @@ def streamed(
 
     def batches(reader: "pa.RecordBatchReader") -> Iterator["pa.RecordBatch"]:
         try:
-            yield from _ahead(reader)
+            yield from _ahead(reader, pool)
         except duckdb.Error as error:
             failures.append(error)
             raise
 
-    with explained():
+    with explained(), ThreadPoolExecutor(1) as pool:
         reader = connection.sql(_storable(connection, query)).to_arrow_reader(BATCH_ROWS)
         try:
             yield pa.RecordBatchReader.from_batches(reader.schema, batches(reader))
@@ -114,17 +114,17 @@ def streamed(
                 raise _translate(failures[0]) from error
             raise
         finally:
+            pool.shutdown()  # a batch may be under way, when whoever reads has failed
             reader.close()  # an open result would keep the connection from a second try
 
 
-def _ahead(reader: "pa.RecordBatchReader") -> Iterator["pa.RecordBatch"]:
+def _ahead(reader: "pa.RecordBatchReader", pool: ThreadPoolExecutor) -> Iterator["pa.RecordBatch"]:
     """Read one batch ahead, in a thread; the query itself still runs in one at a time."""
     batches = iter(reader)
-    with ThreadPoolExecutor(1) as pool:
+    coming = pool.submit(next, batches, None)
+    while (batch := coming.result()) is not None:
         coming = pool.submit(next, batches, None)
-        while (batch := coming.result()) is not None:
-            coming = pool.submit(next, batches, None)
-            yield batch
+        yield batch
 
 
 @contextlib.contextmanager

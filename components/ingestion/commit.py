@@ -43,7 +43,7 @@ class Landing:
     def open(cls, tables: Tables, target: str) -> Self:
         """Open the table at an address without a version, e.g. `s3://falaj-raw/flights`."""
         ref = TableRef.unversioned(target.rstrip("/"))
-        return cls(tables, tables.resolve(ref) if tables.exists(ref) else ref)
+        return cls(tables, tables.newest(ref) or ref)
 
     def position(self, source: str) -> int | None:
         """Return how far a source has been read into this table, if at all."""

@@ -50,11 +50,6 @@ class Order:
                     code="contract-without-table",
                 )
 
-    @property
-    def in_order(self) -> bool:
-        """Say whether the SQL has to see rows in the order of their content."""
-        return sql.heeds_order(self.sql)
-
     def recipe(self) -> digests.Digest:
         inputs = {alias: str(ref) for alias, ref in self.inputs.items()}
         return digests.of_json([_MAKE, inputs, self.sql, dict(self.contracts)])
@@ -133,20 +128,21 @@ class _Bench:
 
     def _opened(self) -> "duckdb.DuckDBPyConnection":
         if self._connection is None:
-            threads = 1 if self._order.in_order else _THREADS
+            in_order = sql.heeds_order(self._order.sql)
+            threads = 1 if in_order else _THREADS
             limits = dataclasses.replace(self._order.limits, threads=threads)
             opening = engine.opened(list(self._files.values()), limits)
             self._connection = self._stack.enter_context(opening)
-            self._attach(self._connection)
+            self._attach(self._connection, in_order)
         return self._connection
 
-    def _attach(self, connection: "duckdb.DuckDBPyConnection") -> None:
+    def _attach(self, connection: "duckdb.DuckDBPyConnection", in_order: bool) -> None:
         for alias, files in self._files.items():
             if alias in self._sieves:
                 rows = self._sieves[alias].attached(connection)
             else:
                 rows = f"SELECT {sql.names(files.schema.names)} FROM {files.duckdb_source()}"  # noqa: S608
-            sorting = self._order.in_order and (alias in self._sieves or not files.ordered)
+            sorting = in_order and (alias in self._sieves or not files.ordered)
             source = f"{rows} ORDER BY ALL" if sorting else rows
             connection.execute(f"CREATE TEMP VIEW {sql.name(alias)} AS {source}")
 
