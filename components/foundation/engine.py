@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 BATCH_ROWS = 65_536
-_OVERHEAD_MB = 320  # the interpreter, its libraries, and the Parquet writer of Delta Lake
+_OVERHEAD_MB = 384  # the interpreter, its libraries, and the Parquet writer of Delta Lake
 _LEAST_MB = 128
 
 

@@ -424,7 +424,7 @@ def test_sql_that_is_wrong(
 def test_a_memory_limit_that_is_reached(fails: Fails, people: str, target: str) -> None:
     sql = "SELECT string_agg(repeat('x', 1000), '') AS t FROM people, generate_series(400000)"
 
-    said = fails(curate, tables={"people": people}, sql=sql, target=target, memory_limit_mb=448)
+    said = fails(curate, tables={"people": people}, sql=sql, target=target, memory_limit_mb=512)
 
     check(said, "memory-limit-reached", "raise memory_limit_mb")
 

@@ -233,7 +233,7 @@ class TestFace:
             ({"sql": "SELECT * FROM trip"}, "reads 'trip'"),
             ({"contracts": {"trip": CONTRACT}}, "did you mean 'trips'"),
             ({"target": "s3://falaj-curated/x@3"}, "a version cannot be written to"),
-            ({"memory_limit_mb": 200}, "expected at least 448"),
+            ({"memory_limit_mb": 200}, "expected at least 512"),
         ],
     )
     def test_a_wrong_order_exits_2(
