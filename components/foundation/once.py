@@ -5,9 +5,10 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
+from components.foundation.delta import UNANSWERED
 from components.foundation.digests import Digest
 from components.foundation.errors import InfrastructureError
-from components.foundation.tables import UNANSWERED, TableRef, Tables
+from components.foundation.tables import TableRef, Tables
 
 if TYPE_CHECKING:
     import pyarrow as pa

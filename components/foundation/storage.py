@@ -5,8 +5,6 @@ deltalake's. A request that fails in passing (refused, 5xx, silence, a cut body)
 within it; then the error is an InfrastructureError, and a write is there whole or not at all.
 A conditional write is sent again by us, not by the client: when its answer was lost, the
 store says "somebody wrote first", and only a look tells whether that was us.
-
-obstore does the work; minio, slow to import, only makes buckets, which obstore cannot.
 """
 
 import contextlib
@@ -257,21 +255,6 @@ class ObjectStore:
         """Replace an object only if it still has this ETag; return the new one."""
         return self._conditional_put(address, data, {"e_tag": etag})
 
-    def ensure_bucket(self, bucket: str, *, object_lock: bool = False) -> None:
-        import minio
-
-        parts = urllib.parse.urlsplit(self.settings.endpoint)
-        client = minio.Minio(
-            parts.netloc,
-            access_key=self.settings.access_key,
-            secret_key=self.settings.secret_key,
-            region=self.settings.region,
-            secure=parts.scheme == "https",
-        )
-        with _translated_of_minio(bucket):
-            if not client.bucket_exists(bucket):
-                client.make_bucket(bucket, object_lock=object_lock)
-
     def _conditional_put(self, address: Address, data: bytes, mode: "PutMode") -> str:
         """Try until the store says yes or no; a no after a lost answer may be a yes."""
         store, lost = self._bucket(address, retries=False), False
@@ -360,22 +343,6 @@ def _from_words(address: Address, text: str) -> FalajError:
     if said:
         return _failed(address, " ".join(said))
     return _silent(address, "timed out" if "timed out" in text else "connection failed")
-
-
-@contextlib.contextmanager
-def _translated_of_minio(bucket: str) -> Iterator[None]:
-    import minio.error
-    import urllib3.exceptions
-
-    address = Address(bucket, "")
-    try:
-        yield
-    except minio.error.S3Error as error:
-        named = error.code or ""
-        denied = named in _DENIED
-        raise (_refused if denied else _failed)(address, named) from error
-    except (urllib3.exceptions.HTTPError, minio.error.ServerError) as error:
-        raise _silent(address, type(error).__name__) from error
 
 
 def _refused(address: Address, said: str) -> UserError:

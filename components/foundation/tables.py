@@ -7,30 +7,19 @@ may be killed anywhere and run again.
 
 import dataclasses
 import pathlib
-import re
 import time
-import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Self, TypeAlias
+from typing import TYPE_CHECKING, Self
 
-from components.foundation import cost
+from components.foundation import cost, delta
+from components.foundation.delta import Rows
 from components.foundation.errors import FalajError, InfrastructureError, UserError
 from components.foundation.storage import Address, ObjectStore, Settings
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from deltalake import DeltaTable
-
-_OF_THE_STORE = re.compile("object store|S3 error", re.IGNORECASE)
-_MARK = "falaj.commit"  # names a write in the table's log
-_ORDERED = "falaj.ordered"  # says in the log that a version's rows were written in order
-_LOOK_BACK = 100  # versions among which a write whose answer was lost is sought
-_RACED = "table-raced"
-UNANSWERED = "table-failed"  # the store failed; whether the write is there was looked up
-
-_Mode: TypeAlias = Literal["append", "overwrite", "error"]
-Rows: TypeAlias = "pa.Table | pa.RecordBatchReader"
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +131,7 @@ class Tables:
         table = self._open(ref)
 
         def rows_of() -> "pa.Table":
-            with _translated(ref):
+            with delta.translated(ref):
                 return table.to_pyarrow_table(columns=list(columns) if columns else None)
 
         rows = self.settings.patience.again(rows_of)
@@ -164,18 +153,21 @@ class Tables:
         found = {app: table.transaction_version(app) for app in app_ids}
         return {app: version for app, version in found.items() if version is not None}
 
-    def append(self, ref: TableRef, rows: Rows, *, transactions: Mapping[str, int]) -> TableRef:
+    def append(
+        self,
+        ref: TableRef,
+        rows: Rows,
+        *,
+        transactions: Mapping[str, int],
+        by: Sequence[str] = (),
+    ) -> TableRef:
         """Append rows and record the sources' positions in one commit; return the new version.
 
         Given a pinned reference, the commit loses (InfrastructureError) if another run has
         moved one of these sources since that version; with `latest` nothing is compared.
         """
-        return self._write(ref, rows, "append", transactions, partition_by=None)
-
-    def append_partitioned(
-        self, ref: TableRef, rows: Rows, *, by: Sequence[str], transactions: Mapping[str, int]
-    ) -> TableRef:
-        return self._write(ref, rows, "append", transactions, partition_by=list(by))
+        write = delta.Write(ref, rows, "append", transactions, by=by)
+        return self._write(write)
 
     def create(
         self,
@@ -191,9 +183,8 @@ class Tables:
         Who found no table must not append to one that is there when he comes to write: it has
         his rows already.
         """
-        return self._write(
-            ref.at(None), rows, "error", transactions, partition_by=[*by] or None, ordered=ordered
-        )
+        write = delta.Write(ref.at(None), rows, "error", transactions, by=by, ordered=ordered)
+        return self._write(write)
 
     def replace(
         self,
@@ -211,9 +202,8 @@ class Tables:
             transactions: sources' positions, to commit with it.
             ordered: the rows come in the order of their content; readers need not sort them.
         """
-        return self._write(
-            ref, rows, "overwrite", transactions or {}, partition_by=None, ordered=ordered
-        )
+        write = delta.Write(ref, rows, "overwrite", transactions or {}, ordered=ordered)
+        return self._write(write)
 
     def replace_where(
         self,
@@ -226,9 +216,8 @@ class Tables:
         """Replace only the rows that match a predicate, in one commit; new columns are added."""
         if not self.exists(ref):
             return self.replace(ref, rows, transactions=transactions)
-        return self._write(
-            ref, rows, "overwrite", transactions or {}, partition_by=None, predicate=predicate
-        )
+        write = delta.Write(ref, rows, "overwrite", transactions or {}, predicate=predicate)
+        return self._write(write)
 
     def files(self, ref: TableRef, cache: pathlib.Path) -> DataFiles:
         """Fetch the data files of a pinned version that the cache lacks.
@@ -255,11 +244,7 @@ class Tables:
         by = table.metadata().partition_columns
         kinds = {name: _duckdb_type(schema.field(name).type) for name in by}
         paths = tuple(folder / name for name in names)
-        return DataFiles(ref, paths, kinds, schema, len(paths) == 1 and _ordered(table))
-
-    @property
-    def _options(self) -> dict[str, str]:
-        return self.settings.delta_options()
+        return DataFiles(ref, paths, kinds, schema, len(paths) == 1 and delta.in_order(table))
 
     def _open(self, ref: TableRef) -> "DeltaTable":
         """Open a version to read, once."""
@@ -274,9 +259,11 @@ class Tables:
         from deltalake import DeltaTable
         from deltalake.exceptions import TableNotFoundError
 
+        options = self.settings.delta_options()
+
         def opened() -> DeltaTable:
-            with _translated(ref):
-                return DeltaTable(ref.uri, version=ref.version, storage_options=self._options)
+            with delta.translated(ref):
+                return DeltaTable(ref.uri, version=ref.version, storage_options=options)
 
         try:
             return self.settings.patience.again(opened)
@@ -286,84 +273,51 @@ class Tables:
                 code="table-missing",
             ) from error
 
-    def _write(
-        self,
-        ref: TableRef,
-        rows: Rows,
-        mode: _Mode,
-        transactions: Mapping[str, int],
-        partition_by: list[str] | None,
-        predicate: str | None = None,
-        ordered: bool = False,
-    ) -> TableRef:
-        write = _Write(ref, rows, mode, transactions, partition_by, predicate, ordered)
+    def _write(self, write: delta.Write) -> TableRef:
         for pause in self.settings.patience.pauses():
             try:
                 return self._noted(write, self._commit(write))
             except InfrastructureError as error:
                 last = error
                 if (found := self._committed(write, error)) is not None:
-                    return self._noted(write, self._open(ref.at(found)))
+                    return self._noted(write, self._open(write.ref.at(found)))
                 if not self._may_go_again(write, error):
                     raise
             time.sleep(pause)
         raise last
 
-    def _noted(self, write: "_Write", table: "DeltaTable") -> TableRef:
+    def _noted(self, write: delta.Write, table: "DeltaTable") -> TableRef:
         written = write.ref.at(table.version())
         self._pinned[written] = table
-        rows, size = _amount(table, since=write.began)
+        rows, size = delta.amount(table, since=write.began)
         cost.writes(written, rows=rows, bytes=size)
         return written
 
-    def _commit(self, write: "_Write") -> "DeltaTable":
-        """Write and try to commit once; whoever retries must first look who won."""
-        from deltalake import CommitProperties, Transaction, write_deltalake
-
-        ref, mode = write.ref, write.mode
-        commit = CommitProperties(
-            custom_metadata=write.metadata,
-            app_transactions=[Transaction(app, v) for app, v in write.transactions.items()],
-            max_commit_retries=0,
-        )
+    def _commit(self, write: delta.Write) -> "DeltaTable":
+        ref = write.ref
         # A write moves the table it is given to the version made.
         table = (self._pinned.pop(ref, None) or self._opened(ref)) if write.compared else None
-        with _translated(ref):
-            # The stubs have one overload a mode, so no one call suits them all.
-            write_deltalake(  # type: ignore[misc]
-                table or ref.uri,
-                write.rows,
-                mode=mode,  # type: ignore[arg-type]
-                partition_by=write.partition_by,
-                predicate=write.predicate,
-                schema_mode=write.schema_mode,
-                storage_options=self._options,
-                commit_properties=commit,
-            )
+        write.commit(table or ref.uri, self.settings.delta_options())
         return table or self._opened(ref.at(None))
 
-    def _committed(self, write: "_Write", error: InfrastructureError) -> int | None:
+    def _committed(self, write: delta.Write, error: InfrastructureError) -> int | None:
         """Return the version that a write made although it failed: its answer was lost."""
         try:
             if not self.exists(write.ref):
                 return None
-            newest = self._open(write.ref.at(None)).history(_LOOK_BACK)
+            return write.made(self._open(write.ref.at(None)))
         except FalajError:
             raise error from None  # the store is still away
-        return next((one["version"] for one in newest if one.get(_MARK) == write.mark), None)
 
-    def _may_go_again(self, write: "_Write", error: InfrastructureError) -> bool:
+    def _may_go_again(self, write: delta.Write, error: InfrastructureError) -> bool:
         """Say whether a write that is not there may be sent again."""
-        import pyarrow as pa
-
-        if not isinstance(write.rows, pa.Table):
-            return False  # a stream has been read
-        if error.code != _RACED:
+        if not write.repeatable:
+            return False
+        if error.code != delta.RACED:
             return True
-        whole = write.mode == "overwrite" and not write.predicate
-        return not whole and write.mode != "error" and not self._moved(write)
+        return not write.whole and not self._moved(write)
 
-    def _moved(self, write: "_Write") -> bool:
+    def _moved(self, write: delta.Write) -> bool:
         """Say whether another run has read these sources since the version compared with."""
         if not write.transactions:
             return False
@@ -377,52 +331,9 @@ class Tables:
         return {app: table.transaction_version(app) for app in app_ids}
 
 
-@dataclass(frozen=True)
-class _Write:
-    """One write, however often it is tried; its mark in the log tells whether it is there."""
-
-    ref: TableRef
-    rows: Rows
-    mode: _Mode
-    transactions: Mapping[str, int]
-    partition_by: list[str] | None
-    predicate: str | None
-    ordered: bool
-    began: float = dataclasses.field(default_factory=time.time)
-    mark: str = dataclasses.field(default_factory=lambda: uuid.uuid4().hex)
-
-    @property
-    def metadata(self) -> dict[str, str]:
-        return {_MARK: self.mark} | ({_ORDERED: "true"} if self.ordered else {})
-
-    @property
-    def schema_mode(self) -> Literal["merge", "overwrite"] | None:
-        if self.mode == "error":
-            return None
-        return "merge" if self.mode == "append" or self.predicate else "overwrite"
-
-    @property
-    def compared(self) -> bool:
-        return bool(self.transactions) and self.ref.version is not None
-
-
-def _ordered(table: "DeltaTable") -> bool:
-    """Say whether the commit that made a version wrote its rows in order."""
-    return table.history(1)[0].get(_ORDERED) == "true"
-
-
 def _note_read(ref: TableRef, table: "DeltaTable") -> None:
-    rows, size = _amount(table)
+    rows, size = delta.amount(table)
     cost.reads(ref, rows=rows, bytes=size)
-
-
-def _amount(table: "DeltaTable", *, since: float = 0.0) -> tuple[int, int]:
-    """Return rows and bytes of a version's data files, of those made since a time."""
-    import pyarrow as pa
-
-    actions = pa.table(table.get_add_actions(flatten=True)).to_pylist()
-    new = [file for file in actions if file["modification_time"] >= int(since * 1000)]
-    return sum(file["num_records"] or 0 for file in new), sum(file["size_bytes"] for file in new)
 
 
 def _in_order(rows: "pa.Table") -> "pa.Table":
@@ -447,38 +358,3 @@ def _duckdb_type(kind: "pa.DataType") -> str:
     if is_.is_timestamp(kind):
         return "TIMESTAMPTZ" if kind.tz else "TIMESTAMP"
     return "VARCHAR"
-
-
-class _translated:  # noqa: N801 - used as a context manager, reads as a verb
-    """Turn what deltalake raises into our errors."""
-
-    def __init__(self, ref: TableRef) -> None:
-        self._ref = ref
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if error is None:
-            return
-        from deltalake.exceptions import CommitFailedError, DeltaError
-
-        made = isinstance(error, DeltaError) and "already exists" in str(error)
-        if made or isinstance(error, CommitFailedError):
-            raise InfrastructureError(
-                f"table {self._ref}: another run committed first; run the step again",
-                code=_RACED,
-            ) from error
-        if isinstance(error, OSError) or (
-            isinstance(error, DeltaError) and _OF_THE_STORE.search(str(error))
-        ):
-            text = " ".join(re.sub(r"\x1b\[\d*m", "", str(error)).split())
-            if re.search(r"InvalidAccessKeyId|SignatureDoesNot|status code\W+40[13]", text):
-                raise UserError(
-                    f"table {self._ref}: the object store refused our credentials; "
-                    "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
-                    code="object-store-denied",
-                ) from error
-            raise InfrastructureError(
-                f"table {self._ref}: {text[:300]}; run the step again", code=UNANSWERED
-            ) from error

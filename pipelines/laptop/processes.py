@@ -56,10 +56,10 @@ def end(folder: pathlib.Path, *, among: Among = lambda pid: True) -> None:
             left = [pid for pid in marked(folder) if pid in left]
 
 
-def die_with_parent() -> None:
-    """Ask Linux to end this process when its parent dies; to be run between fork and exec."""
+def die_with_parent(number: signal.Signals = signal.SIGTERM) -> None:
+    """Ask Linux for a signal when the thread that started this process ends."""
     if _LIBC is not None:
-        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        _LIBC.prctl(_PR_SET_PDEATHSIG, number)
 
 
 @contextlib.contextmanager

@@ -21,6 +21,7 @@ from dataclasses import asdict, astuple, dataclass
 from components.foundation.errors import FalajError, InfrastructureError, UserError
 from components.foundation.storage import Address, ObjectStore, Settings
 from pipelines.laptop import processes
+from pipelines.laptop.buckets import ensure
 
 _READY_SECONDS = 60
 _STOP_SECONDS = 20
@@ -215,10 +216,9 @@ def _prepare(settings: Settings, buckets: Sequence[str]) -> None:
     parts = urllib.parse.urlsplit(settings.endpoint)
     with socket.create_connection((str(parts.hostname), int(parts.port or 0))):
         pass  # the client below would wait long before it tries again
-    store = ObjectStore(settings)
     for bucket in buckets:
-        store.ensure_bucket(bucket, object_lock=bucket == "falaj-evidence")
-    store.put(Address(buckets[0], ".ready"), b"")
+        ensure(settings, bucket, object_lock=bucket == "falaj-evidence")
+    ObjectStore(settings).put(Address(buckets[0], ".ready"), b"")
 
 
 def _stop(server: _Server) -> None:

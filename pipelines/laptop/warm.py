@@ -29,6 +29,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO, NoReturn, Self
 
+from pipelines.laptop.processes import die_with_parent
+
 CODE = struct.Struct("!i")  # how an exit code travels
 UNFIT = -1000  # said instead of an exit code: start this step in the ordinary way
 FAMILY = "data"  # what an unknown image is taken for
@@ -69,7 +71,6 @@ _IMPORTS = {
 FAMILIES = frozenset(_IMPORTS)
 # Arrow's allocator tidies up in a thread, which it stops and starts around a fork by itself.
 _SAFE_THREADS = {"jemalloc_bg_thd"}
-_PR_SET_PDEATHSIG = 1
 _ARG_START, _ARG_END = 47, 48  # fields of /proc/self/stat, from 0
 
 
@@ -95,7 +96,7 @@ class Order:
 
 def main(argv: Sequence[str]) -> None:
     # In the middle of an import it would not see for seconds that the other end is closed.
-    _die_with_parent()
+    die_with_parent(signal.SIGKILL)
     asked = socket.socket(fileno=int(argv[1]))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # steps get it themselves
     order = _Warm(asked, _IMPORTS[argv[2]]).serve()
@@ -211,7 +212,7 @@ def _whole(fd: int) -> bytes:
 
 def _settle(order: Order, output: int, parent: int) -> None:
     """Become the step's process: its output, surroundings and name, and nothing of the parent's."""
-    _die_with_parent()
+    die_with_parent(signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)
     os.dup2(output, 1)
@@ -231,10 +232,6 @@ def _settle(order: Order, output: int, parent: int) -> None:
     _call_it(f"python -m kfp.dsl.executor_main {' '.join(order.arguments[-2:])}")
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # text files, both
-
-
-def _die_with_parent() -> None:
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _call_it(title: str) -> None:

@@ -10,6 +10,7 @@ import pytest
 from components.foundation.audit import AuditLog
 from components.foundation.storage import Address, Conflict, ObjectStore, Settings
 from components.foundation.tables import TableRef, Tables
+from tests.components.foundation.streams import Stream
 from tests.faults import proxy
 from tests.faults.proxy import Fault, Plan, Proxy
 
@@ -44,16 +45,6 @@ def breaks(fault: Fault, through: Settings) -> ObjectStore:
 @pytest.fixture
 def place(unique: str) -> Address:
     return Address("falaj-raw", unique)
-
-
-class _Source:
-    def __init__(self, size: int) -> None:
-        self.left = size
-
-    def read(self, size: int, /) -> bytes:
-        piece = min(size, self.left)
-        self.left -= piece
-        return b"x" * piece
 
 
 def test_an_object_is_created_once(breaks: ObjectStore, store: ObjectStore, place: Address) -> None:
@@ -92,7 +83,7 @@ def test_plain_work_is_done(
 def test_an_upload_in_parts_arrives_whole(
     breaks: ObjectStore, store: ObjectStore, place: Address, fault: Fault
 ) -> None:
-    breaks.put_stream(place, _Source(BIG), size=BIG)
+    breaks.put_stream(place, Stream(BIG), size=BIG)
 
     assert store.get(place) == b"x" * BIG
 

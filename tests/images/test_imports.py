@@ -15,8 +15,6 @@ PIN = re.compile(r"^([A-Za-z0-9._-]+)==", re.MULTILINE)
 # One face exports from both frameworks; each image has the one that it needs (record 0004).
 EXPORT = "components.release.export_onnx.component"
 ELSEWHERE = {"torch": {"tensorflow", "tf2onnx"}, "tensorflow": {"torch"}}
-# Only who makes buckets imports these. The initializer's own tests open a release without them.
-NEVER_RUN = {"initializer": {"minio", "urllib3"}}
 
 
 def programs(family: str) -> list[str]:
@@ -44,7 +42,7 @@ def test_every_module_of_ours_is_copied(family: str) -> None:
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_package_of_others_is_locked(family: str) -> None:
     locked = {name_of(n) for n in PIN.findall((LOCKS / f"{family}.lock").read_text())}
-    absent = ELSEWHERE.get(family, set()) | NEVER_RUN.get(family, set())
+    absent = ELSEWHERE.get(family, set())
 
     missing = {
         package

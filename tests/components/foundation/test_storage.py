@@ -6,6 +6,7 @@ import pytest
 
 from components.foundation.errors import InfrastructureError, Refused, UserError
 from components.foundation.storage import Address, Conflict, NotFound, ObjectStore, Settings
+from tests.components.foundation.streams import Stream
 
 
 @pytest.fixture
@@ -77,23 +78,11 @@ def test_a_store_that_does_not_answer_may_answer_later(place: Address) -> None:
         gone.get(place)
 
 
-class _Source:
-    """A stream that ends after so many bytes."""
-
-    def __init__(self, size: int) -> None:
-        self.left = size
-
-    def read(self, size: int, /) -> bytes:
-        piece = min(size, self.left)
-        self.left -= piece
-        return b"x" * piece
-
-
 @pytest.mark.parametrize("size", [0, 1000, 20 * 2**20], ids=["empty", "small", "in parts"])
 def test_a_stream_arrives_whole(
     store: ObjectStore, place: Address, size: int, tmp_path: pathlib.Path
 ) -> None:
-    store.put_stream(place, _Source(size), size=size)
+    store.put_stream(place, Stream(size), size=size)
     store.get_file(place, tmp_path / "file")
 
     assert (tmp_path / "file").read_bytes() == b"x" * size
@@ -105,7 +94,7 @@ def test_a_stream_that_ends_early_leaves_nothing(
     store: ObjectStore, place: Address, size: int
 ) -> None:
     with pytest.raises(OSError, match="1 bytes early"):
-        store.put_stream(place, _Source(size - 1), size=size)
+        store.put_stream(place, Stream(size - 1), size=size)
 
     assert not store.exists(place)
 

@@ -54,7 +54,7 @@ def test_partition_columns_come_back_typed(
     tables: Tables, ref: TableRef, tmp_path: pathlib.Path
 ) -> None:
     rows = pa.table({"day": pa.array([1, 2], pa.int64()), "n": [10, 20]})
-    pinned = tables.append_partitioned(ref, rows, by=["day"], transactions={})
+    pinned = tables.append(ref, rows, by=["day"], transactions={})
 
     source = tables.files(pinned, tmp_path).duckdb_source()
 

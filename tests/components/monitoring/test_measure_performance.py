@@ -42,7 +42,7 @@ class World:
             }
         )
         ref = TableRef("falaj-curated", f"observations/{self.unique}")
-        return self.tables.append_partitioned(ref, table, by=["date"], transactions={})
+        return self.tables.append(ref, table, by=["date"], transactions={})
 
     def known(self, rows: range, *, days: int = 31, flip: bool = False) -> TableRef:
         table = pa.table(

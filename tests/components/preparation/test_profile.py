@@ -177,7 +177,7 @@ class TestTables:
             }
         )
         ref = TableRef("falaj-curated", unique)
-        return tables.append_partitioned(ref, rows, by=["date"], transactions={})
+        return tables.append(ref, rows, by=["date"], transactions={})
 
     def test_features_in_json_have_the_profile_of_plain_columns(
         self, tables: Tables, observations: TableRef, unique: str, tmp_path: pathlib.Path

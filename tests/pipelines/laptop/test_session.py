@@ -37,6 +37,7 @@ def job(
         stdout=subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": str(ROOT), **(processes.mark(within) if within else {})},
         start_new_session=True,
+        preexec_fn=_as_in_a_terminal,
         text=True,
     )
     assert process.stdout
@@ -46,6 +47,10 @@ def job(
             yield process
         finally:
             process.kill()
+
+
+def _as_in_a_terminal() -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup, if it runs these tests, ignores it
 
 
 def until(holds: Callable[[], bool], *, seconds: float = 10) -> None:
