@@ -54,10 +54,10 @@ class ObjectRegistryStore(RegistryStore):
         return registry
 
     def update_registry_proto(self, registry_proto: Registry) -> None:
-        """Write the registry if it says something new.
+        """Write the registry if it says something new, and nobody else has said the same.
 
         Raises:
-            InfrastructureError: somebody else wrote since we read it.
+            InfrastructureError: somebody else wrote something other since we read it.
         """
         new = content(registry_proto)
         if self._etag is not None and new == self._content:
@@ -71,6 +71,9 @@ class ObjectRegistryStore(RegistryStore):
             else:
                 self._etag = self._store.swap(self._address, data, etag=self._etag)
         except Conflict as error:
+            self.get_registry_proto()  # what was written first
+            if self._content == new:
+                return
             raise InfrastructureError(
                 f"registry {self._address}: another step changed it meanwhile; nothing was "
                 "written; run the step again",

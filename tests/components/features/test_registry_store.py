@@ -71,3 +71,17 @@ def test_two_first_writers_cannot_both_win(stores: tuple[Any, Any]) -> None:
 
     with pytest.raises(InfrastructureError, match="run the step again"):
         theirs.update_registry_proto(_registry("b"))
+
+
+@pytest.mark.parametrize("known", [False, True], ids=["of the first", "of a later one"])
+def test_two_writers_of_the_same_both_go_on(stores: tuple[Any, Any], known: bool) -> None:
+    mine, theirs = stores
+    if known:
+        mine.update_registry_proto(_registry("a"))
+        theirs.get_registry_proto()
+    mine.update_registry_proto(_registry("a", "b"))
+
+    theirs.update_registry_proto(_registry("a", "b"))
+    theirs.update_registry_proto(_registry("a", "b", "c"))
+
+    assert [p.spec.name for p in mine.get_registry_proto().projects] == ["a", "b", "c"]
