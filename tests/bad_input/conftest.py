@@ -2,31 +2,20 @@
 
 import json
 import pathlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from components.foundation.audit import AuditLog
 from components.foundation.storage import Address, ObjectStore
+from components.foundation.tables import TableRef, Tables
 from tests import prerequisites
 from tests.bad_input import postgres
+from tests.bad_input.said import NUMBER, PLANTED, Fails, Said
 
 BUCKETS = ("falaj-raw", "falaj-curated", "falaj-quarantine", "falaj-features", "falaj-models")
-
-
-@dataclass(frozen=True, slots=True)
-class Said:
-    """How a step ended: exit code and error code, its sentence, and all that was written down."""
-
-    exit_code: int
-    code: str
-    message: str
-    everywhere: str
-
-
-Fails = Callable[..., Said]
 
 
 @pytest.fixture(scope="session")
@@ -66,6 +55,18 @@ def fails(
         return Said(said["exit_code"], said["code"], said["message"], "\n".join(everywhere))
 
     return run
+
+
+@pytest.fixture
+def people(tables: Tables, unique: str) -> str:
+    """A raw table with a person in it."""
+    rows = pa.table({"id": [1, NUMBER], "name": ["x", PLANTED]})
+    return str(tables.replace(TableRef("falaj-raw", unique), rows))
+
+
+@pytest.fixture
+def target(unique: str) -> str:
+    return f"s3://falaj-curated/{unique}"
 
 
 def held(store: ObjectStore) -> dict[str, str]:
