@@ -6,7 +6,6 @@ is started again, a failed initializer tried again, both with a growing pause.
 
 import asyncio
 import contextlib
-import ctypes
 import enum
 import os
 import pathlib
@@ -15,8 +14,10 @@ import signal
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 from components.foundation import ports, verdict
+from components.foundation.orphans import die_with_parent
 from inference.plane.wire import Broken, Request, Upstream
 
 _PAUSES_S = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
@@ -26,7 +27,6 @@ _PROBE_S = 2.0
 _STARTING_PROBE_S = 0.05
 _PASSED_ON = ("AWS_", "FALAJ_", "LC_", "OMP_", "SSL_")
 _PASSED_ON_NAMES = ("HOME", "LANG", "PATH", "PYTHONPATH", "TMPDIR", "VIRTUAL_ENV")
-_PR_SET_PDEATHSIG = 1
 _ROOT = pathlib.Path(__file__).parents[2]
 
 
@@ -174,7 +174,7 @@ class Pod:
                 cwd=self.folder,
                 env=environment(os.environ, self.template),
                 start_new_session=True,
-                preexec_fn=_die_with_parent,
+                preexec_fn=partial(die_with_parent, signal.SIGKILL),
             )
         return self._process
 
@@ -228,12 +228,3 @@ def _last_line(log: pathlib.Path) -> str:
 def _signal(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, number)
-
-
-_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
-
-
-def _die_with_parent() -> None:
-    """Ask Linux to kill this process when the plane dies, however it dies."""
-    if _LIBC is not None:
-        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -6,11 +6,9 @@ killed one left behind. Needs Linux's /proc; elsewhere nothing is found.
 """
 
 import contextlib
-import ctypes
 import os
 import pathlib
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,8 +16,6 @@ from collections.abc import Callable, Iterator
 MARK = "LAPTOP_SESSION"  # no FALAJ_ name: those are kept from a candidate under test
 _GRACE_SECONDS = 5.0
 _LOOK_SECONDS = 0.05
-_PR_SET_PDEATHSIG = 1
-_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 Among = Callable[[int], bool]
 
@@ -54,12 +50,6 @@ def end(folder: pathlib.Path, *, among: Among = lambda pid: True) -> None:
         while left and time.monotonic() < deadline:
             time.sleep(_LOOK_SECONDS)
             left = [pid for pid in marked(folder) if pid in left]
-
-
-def die_with_parent(number: signal.Signals = signal.SIGTERM) -> None:
-    """Ask Linux for a signal when the thread that started this process ends."""
-    if _LIBC is not None:
-        _LIBC.prctl(_PR_SET_PDEATHSIG, number)
 
 
 @contextlib.contextmanager

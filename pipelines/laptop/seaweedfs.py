@@ -19,6 +19,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, astuple, dataclass
 
 from components.foundation.errors import FalajError, InfrastructureError, UserError
+from components.foundation.orphans import die_with_parent
 from components.foundation.storage import Address, ObjectStore, Settings
 from pipelines.laptop import processes
 from pipelines.laptop.buckets import ensure
@@ -153,7 +154,7 @@ def _start(
             cwd=folder,
             env={"HOME": str(folder.resolve()), **processes.mark(owner)},  # it obeys AWS_* names
             start_new_session=True,  # Ctrl-C reaches us first; we stop it last
-            preexec_fn=processes.die_with_parent,
+            preexec_fn=die_with_parent,
         )
 
 

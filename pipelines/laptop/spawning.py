@@ -8,6 +8,7 @@ import contextlib
 import json
 import os
 import pathlib
+import selectors
 import socket
 import subprocess
 import sys
@@ -16,7 +17,6 @@ import uuid
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
-from typing import Any
 
 from pipelines.laptop import warm
 
@@ -98,28 +98,29 @@ class Nursery:
         order = warm.Order(command[3], command[4:], environment, os.getcwd())
         with contextlib.ExitStack() as open_files:
             output, told = self._ask(order, self._family(command), open_files)
-            for line in output:
+            for line in _said(output, told):
                 print(line, end="")
-            data = told.read()
+            data = os.read(told, warm.CODE.size)
         return warm.CODE.unpack(data)[0] if data else 1
 
     def _family(self, command: Sequence[str]) -> str:
         function = command[command.index(FUNCTION) + 1] if FUNCTION in command else ""
         return self._families.get(function, warm.FAMILY)
 
-    def _ask(self, order: warm.Order, family: str, files: contextlib.ExitStack) -> tuple[Any, Any]:
+    def _ask(self, order: warm.Order, family: str, files: contextlib.ExitStack) -> tuple[int, int]:
+        """Hand a step over; return where it speaks, and where its end will be told."""
         wanted = os.memfd_create("step")
         output, output_end = os.pipe()
         told, told_end = os.pipe()
-        reading = files.enter_context(os.fdopen(output, errors="replace"))
-        telling = files.enter_context(os.fdopen(told, "rb"))
+        for fd in (output, told):
+            files.callback(os.close, fd)
         try:
             os.write(wanted, order.to_json())
             self._send(family, [wanted, output_end, told_end])
         finally:
             for fd in (wanted, output_end, told_end):
                 os.close(fd)
-        return reading, telling
+        return output, told
 
     def _keep(self, families: Set[str]) -> None:
         """Warm these up, and let go of the others: what they have imported is large."""
@@ -157,6 +158,34 @@ def _is_plain(command: Sequence[str]) -> bool:
         and _EXECUTOR in command[2]
         and "pip" not in command[2]
     )
+
+
+def _said(output: int, told: int) -> Iterator[str]:
+    """Yield a step's lines until its end is told; what it left behind may still hold its output."""
+    os.set_blocking(output, False)
+    with selectors.DefaultSelector() as selector:
+        selector.register(output, selectors.EVENT_READ)
+        selector.register(told, selectors.EVENT_READ)
+        rest, ended = b"", False
+        while not ended:
+            ready = {key.fd for key, _ in selector.select()}
+            ended = told in ready
+            data, closed = _there(output)
+            if closed and output in selector.get_map():
+                selector.unregister(output)
+            *lines, rest = (rest + data).split(b"\n")
+            yield from (f"{line.decode(errors='replace')}\n" for line in lines)
+        yield rest.decode(errors="replace")
+
+
+def _there(pipe: int) -> tuple[bytes, bool]:
+    """Read what a pipe holds by now; say whether its other end is closed."""
+    pieces = []
+    with contextlib.suppress(BlockingIOError):
+        while piece := os.read(pipe, 1 << 16):
+            pieces.append(piece)
+        return b"".join(pieces), True
+    return b"".join(pieces), False
 
 
 def _stop(asking: socket.socket, process: "subprocess.Popen[bytes]") -> None:

@@ -29,7 +29,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO, NoReturn, Self
 
-from pipelines.laptop.processes import die_with_parent
+from components.foundation.orphans import die_with_parent
 
 CODE = struct.Struct("!i")  # how an exit code travels
 UNFIT = -1000  # said instead of an exit code: start this step in the ordinary way

@@ -14,6 +14,7 @@ from typing import Any
 
 from components.foundation import ports
 from components.foundation.errors import InfrastructureError, UserError
+from components.foundation.orphans import die_with_parent
 
 _READY_SECONDS = 60
 _STOP_SECONDS = 30
@@ -75,7 +76,12 @@ def serving(
     with tempfile.TemporaryFile() as log:
         port = ports.free()
         process = subprocess.Popen(
-            _command(folder, model, port), stderr=log, env=without_secrets(environment)
+            _command(folder, model, port),
+            stdin=subprocess.DEVNULL,
+            stdout=log,  # not the step's: whoever reads that would wait for this to end too
+            stderr=log,
+            env=without_secrets(environment),
+            preexec_fn=die_with_parent,
         )
         client = Client(port)
         try:

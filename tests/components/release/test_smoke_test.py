@@ -1,5 +1,9 @@
 import copy
 import pathlib
+import socket
+import subprocess
+import sys
+import time
 from typing import Any
 
 import numpy as np
@@ -135,3 +139,30 @@ def test_the_first_complaint_is_the_reason(trial: Trial, says: str) -> None:
 
     assert says in complaint
     assert bool(says) == bool(complaint)
+
+
+def test_a_step_that_is_killed_takes_its_server_along(model: dsl.Model) -> None:
+    program = (
+        "import os, pathlib, sys, time\n"
+        "from components.release.smoke_test.process import serving\n"
+        "with serving(pathlib.Path(sys.argv[1]), model='m', environment=os.environ) as client:\n"
+        "    print(client.port, flush=True)\n"
+        "    time.sleep(600)\n"
+    )
+    command = [sys.executable, "-c", program, model.path]
+
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as step:
+        assert step.stdout
+        port = int(step.stdout.readline())
+        step.kill()
+        assert step.stdout.read() == ""  # the server does not hold the step's output
+
+    deadline = time.monotonic() + 30
+    while _listens(port):
+        assert time.monotonic() < deadline, "the server is still there"
+        time.sleep(0.05)
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0

@@ -78,6 +78,20 @@ def linger(path: str) -> None:
     threading.Thread(target=write, args=("thread",)).start()
 
 
+@dsl.component(base_image=image, install_kfp_package=False)
+def leave() -> int:
+    import subprocess
+
+    child = subprocess.Popen(["/bin/sleep", "120"])
+    print("and goes")
+    return child.pid
+
+
+@dsl.pipeline(name="leaving")
+def leaving() -> None:
+    leave()
+
+
 @dsl.pipeline(name="lingering")
 def lingering(path: str) -> None:
     linger(path=path)
@@ -157,6 +171,17 @@ def test_a_step_ends_after_its_threads_and_what_it_registered(
 
     assert (tmp_path / "thread").exists()
     assert (tmp_path / "at exit").exists()
+
+
+def test_a_step_that_has_ended_is_not_waited_for_because_of_what_it_left_behind(
+    runner: LocalRunner,
+) -> None:
+    (step,) = runner.run(leaving, {}).steps
+
+    left = int(step.outputs["Output"])
+    assert alive(left)
+    os.kill(left, signal.SIGKILL)
+    assert "and goes" in step.lines
 
 
 def test_steps_draw_different_random_numbers(runner: LocalRunner) -> None:
