@@ -103,7 +103,10 @@ dt { color: var(--soft) } dd { margin: 0; overflow-wrap: anywhere }
 }
 .good { color: var(--good) } .bad { color: var(--bad) } .plain { color: var(--soft) }
 nav { margin: 1.2rem 0; font-size: .92rem }
-nav p { display: grid; grid-template-columns: 9.5rem 1fr; margin: .2rem 0; max-width: none }
+nav p {
+  display: grid; grid-template-columns: 9.5rem 1fr; gap: 0 .75rem; margin: .2rem 0;
+  max-width: none;
+}
 nav a { display: inline-block; margin-inline-end: 1rem } nav b { font-weight: 600 }
 .channel { display: flex; gap: .4rem; margin: 1rem 0; align-items: stretch }
 .level { flex: 1 1 0; min-width: 0; position: relative; padding-inline-end: 1.1rem }
