@@ -110,7 +110,7 @@ def test_after_a_kill_no_server_stays(out: pathlib.Path) -> None:
         said_until(killed, TRAINING)
         killed.kill()
 
-        assert is_gone(out, seconds=60)
+        assert is_gone(out, seconds=30)
 
 
 def test_a_second_run_in_the_folder_is_refused_and_the_first_goes_on(out: pathlib.Path) -> None:

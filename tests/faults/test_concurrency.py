@@ -30,7 +30,7 @@ def both() -> Iterator[Both]:
     with concurrent.futures.ProcessPoolExecutor(3, mp_context=spawn) as pool:
 
         def call(*works: Callable[..., Any], arguments: tuple[Any, ...]) -> list[Any]:
-            return [f.result(200) for f in [pool.submit(work, *arguments) for work in works]]
+            return [f.result(50) for f in [pool.submit(work, *arguments) for work in works]]
 
         yield call
 

@@ -125,7 +125,7 @@ def test_a_part_is_written_in_time_without_being_full(
     spool = Spool(SOURCE, Folder(tmp_path), dropped=dropped, limits=QUICK)
     spool.add(prediction())
 
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 5
     while not rows_of(tmp_path) and time.monotonic() < deadline:
         time.sleep(0.01)
     assert len(rows_of(tmp_path)) == 1

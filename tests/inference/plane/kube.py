@@ -15,7 +15,7 @@ STUBS = [
 ]
 
 
-def until(holds: Callable[[], Any], *, seconds: float = 30) -> Any:
+def until(holds: Callable[[], Any], *, seconds: float = 10) -> Any:
     """Wait for something to become true and return it."""
     deadline = time.monotonic() + seconds
     while not (seen := holds()):

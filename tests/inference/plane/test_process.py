@@ -36,7 +36,7 @@ def test_no_orphans_after_sigkill(tmp_path: pathlib.Path) -> None:
 
         os.kill(plane.pid, signal.SIGKILL)
 
-        until(lambda: not pods_of(tmp_path), seconds=30)
+        until(lambda: not pods_of(tmp_path), seconds=3)
 
 
 def test_sigterm_stops_everything_and_removes_model_files(tmp_path: pathlib.Path) -> None:
@@ -55,7 +55,7 @@ def test_it_ends_when_whoever_started_it_is_gone(tmp_path: pathlib.Path) -> None
     assert process.stdin
     process.stdin.close()
 
-    assert process.wait(60) == 0
+    assert process.wait(10) == 0
 
 
 def test_objects_outlive_a_restart_and_pods_start_again(tmp_path: pathlib.Path) -> None:

@@ -42,7 +42,7 @@ def served(folder: pathlib.Path, *more: str) -> Iterator[tuple["subprocess.Popen
 
 
 def wait_ready(port: int) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         try:
             if ask(port, "/v2/health/ready")[0] == 200:
@@ -53,7 +53,7 @@ def wait_ready(port: int) -> None:
 
 
 def ask(port: int, path: str, body: Any = None) -> tuple[int, Any]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
     data = None if body is None else json.dumps(body)
     connection.request("GET" if body is None else "POST", path, data)
     response = connection.getresponse()
@@ -71,7 +71,7 @@ def test_serves_and_keeps_what_it_observed_when_it_is_ended(
     ):
         status, answer = ask(port, INFER, request(delay=[1, 2], carrier=[0, 0], id="r"))
         server.send_signal(signal.SIGTERM)
-        assert server.wait(60) == 0
+        assert server.wait(10) == 0
 
     assert (status, answer["id"]) == (200, "r")
     [part] = (tmp_path / "obs").glob("part-*.jsonl")
@@ -83,14 +83,14 @@ def test_a_request_under_way_is_answered_before_the_end(folder: pathlib.Path) ->
     with served(folder) as (server, port):
         body = json.dumps(request(delay=[1], carrier=[0])).encode()
         head = f"POST {INFER} HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n\r\n".encode()
-        with socket.create_connection(("127.0.0.1", port), timeout=60) as half_sent:
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as half_sent:
             half_sent.sendall(head + body[:10])
             time.sleep(0.2)
             server.send_signal(signal.SIGTERM)
             time.sleep(0.3)
             half_sent.sendall(body[10:])
             answer = half_sent.recv(10_000)
-        assert server.wait(60) == 0
+        assert server.wait(10) == 0
 
     assert answer.startswith(b"HTTP/1.1 200")
 
@@ -99,7 +99,7 @@ def test_no_answer_is_cut_when_it_is_ended_under_load(folder: pathlib.Path) -> N
     answers: list[tuple[int, bytes]] = []
 
     def load(port: int) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
         body = json.dumps(request(delay=[1], carrier=[0]))
         with contextlib.suppress(OSError):  # closed between requests, which clients try again
             while True:
@@ -113,7 +113,7 @@ def test_no_answer_is_cut_when_it_is_ended_under_load(folder: pathlib.Path) -> N
             client.start()
         time.sleep(0.5)
         server.send_signal(signal.SIGTERM)
-        assert server.wait(60) == 0
+        assert server.wait(10) == 0
         for client in clients:
             client.join()
 
@@ -126,7 +126,7 @@ def test_refuses_to_start_when_the_signature_does_not_fit(tmp_path: pathlib.Path
     folder = write_model(tmp_path / "wrong", signature=wrong)
 
     done = subprocess.run(
-        command(folder, free_port()), capture_output=True, text=True, timeout=60, check=False
+        command(folder, free_port()), capture_output=True, text=True, timeout=30, check=False
     )
 
     assert done.returncode == 2
@@ -137,7 +137,7 @@ def test_says_that_the_port_is_taken(folder: pathlib.Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         done = subprocess.run(
-            command(folder, port), capture_output=True, text=True, timeout=60, check=False
+            command(folder, port), capture_output=True, text=True, timeout=30, check=False
         )
 
     assert done.returncode == 2

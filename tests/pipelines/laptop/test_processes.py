@@ -28,7 +28,7 @@ def sleep(folder: pathlib.Path, *, session: bool = False) -> Iterator["subproces
 
 def _await_environment(pid: int) -> None:
     """Wait until Linux shows it: after exec gives the parent back, for a moment it is empty."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 5
     while not pathlib.Path(f"/proc/{pid}/environ").read_bytes() and time.monotonic() < deadline:
         time.sleep(0.001)
 
@@ -51,14 +51,14 @@ def test_a_folder_may_be_named_in_other_words(
 def test_ends_them(sleeping: "subprocess.Popen[bytes]", tmp_path: pathlib.Path) -> None:
     processes.end(tmp_path / "mine")
 
-    assert sleeping.wait(30) == -signal.SIGTERM
+    assert sleeping.wait(1) == -signal.SIGTERM
 
 
 def test_ends_only_those_it_is_asked_to(tmp_path: pathlib.Path) -> None:
     with sleep(tmp_path) as step, sleep(tmp_path, session=True) as server:
         processes.end(tmp_path, among=processes.steps)
 
-        assert step.wait(30) == -signal.SIGTERM
+        assert step.wait(1) == -signal.SIGTERM
         assert server.poll() is None
 
 
@@ -77,7 +77,7 @@ def test_a_step_that_starts_during_the_interruption_is_ended_too(tmp_path: pathl
             os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(0.2)
         with sleep(tmp_path) as late:
-            return late.wait(30)
+            return late.wait(5)
 
     with processes.interruptible(tmp_path):
         assert interrupted() == -signal.SIGTERM

@@ -53,7 +53,7 @@ def _as_in_a_terminal() -> None:
     signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup, if it runs these tests, ignores it
 
 
-def until(holds: Callable[[], bool], *, seconds: float = 60) -> None:
+def until(holds: Callable[[], bool], *, seconds: float = 10) -> None:
     deadline = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < deadline, "it never became true"
@@ -69,7 +69,7 @@ def test_a_signal_ends_everything_that_was_started(
 
         running.send_signal(number)
 
-        assert running.wait(60) == 130
+        assert running.wait(10) == 130
         assert processes.marked(folder) == []
 
 
@@ -77,7 +77,7 @@ def test_ctrl_c_which_reaches_the_whole_group_ends_everything(folder: pathlib.Pa
     with job(folder) as running:
         os.killpg(running.pid, signal.SIGINT)
 
-        assert running.wait(60) == 130
+        assert running.wait(10) == 130
         assert processes.marked(folder) == []
 
 
@@ -87,7 +87,7 @@ def test_a_second_signal_does_not_leave_anything_behind(folder: pathlib.Path) ->
             running.send_signal(signal.SIGINT)
             time.sleep(0.05)
 
-        assert running.wait(60) == 130
+        assert running.wait(10) == 130
         assert processes.marked(folder) == []
 
 
@@ -96,7 +96,7 @@ def test_a_step_that_does_not_listen_is_killed(folder: pathlib.Path) -> None:
     with job(folder, "stubborn") as running:
         running.send_signal(signal.SIGTERM)
 
-        assert running.wait(60) == 130
+        assert running.wait(20) == 130
         assert processes.marked(folder) == []
 
 
@@ -131,7 +131,7 @@ def test_a_session_begun_by_a_step_of_another_does_not_end_itself(folder: pathli
 
         running.send_signal(signal.SIGINT)
 
-        assert running.wait(60) == 130
+        assert running.wait(10) == 130
 
 
 @pytest.mark.slow

@@ -243,7 +243,7 @@ def test_a_killed_step_fails_its_run_and_leaves_the_warm_interpreter(
     os.kill(step, signal.SIGKILL)
 
     with pytest.raises(InfrastructureError):
-        ended.result(60)
+        ended.result(30)
     assert seen(runner)["warm"]
 
 
@@ -256,7 +256,7 @@ def test_a_killed_warm_interpreter_takes_its_steps_along_and_is_replaced(
     os.kill(parent, signal.SIGKILL)
 
     with pytest.raises(InfrastructureError):
-        ended.result(60)
+        ended.result(30)
     assert not alive(step)
     assert seen(runner)["parent"] != parent
 
@@ -273,7 +273,7 @@ def test_nothing_is_left_when_the_runner_is_killed(tmp_path: pathlib.Path) -> No
 
         process.kill()
 
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 20
     while alive(step) and time.monotonic() < deadline:
         time.sleep(0.02)
     assert not alive(step)
