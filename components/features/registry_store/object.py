@@ -45,11 +45,9 @@ class ObjectRegistryStore(RegistryStore):
     def get_registry_proto(self) -> Registry:
         """Read the object; raises FileNotFoundError, which Feast asks for, if there is none."""
         try:
-            data, self._etag = self._store.get_with_etag(self._address)
+            registry, self._etag = self._read()
         except NotFound as error:
             raise FileNotFoundError(str(self._address)) from error
-        registry = Registry()
-        registry.ParseFromString(data)
         self._content = content(registry)
         return registry
 
@@ -71,18 +69,31 @@ class ObjectRegistryStore(RegistryStore):
             else:
                 self._etag = self._store.swap(self._address, data, etag=self._etag)
         except Conflict as error:
-            self.get_registry_proto()  # what was written first
-            if self._content == new:
-                return
-            raise InfrastructureError(
-                f"registry {self._address}: another step changed it meanwhile; nothing was "
-                "written; run the step again",
-                code="registry-raced",
-            ) from error
+            # Only what says the same is taken over: who lost and tries again has to lose again.
+            etag = self._etag_of(new)
+            if etag is None:
+                raise InfrastructureError(
+                    f"registry {self._address}: another step changed it meanwhile; nothing was "
+                    "written; run the step again",
+                    code="registry-raced",
+                ) from error
+            self._etag = etag
         self._content = new
 
     def teardown(self) -> None:
         self._store.delete(self._address)
+
+    def _read(self) -> tuple[Registry, str]:
+        data, etag = self._store.get_with_etag(self._address)
+        return _parsed(data), etag
+
+    def _etag_of(self, said: Mapping[str, Any]) -> str | None:
+        """Return the ETag of the object, if it is there and says this."""
+        try:
+            registry, etag = self._read()
+        except NotFound:
+            return None
+        return etag if content(registry) == said else None
 
 
 def content(registry: Registry) -> dict[str, Any]:
@@ -102,9 +113,13 @@ def definitions(registry: Registry) -> digests.Digest:
 
 def digest_at(address: Address) -> digests.Digest:
     """Digest what the registry at an address defines; raises NotFound if there is none."""
+    return definitions(_parsed(ObjectStore(settings.object_store()).get(address)))
+
+
+def _parsed(data: bytes) -> Registry:
     registry = Registry()
-    registry.ParseFromString(ObjectStore(settings.object_store()).get(address))
-    return definitions(registry)
+    registry.ParseFromString(data)
+    return registry
 
 
 def _place(item: Mapping[str, Any]) -> tuple[str, str]:
