@@ -130,11 +130,13 @@ def _ours(ref: "TableRef", error: Exception) -> FalajError | None:
     """Return the error that says it in our words; None when it is not about race or store."""
     from deltalake.exceptions import CommitFailedError
 
-    if isinstance(error, CommitFailedError) or "already exists" in str(error):
+    of_the_store = isinstance(error, OSError)
+    made = not of_the_store and "already exists" in str(error)
+    if made or isinstance(error, CommitFailedError):
         return InfrastructureError(
-            f"table {ref}: another run committed first; run the step again", code="table-raced"
+            f"table {ref}: another run committed first; run the step again", code=RACED
         )
-    if not isinstance(error, OSError) and not _OF_THE_STORE.search(str(error)):
+    if not of_the_store and not _OF_THE_STORE.search(str(error)):
         return None
     text = " ".join(re.sub(r"\x1b\[\d*m", "", str(error)).split())
     if _DENIED.search(text):
@@ -143,6 +145,4 @@ def _ours(ref: "TableRef", error: Exception) -> FalajError | None:
             "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
             code="object-store-denied",
         )
-    return InfrastructureError(
-        f"table {ref}: {text[:300]}; run the step again", code="table-failed"
-    )
+    return InfrastructureError(f"table {ref}: {text[:300]}; run the step again", code=UNANSWERED)
