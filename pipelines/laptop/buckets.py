@@ -4,40 +4,34 @@ minio makes them, because obstore, which does all else, cannot.
 """
 
 import urllib.parse
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 from components.foundation.errors import InfrastructureError
 from components.foundation.storage import Settings
 
-if TYPE_CHECKING:
-    import minio
+_LOCKED = {"falaj-evidence"}  # no object of these can be changed
 
 
-def ensure(settings: Settings, bucket: str, *, object_lock: bool = False) -> None:
-    """Make a bucket if it is not there; raises InfrastructureError while the store cannot."""
+def ensure(settings: Settings, buckets: Sequence[str]) -> None:
+    """Make the buckets that are not there; raises InfrastructureError while the store cannot."""
     import minio
     import minio.error
     import urllib3.exceptions
 
-    try:
-        client = _client(settings)
-        if not client.bucket_exists(bucket):
-            client.make_bucket(bucket, object_lock=object_lock)
-    except (minio.error.MinioException, urllib3.exceptions.HTTPError) as error:
-        raise InfrastructureError(
-            f"bucket {bucket}: the laptop's store did not make it ({error}); run again",
-            code="object-store-failed",
-        ) from error
-
-
-def _client(settings: Settings) -> "minio.Minio":
-    import minio
-
     parts = urllib.parse.urlsplit(settings.endpoint)
-    return minio.Minio(
+    client = minio.Minio(
         parts.netloc,
         access_key=settings.access_key,
         secret_key=settings.secret_key,
         region=settings.region,
         secure=parts.scheme == "https",
     )
+    try:
+        for bucket in buckets:
+            if not client.bucket_exists(bucket):
+                client.make_bucket(bucket, object_lock=bucket in _LOCKED)
+    except (minio.error.MinioException, urllib3.exceptions.HTTPError) as error:
+        raise InfrastructureError(
+            f"buckets: the laptop's store did not make them ({error}); run again",
+            code="object-store-failed",
+        ) from error

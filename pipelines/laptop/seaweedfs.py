@@ -217,8 +217,7 @@ def _prepare(settings: Settings, buckets: Sequence[str]) -> None:
     parts = urllib.parse.urlsplit(settings.endpoint)
     with socket.create_connection((str(parts.hostname), int(parts.port or 0))):
         pass  # the client below would wait long before it tries again
-    for bucket in buckets:
-        ensure(settings, bucket, object_lock=bucket == "falaj-evidence")
+    ensure(settings, buckets)
     ObjectStore(settings).put(Address(buckets[0], ".ready"), b"")
 
 
