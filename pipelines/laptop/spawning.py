@@ -175,7 +175,8 @@ def _said(output: int, told: int) -> Iterator[str]:
                 selector.unregister(output)
             *lines, rest = (rest + data).split(b"\n")
             yield from (f"{line.decode(errors='replace')}\n" for line in lines)
-        yield rest.decode(errors="replace")
+        if rest:
+            yield rest.decode(errors="replace")
 
 
 def _there(pipe: int) -> tuple[bytes, bool]:
