@@ -22,8 +22,8 @@ from inference.observer.observation import Source
 from inference.observer.sinks import sink
 from inference.observer.spool import Limits, Spool
 from inference.server.app import App
-from inference.server.metrics import Metrics
-from inference.server.runtime import Model
+from inference.server.runtimes.onnx import Model
+from inference.server.telemetry.metrics import Metrics
 
 _LOG = logging.getLogger("server")
 

@@ -19,10 +19,10 @@ import orjson
 from components.foundation import onnx_runtime
 from inference.observer.observation import Prediction, score_of
 from inference.observer.spool import Spool
-from inference.server import protocol
-from inference.server.metrics import Metrics
-from inference.server.protocol import Rejected
-from inference.server.runtime import Model
+from inference.server.protocol import rest as protocol
+from inference.server.protocol.messages import Rejected
+from inference.server.runtimes.onnx import Model
+from inference.server.telemetry.metrics import Metrics
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]

@@ -8,8 +8,8 @@ import httpx
 import pytest
 
 from inference.server.app import App
-from inference.server.metrics import Metrics
-from inference.server.runtime import Model
+from inference.server.runtimes.onnx import Model
+from inference.server.telemetry.metrics import Metrics
 from tests.inference.models import write_model
 
 Ask = Callable[..., httpx.Response]

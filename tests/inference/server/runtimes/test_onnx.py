@@ -7,7 +7,7 @@ import pytest
 
 from components.foundation import digests
 from components.foundation.errors import UserError
-from inference.server.runtime import Model
+from inference.server.runtimes.onnx import Model
 from tests.inference.models import SIGNATURE, write_model
 
 

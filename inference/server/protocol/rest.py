@@ -13,22 +13,13 @@ from typing import Any
 import numpy as np
 import orjson
 
-from components.foundation.errors import FalajError, nearest
+from components.foundation.errors import nearest
 from components.foundation.signature import DTYPES, Array, Signature, Tensor
+from inference.server.protocol.messages import Rejected
 
 _KINDS = {"f": "iuf", "i": "iu", "b": "b"}  # dtype kind wanted -> kinds that JSON may hold
 _DATATYPES = {dtype.str: name for name, dtype in DTYPES.items()}
 _MAX_ID = 256
-
-
-class Rejected(FalajError):
-    """A request that will not be answered; `status` is the HTTP status that says why."""
-
-    def __init__(
-        self, status: int, message: str, *, headers: tuple[tuple[bytes, bytes], ...] = ()
-    ) -> None:
-        super().__init__(message, code="request-rejected")
-        self.status, self.headers = status, headers
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,67 @@
+"""What the wire formats agree on: a request that fits the signature, or a refusal."""
+
+import enum
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from components.foundation.errors import FalajError
+from components.foundation.signature import Array
+
+Headers = tuple[tuple[bytes, bytes], ...]
+
+
+class Rejected(FalajError):
+    """A request that will not be answered; `status` is the HTTP status that says why."""
+
+    def __init__(self, status: int, message: str, *, headers: Headers = ()) -> None:
+        super().__init__(message, code="request-rejected")
+        self.status, self.headers = status, headers
+
+
+class Form(enum.Enum):
+    """How an output is wanted in a REST response; gRPC has a form of its own."""
+
+    JSON = "json"
+    BINARY = "binary"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """An output that was asked for."""
+
+    name: str
+    form: Form = Form.JSON
+
+
+@dataclass(frozen=True, slots=True)
+class InferRequest:
+    """A request that fits the signature.
+
+    Attributes:
+        id: echoed; made up where the client gave none.
+        inputs: an array an input of the signature, all with the same number of rows.
+        outputs: what is wanted, in the order to answer in.
+        ids: names of the rows as the client gave them, or nothing.
+        timeout: seconds that the client waits (parameter `timeout`, given in microseconds).
+    """
+
+    inputs: Mapping[str, Array]
+    outputs: tuple[Wanted, ...]
+    id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    ids: tuple[str, ...] = ()
+    timeout: float | None = None
+
+    @property
+    def rows(self) -> int:
+        """The size of the batch; 1 where the signature has no batch."""
+        first = next(iter(self.inputs.values()))
+        return len(first) if first.ndim else 1
+
+    def row_ids(self) -> tuple[str, ...]:
+        """Name each row: as given, else by the request's id."""
+        if self.ids:
+            return self.ids
+        if self.rows == 1:
+            return (self.id,)
+        return tuple(f"{self.id}-{row}" for row in range(self.rows))

@@ -1,0 +1,1 @@
+"""What the server says about itself: metrics, scores, traces, an access log."""
