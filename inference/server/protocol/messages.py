@@ -5,19 +5,10 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from components.foundation.errors import FalajError
 from components.foundation.signature import Array
+from inference.transport.messages import Headers, Rejected
 
-Headers = tuple[tuple[bytes, bytes], ...]
-
-
-class Rejected(FalajError):
-    """A request that will not be answered; `status` is the HTTP status that says why."""
-
-    def __init__(self, status: int, message: str, *, headers: Headers = ()) -> None:
-        super().__init__(message, code="request-rejected")
-        self.status, self.headers = status, headers
-
+__all__ = ["Form", "Headers", "InferRequest", "Rejected", "Wanted"]
 
 class Form(enum.Enum):
     """How an output is wanted in a REST response; gRPC has a form of its own."""

@@ -1,0 +1,143 @@
+"""A request on its way in: its head first, its body when the handler asks for it."""
+
+import asyncio
+import urllib.parse
+from collections.abc import Callable
+from typing import Final
+
+from inference.transport.limits import Budget, Limits
+from inference.transport.messages import Rejected
+
+PREFETCH: Final = 64 << 10  # of a body, before anybody has asked for it
+_HEADER: Final = 32  # what a header costs beyond its bytes
+_RETRY: Final = ((b"retry-after", b"1"),)
+
+
+class Incoming:
+    """A request whose body may still be coming; one is made for every head."""
+
+    __slots__ = (
+        "_budget",
+        "_chunk",
+        "_limits",
+        "_taken",
+        "_wake",
+        "_wanted",
+        "asked_at",
+        "broken",
+        "complete",
+        "head_size",
+        "headers",
+        "keep_alive",
+        "method",
+        "size",
+        "target",
+    )
+
+    def __init__(self, limits: Limits, budget: Budget) -> None:
+        self.method = ""
+        self.target = b""
+        self.headers: dict[bytes, bytes] = {}
+        self.keep_alive = False
+        self.complete = False
+        self.broken: Rejected | None = None
+        self.head_size = 0
+        self.size = 0
+        self.asked_at = 0.0  # loop time since when the handler waits for the body; 0 if it does not
+        self._limits, self._budget, self._taken = limits, budget, 0
+        self._chunk: bytes | bytearray = b""
+        self._wanted: asyncio.Future[None] | None = None
+        self._wake: Callable[[], None] | None = None
+
+    @property
+    def path(self) -> str:
+        """The path, percent-decoded, without a query."""
+        path = self.target.partition(b"?")[0].decode("latin-1")
+        return urllib.parse.unquote(path) if "%" in path else path
+
+    @property
+    def query(self) -> str:
+        return self.target.partition(b"?")[2].decode("latin-1")
+
+    @property
+    def prefetched(self) -> bool:
+        """Whether enough of a body that nobody has asked for is here."""
+        return not self.complete and not self.asked_at and self.size > PREFETCH
+
+    def add_target(self, piece: bytes) -> None:
+        self.target += piece
+        self.head_size += len(piece)
+
+    def add_header(self, name: bytes, value: bytes) -> None:
+        self.head_size += len(name) + len(value) + _HEADER
+        known = self.headers.get(name)
+        self.headers[name] = value if known is None else known + b", " + value
+
+    def on_demand(self, wake: Callable[[], None]) -> None:
+        """Name what to call when the handler starts to wait for the body."""
+        self._wake = wake
+
+    async def body(self) -> bytes | bytearray:
+        """Read the body; raises Rejected 400, 408, 413 or 429 where a limit says so."""
+        self._check_declared()
+        if not self.complete and self.broken is None:
+            loop = asyncio.get_running_loop()
+            self.asked_at, self._wanted = loop.time(), loop.create_future()
+            if self._wake is not None:
+                self._wake()
+            await self._wanted
+        if self.broken is not None:
+            raise self.broken
+        return self._chunk
+
+    def _check_declared(self) -> None:
+        length = self.headers.get(b"content-length")
+        if length is not None and int(length) > self._limits.body_bytes:
+            raise self._too_large()
+
+    def add(self, chunk: bytes) -> None:
+        """Take a piece of the body; where a limit refuses it, all of it is forgotten."""
+        if self.broken is not None:
+            return
+        self.size += len(chunk)
+        if self.size > self._limits.body_bytes:
+            self.break_off(self._too_large())
+        elif not self._budget.take(len(chunk)):
+            message = "too many large bodies at once; try again"
+            self.break_off(Rejected(429, message, headers=_RETRY))
+        else:
+            self._taken += len(chunk)
+            self._keep(chunk)
+
+    def _keep(self, chunk: bytes) -> None:
+        if not self._chunk:
+            self._chunk = chunk
+        elif isinstance(self._chunk, bytearray):
+            self._chunk += chunk
+        else:
+            self._chunk = bytearray(self._chunk) + chunk
+
+    def finish(self) -> None:
+        self.complete = True
+        self._settle()
+
+    def break_off(self, why: Rejected) -> None:
+        """End the request for a reason that its handler, or its client, is told."""
+        self.broken = self.broken or why
+        self.keep_alive = False
+        self.release()
+        self._settle()
+
+    def release(self) -> None:
+        """Give the memory of the body back."""
+        self._chunk = b""
+        self._budget.give(self._taken)
+        self._taken = 0
+
+    def _settle(self) -> None:
+        if self._wanted is not None and not self._wanted.done():
+            self._wanted.set_result(None)
+
+    def _too_large(self) -> Rejected:
+        most = self._limits.body_bytes
+        return Rejected(413, f"the body is larger than {most} bytes; send fewer rows a request")

@@ -1,0 +1,64 @@
+"""What a handler is given and gives back."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from components.foundation.errors import FalajError
+
+Headers = tuple[tuple[bytes, bytes], ...]
+JSON = b"application/json"
+
+
+class Rejected(FalajError):
+    """A request that will not be answered; `status` is the HTTP status that says why."""
+
+    def __init__(self, status: int, message: str, *, headers: Headers = ()) -> None:
+        super().__init__(message, code="request-rejected")
+        self.status, self.headers = status, headers
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A whole answer."""
+
+    status: int
+    body: bytes = b""
+    kind: bytes = JSON
+    headers: Headers = ()
+
+    @classmethod
+    def refusal(cls, rejected: Rejected) -> "Reply":
+        """Say in JSON why a request was rejected."""
+        body = json.dumps({"error": str(rejected)}).encode()
+        return cls(rejected.status, body, headers=rejected.headers)
+
+
+class Request(Protocol):
+    """A request whose head is there; its body is read when it is asked for."""
+
+    @property
+    def method(self) -> str: ...
+    @property
+    def path(self) -> str: ...
+    @property
+    def query(self) -> str: ...
+    @property
+    def headers(self) -> Mapping[bytes, bytes]:
+        """By lower-case name; one that came several times is joined by commas."""
+
+    async def body(self) -> bytes | bytearray:
+        """Read the body; raises Rejected 408, 413 or 429 where a limit says so."""
+
+
+class Handler(Protocol):
+    """Answers requests, one at a time a connection; cancelled when its client has gone."""
+
+    async def __call__(self, request: Request, /) -> Reply: ...
+
+
+def not_allowed(*allowed: str) -> Rejected:
+    """Refuse a method, naming the ones there are."""
+    methods = ", ".join(allowed)
+    return Rejected(405, f"only {methods} is allowed here", headers=((b"allow", methods.encode()),))
