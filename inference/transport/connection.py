@@ -16,7 +16,6 @@ from inference.transport.messages import Handler, Rejected, Reply
 
 _LOG = logging.getLogger("http")
 _PIPELINED: Final = 32  # requests read ahead of the one being answered
-_LINGER_SECONDS: Final = 2.0
 _WHOLE: Final = 64 << 10  # a body up to this size is joined to its head
 _NO_HTTP: Final = Rejected(400, "this is no HTTP/1.1 request")
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -77,11 +76,12 @@ class Connection(asyncio.Protocol):
     # What the transport calls.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)  # uvloop's own class
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's own class
         if not self._host.opened(self):
             transport.abort()
         self._wait(self._host.limits.head_seconds)
 
+    # A client that has sent its last byte has gone, as for nginx and uvicorn: the transport closes.
     def connection_lost(self, exc: Exception | None) -> None:
         self.deadline = math.inf
         if self._task is not None:
@@ -91,14 +91,6 @@ class Connection(asyncio.Protocol):
                 request.release()
         self._waiting.clear()
         self._host.closed(self)
-
-    def eof_received(self) -> bool:
-        """Keep a half-closed connection for as long as it is owed an answer."""
-        self._stop()
-        if self._reading is not None:
-            self._transport.abort()
-        owed = self._active is not None or bool(self._waiting)
-        return owed and self._transport.get_extra_info("sslcontext") is None
 
     def data_received(self, data: bytes) -> None:
         if self._stopped:
@@ -299,7 +291,7 @@ class Connection(asyncio.Protocol):
         self._stop()
         self._reading = None
         self._waiting.clear()
-        self._wait(_LINGER_SECONDS)
+        self._wait(self._host.limits.linger_seconds)
         self._set_flow()
 
     # What the server calls.

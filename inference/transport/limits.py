@@ -17,6 +17,7 @@ class Limits:
         body_rate: bytes a second that a body must bring in the long run; 408 below.
         idle_seconds: between requests; above the 60 s after which gateways close commonly.
         write_seconds: for a client to take what was sent.
+        linger_seconds: to discard what still comes of a request that was refused.
     """
 
     head_bytes: int = 16 << 10
@@ -28,6 +29,7 @@ class Limits:
     body_rate: int = 10_000
     idle_seconds: float = 75.0
     write_seconds: float = 30.0
+    linger_seconds: float = 2.0
 
 
 class Budget:
