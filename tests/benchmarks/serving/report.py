@@ -1,0 +1,100 @@
+"""Results as a table for people and as JSON for later."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tests.benchmarks.serving.statistics import Sample
+
+OURS = "falaj"
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """What we want: so many times as good as another server, or a bound.
+
+    Attributes:
+        beside: the other server; nothing for a bound.
+        factor: how many times as good; or the bound.
+        absolute: this is a bound.
+    """
+
+    beside: str
+    factor: float
+    absolute: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One thing measured for several servers in turn.
+
+    Attributes:
+        title: what was done.
+        unit: what the numbers are.
+        samples: by server, a value a round.
+        less_is_better: as with times and memory.
+        goals: what we want of our own.
+    """
+
+    title: str
+    unit: str
+    samples: Mapping[str, Sample]
+    less_is_better: bool = False
+    goals: Sequence[Goal] = ()
+
+    def advantage(self, beside: str) -> Sample:
+        """How many times as good ours is, round by round."""
+        ours, theirs = self.samples[OURS], self.samples[beside]
+        return theirs.over(ours) if self.less_is_better else ours.over(theirs)
+
+    def met(self, goal: Goal) -> bool:
+        """Say whether the median reaches a goal."""
+        if not goal.absolute:
+            return self.advantage(goal.beside).median >= goal.factor
+        got = self.samples[OURS].median
+        return got <= goal.factor if self.less_is_better else got >= goal.factor
+
+    def to_dict(self) -> dict[str, Any]:
+        servers = {
+            name: {"median": sample.median, "spread": sample.spread, "values": sample.values}
+            for name, sample in self.samples.items()
+        }
+        for name in servers.keys() - {OURS} if OURS in servers else ():
+            servers[name]["falaj_is_better"] = self.advantage(name).median
+        goals = [
+            {"beside": goal.beside or "bound", "wanted": goal.factor, "met": self.met(goal)}
+            for goal in self.goals
+        ]
+        return {"title": self.title, "unit": self.unit, "servers": servers, "goals": goals}
+
+
+def table(results: Sequence[Result]) -> Iterator[str]:
+    """Write what was measured, line by line."""
+    for result in results:
+        yield ""
+        yield f"{result.title} ({result.unit})"
+        yield f"  {'':<24}{'median':>10}{'lowest':>10}{'highest':>10}{'spread':>8}{'falaj is':>16}"
+        for name, sample in result.samples.items():
+            yield _line(result, name, sample)
+        yield from (_goal(result, goal) for goal in result.goals)
+
+
+def _line(result: Result, name: str, sample: Sample) -> str:
+    numbers = [f"{_short(n):>10}" for n in (sample.median, min(sample.values), max(sample.values))]
+    better = ""
+    if OURS in result.samples and name != OURS:
+        times = result.advantage(name)
+        better = f"{times.median:.2f}x ±{times.spread / 2:.0%}"
+    return f"  {name:<24}{''.join(numbers)}{sample.spread:>8.0%}{better:>16}"
+
+
+def _goal(result: Result, goal: Goal) -> str:
+    said = "met" if result.met(goal) else "missed"
+    if goal.absolute:
+        side = "at most" if result.less_is_better else "at least"
+        return f"  goal {said}: {side} {goal.factor:g} {result.unit}"
+    return f"  goal {said}: at least {goal.factor:g}x as good as {goal.beside}"
+
+
+def _short(number: float) -> str:
+    return f"{number:,.0f}" if abs(number) >= 100 else f"{number:.3g}"
