@@ -24,7 +24,7 @@ from components.foundation.errors import UserError
 from components.foundation.signature import Array, Signature, Tensor
 from inference.server.protocol import grpc_codec
 from inference.server.protocol import open_inference_pb2 as pb
-from inference.server.protocol.messages import InferRequest, Rejected
+from inference.server.protocol.messages import Form, InferRequest, Rejected
 from inference.server.security.scopes import Verb
 from inference.server.telemetry.layout import Phase
 from inference.transport.limits import Budget, Limits
@@ -32,7 +32,8 @@ from inference.transport.limits import Budget, Limits
 NAME: Final = "inference.GRPCInferenceService"
 
 _LOG = logging.getLogger("server")
-_LARGE: Final = 64 << 10  # bytes of a message that are read, and of values written, off the loop
+_LARGE: Final = 64 << 10  # bytes of values that are read or written off the loop
+_LARGE_COPIED: Final = 1 << 20  # the same where they are copied whole, not one by one
 _REASON: Final = 1000  # characters of it that are told; trailers have little room
 _TOLD: Final = {b"retry-after", b"www-authenticate"}  # headers of a refusal that gRPC tells too
 _RETRY: Final = ((b"retry-after", b"1"),)
@@ -241,7 +242,7 @@ class GrpcServer:
 
     async def _infer(self, body: bytes, deadline: float | None) -> bytes:
         read = functools.partial(grpc_codec.read, pb.ModelInferRequest, body)
-        message = await self._work(read, large=len(body) > _LARGE)
+        message = await self._work(read, large=len(body) > _LARGE_COPIED)
         served = self._service.named(message.model_name, message.model_version)
         return await self._service.counted(served, self._answer(served, message, deadline))
 
@@ -250,12 +251,13 @@ class GrpcServer:
     ) -> bytes:
         parse = functools.partial(grpc_codec.parse, message, served.signature)
         with _timed(served, Phase.PARSE):
-            request = await self._work(parse, large=message.ByteSize() > _LARGE)
+            request = await self._work(parse, large=_is_large(message, served))
         outputs = await self._service.infer(served, request, deadline=deadline)
-        write = functools.partial(_written, request, outputs, served)
-        size = sum(values.nbytes for values in outputs.values())
+        write = functools.partial(
+            grpc_codec.write, request, outputs, model=served.name, version=served.version
+        )
         with _timed(served, Phase.ENCODE):
-            return await self._work(write, large=size > _LARGE)
+            return await self._work(write, large=_are_large(outputs, request))
 
     async def _work(self, work: Callable[[], T], *, large: bool) -> T:
         return await self._loop.run_in_executor(self._aside, work) if large else work()
@@ -350,10 +352,18 @@ def _about(_: pb.ServerMetadataRequest) -> pb.ServerMetadataResponse:
     return pb.ServerMetadataResponse(name="falaj", version="2")
 
 
-def _written(request: InferRequest, outputs: Mapping[str, Array], served: Served) -> bytes:
-    message = grpc_codec.encode(request, outputs, model=served.name, version=served.version)
-    written: bytes = message.SerializeToString()
-    return written
+def _is_large(message: pb.ModelInferRequest, served: Served) -> bool:
+    one_by_one = any(tensor.datatype == "BYTES" for tensor in served.signature.inputs)
+    copied = message.raw_input_contents and not one_by_one
+    large: bool = message.ByteSize() > (_LARGE_COPIED if copied else _LARGE)
+    return large
+
+
+def _are_large(outputs: Mapping[str, Array], request: InferRequest) -> bool:
+    raw = any(wanted.form is Form.BINARY for wanted in request.outputs)
+    copied = raw and not any(values.dtype.hasobject for values in outputs.values())
+    size = sum(values.nbytes for values in outputs.values())
+    return size > (_LARGE_COPIED if copied else _LARGE)
 
 
 def _described(tensors: Iterable[Tensor]) -> list[pb.ModelMetadataResponse.TensorMetadata]:
