@@ -17,7 +17,7 @@ from tests.benchmarks.serving.arrivals import Answer, Arrivals, Client
 from tests.benchmarks.serving.load import read_h2load, read_wrk
 from tests.benchmarks.serving.models import COSTLY, TINY, WIDE_IN, Model
 from tests.benchmarks.serving.payloads import Form, grpc_message, payload
-from tests.benchmarks.serving.report import Goal, Result, table
+from tests.benchmarks.serving.report import Goal, Result, Turns, table
 from tests.benchmarks.serving.statistics import Sample, percentile
 
 WRK_LINE = (
@@ -32,7 +32,7 @@ status codes: 3000 2xx, 0 3xx, 0 4xx, 0 5xx
 
 def result(*, ours: Sequence[float], theirs: Sequence[float], less: bool, goal: Goal) -> Result:
     samples = {"falaj": Sample(tuple(ours)), "other": Sample(tuple(theirs))}
-    return Result("title", "unit", samples, less_is_better=less, goals=(goal,))
+    return Result("title", "unit", Turns(samples), less_is_better=less, goals=(goal,))
 
 
 def test_spread_is_the_whole_range_as_a_share_of_the_median() -> None:
@@ -86,6 +86,18 @@ def test_the_table_says_how_many_times_as_good_and_which_goals_are_missed() -> N
     [other] = [line for line in lines if line.startswith("  other")]
     assert other.split() == ["other", "10", "10", "10", "0%", "5.50x", "±9%"]
     assert lines[-1] == "  goal missed: at least 9x as good as other"
+
+
+def test_work_is_told_by_processor_second_so_that_a_taken_core_does_not_count() -> None:
+    rates = {"falaj": Sample((50.0, 30.0)), "other": Sample((10.0, 10.0))}
+    busy = {"falaj": Sample((1.0, 0.6)), "other": Sample((1.0, 1.0))}
+
+    result = Result("title", "unit", Turns(rates, busy), by_work=True)
+
+    assert result.advantage("other").values == (5, 3)
+    assert result.advantage_by_work("other").values == (5, 5)
+    assert result.to_dict()["servers"]["other"]["falaj_is_better_by_work"] == 5
+    assert "5.00x ±0%" in "".join(table([result]))
 
 
 def test_the_file_holds_every_value() -> None:

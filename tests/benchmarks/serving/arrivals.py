@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from tests.benchmarks.serving.payloads import Payload
 from tests.benchmarks.serving.statistics import percentile
 
-_GIVE_UP = 30.0  # seconds after which a request counts as never answered
+_GIVE_UP = 10.0  # seconds after which a request counts as never answered
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,17 +55,17 @@ class Client:
 
     async def send(self, message: bytes) -> int:
         """Return the status that came, or 0."""
-        writer = None
+        writer, stays = None, False
         try:
             reader, writer = self._idle.pop() if self._idle else await self._open()
             writer.write(message)
             status, stays = await _read(reader)
         except (OSError, ValueError, asyncio.IncompleteReadError):
-            stays, status = False, 0
-        if writer is not None:
-            if stays and self.keep:
+            status = 0
+        finally:
+            if writer is not None and stays and self.keep:
                 self._idle.append((reader, writer))
-            else:
+            elif writer is not None:
                 writer.close()
         return status
 

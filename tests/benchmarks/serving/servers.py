@@ -112,6 +112,10 @@ class Server:
             response = connection.getresponse()
             return response.status, response.read()
 
+    def busy(self) -> float:
+        """Return the processor seconds that it and its children have used."""
+        return sum(_ticks(pid) for pid in family(self.process.pid)) / os.sysconf("SC_CLK_TCK")
+
     def resident(self) -> float:
         """Return the MiB that it and its children hold; pages that they share count once."""
         return sum(_proportional(pid) for pid in family(self.process.pid)) / 1024
@@ -173,6 +177,12 @@ def family(pid: int) -> list[int]:
             for child in task.read_text().split():
                 found += family(int(child))
     return found
+
+
+def _ticks(pid: int) -> int:
+    # The name, in parentheses, may hold spaces; the counters are the twelfth and next after it.
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])
 
 
 def _proportional(pid: int) -> float:

@@ -8,8 +8,11 @@ import sys
 from collections.abc import Awaitable, Sequence
 from typing import Any
 
+import grpc
+import grpc.aio
 import httpx
 import numpy as np
+import pytest
 from kserve import InferenceRESTClient, InferInput, InferRequest, RequestedOutput
 from kserve.inference_client import InferenceGRPCClient, RESTConfig
 
@@ -38,7 +41,7 @@ async def _refused(call: Awaitable[Any], status: int) -> str:
     with pytest.raises(httpx.HTTPStatusError) as caught:
         await call
     assert caught.value.response.status_code == status, caught.value.response.text
-    return caught.value.response.text
+    return str(caught.value.response.text)
 
 
 async def _turned_down(call: Awaitable[Any], code: grpc.StatusCode) -> str:

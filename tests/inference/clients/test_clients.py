@@ -1,6 +1,8 @@
 """Clients that others wrote get right answers, and are told what is wrong, over every wire."""
 
+import contextlib
 import pathlib
+from collections.abc import Sequence
 
 import pytest
 

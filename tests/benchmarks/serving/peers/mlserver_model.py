@@ -7,7 +7,6 @@ whose file comes as `uri`.
 """
 
 import onnxruntime
-
 from mlserver import MLModel
 from mlserver.cli import main
 from mlserver.codecs import NumpyCodec
