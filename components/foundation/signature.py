@@ -14,12 +14,22 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
+# BF16 is carried as floats that it can hold (see as_bf16), BYTES as objects that are bytes.
 DTYPES: Mapping[str, np.dtype[Any]] = {
+    "BOOL": np.dtype(np.bool_),
+    "UINT8": np.dtype(np.uint8),
+    "UINT16": np.dtype(np.uint16),
+    "UINT32": np.dtype(np.uint32),
+    "UINT64": np.dtype(np.uint64),
+    "INT8": np.dtype(np.int8),
+    "INT16": np.dtype(np.int16),
+    "INT32": np.dtype(np.int32),
+    "INT64": np.dtype(np.int64),
+    "FP16": np.dtype(np.float16),
     "FP32": np.dtype(np.float32),
     "FP64": np.dtype(np.float64),
-    "INT64": np.dtype(np.int64),
-    "INT32": np.dtype(np.int32),
-    "BOOL": np.dtype(np.bool_),
+    "BF16": np.dtype(np.float32),
+    "BYTES": np.dtype(object),
 }
 
 
@@ -73,7 +83,8 @@ class Signature:
             columns become NaN.
 
         Raises:
-            UserError: a column is missing, or an integer column has nulls.
+            UserError: a column is missing, one that is no float has nulls, or an integer
+                does not fit its type.
         """
         return {tensor.name: _column(rows, tensor) for tensor in self.inputs}
 
@@ -93,12 +104,34 @@ class Signature:
 
 
 def json_values(values: Array) -> list[Any]:
-    """Return numbers as JSON has them; one that it cannot say (NaN, infinity) becomes None."""
+    """Return values as JSON has them.
+
+    A number that JSON cannot say (NaN, infinity) becomes None, bytes become text.
+    """
     plain = values.astype(object)
     if values.dtype.kind == "f":
         plain[~np.isfinite(values)] = None
+    if values.dtype.kind == "O":
+        plain = np.frompyfunc(_text, 1, 1)(plain)
     listed: list[Any] = plain.tolist()
     return listed
+
+
+def as_bf16(values: Array) -> Array:
+    """Round floats to the nearest that BF16 holds, ties to even; as float32.
+
+    `as_bf16(as_bf16(x)) == as_bf16(x)`; NaN stays NaN, and what is too large is infinite.
+    """
+    bits = np.atleast_1d(values).astype(np.float32).view(np.uint32)
+    rounded = bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))
+    quiet = bits | np.uint32(0x400000)  # so that cutting a NaN's lower bits leaves a NaN
+    nan = (bits & np.uint32(0x7FFFFFFF)) > np.uint32(0x7F800000)
+    kept = np.where(nan, quiet, rounded) & np.uint32(0xFFFF0000)
+    return kept.view(np.float32).reshape(np.shape(values))
+
+
+def _text(value: Any) -> Any:
+    return value.decode() if isinstance(value, bytes) else value
 
 
 def _tensors(values: Sequence[Mapping[str, Any]]) -> tuple[Tensor, ...]:
@@ -119,4 +152,19 @@ def _column(rows: "pa.Table", tensor: Tensor) -> Array:
             f"{tensor.datatype}; fill them in the features",
             code="model-input-null",
         )
-    return column.to_numpy(zero_copy_only=False).astype(tensor.dtype)
+    return _cast(column.to_numpy(zero_copy_only=False), tensor)
+
+
+def _cast(values: Array, tensor: Tensor) -> Array:
+    """Change a column's type; raises UserError for an integer that does not fit."""
+    if tensor.datatype == "BYTES":
+        given = [v.encode() if isinstance(v, str) else v for v in values.tolist()]
+        return np.fromiter(given, dtype=object, count=len(given))
+    cast = as_bf16(values) if tensor.datatype == "BF16" else values.astype(tensor.dtype)
+    if tensor.dtype.kind in "iu" and values.dtype.kind in "iu" and not (cast == values).all():
+        raise UserError(
+            f"column {tensor.name!r} goes from {values.min()} to {values.max()}, the model "
+            f"wants {tensor.datatype}; scale it in the features",
+            code="model-input-range",
+        )
+    return cast

@@ -1,7 +1,7 @@
 """What the wire formats agree on: a request that fits the signature, or a refusal."""
 
 import enum
-import uuid
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -9,6 +9,7 @@ from components.foundation.signature import Array
 from inference.transport.messages import Headers, Rejected
 
 __all__ = ["Form", "Headers", "InferRequest", "Rejected", "Wanted"]
+
 
 class Form(enum.Enum):
     """How an output is wanted in a REST response; gRPC has a form of its own."""
@@ -19,10 +20,11 @@ class Form(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """An output that was asked for."""
+    """An output that was asked for; without a datatype it goes by the one of its array."""
 
     name: str
     form: Form = Form.JSON
+    datatype: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,17 +37,21 @@ class InferRequest:
         outputs: what is wanted, in the order to answer in.
         ids: names of the rows as the client gave them, or nothing.
         timeout: seconds that the client waits (parameter `timeout`, given in microseconds).
+        batch: the number of rows; unless given, that of the first input.
     """
 
     inputs: Mapping[str, Array]
     outputs: tuple[Wanted, ...]
-    id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    id: str = field(default_factory=lambda: os.urandom(16).hex())
     ids: tuple[str, ...] = ()
     timeout: float | None = None
+    batch: int | None = None
 
     @property
     def rows(self) -> int:
         """The size of the batch; 1 where the signature has no batch."""
+        if self.batch is not None:
+            return self.batch
         first = next(iter(self.inputs.values()))
         return len(first) if first.ndim else 1
 

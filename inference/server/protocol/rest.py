@@ -1,217 +1,201 @@
-"""The Open Inference Protocol v2 in JSON: requests to arrays, arrays to responses.
+"""The Open Inference Protocol v2 over REST: requests to arrays, arrays to responses.
 
 Strict where a mistake could turn into a wrong prediction: names, datatypes, shapes and
-counts are those of the signature. `null` in a float tensor means missing (NaN).
+counts are those of the signature. Tensors come and go in JSON, or raw behind the JSON as the
+binary tensor data extension has it.
 """
 
-import math
-import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import orjson
 
-from components.foundation.errors import nearest
-from components.foundation.signature import DTYPES, Array, Signature, Tensor
-from inference.server.protocol.messages import Rejected
-
-_KINDS = {"f": "iuf", "i": "iu", "b": "b"}  # dtype kind wanted -> kinds that JSON may hold
-_DATATYPES = {dtype.str: name for name, dtype in DTYPES.items()}
-_MAX_ID = 256
+from components.foundation.signature import Array, Signature, Tensor
+from inference.server.protocol import checks, documents, tensors
+from inference.server.protocol.messages import Form, InferRequest, Rejected, Wanted
+from inference.server.protocol.tensors import Buffer
 
 
-@dataclass(frozen=True, slots=True)
-class InferRequest:
-    """A request that fits the signature; `ids` names its rows, `outputs` what is wanted."""
+class _Tail:
+    """The raw tensors behind the JSON, each taken once, in the order of the inputs."""
 
-    id: str
-    ids: tuple[str, ...]
-    inputs: Mapping[str, Array]
-    outputs: tuple[str, ...]
+    __slots__ = ("_left",)
+
+    def __init__(self, left: Buffer | None) -> None:
+        self._left = left
+
+    def take(self, size: Any, name: str) -> Buffer:
+        """Cut the next tensor off; raises Rejected unless all of it is there."""
+        if self._left is None:
+            want = "a header Inference-Header-Content-Length that says where the JSON ends"
+            raise Rejected(400, f"input {name!r}: binary_data_size asks for {want}")
+        if type(size) is not int or not 0 <= size <= len(self._left):
+            got = f"binary_data_size {size!r:.40}"
+            raise Rejected(400, f"input {name!r}: {got}, {len(self._left)} bytes are there")
+        taken, self._left = self._left[:size], self._left[size:]
+        return taken
+
+    def check_empty(self) -> None:
+        if self._left:
+            raise Rejected(400, f"{len(self._left)} bytes follow the last binary tensor")
 
 
-def parse(body: bytes, signature: Signature) -> InferRequest:
-    """Read a request; raises Rejected with status 400 naming what does not fit."""
-    value = _object(body)
-    with np.errstate(over="raise"):  # a number too large for its type is refused by name
-        inputs = _inputs(_list(value, "inputs"), signature)
-    rows = _rows(inputs)
-    identity = value.get("id") or uuid.uuid4().hex
-    if not isinstance(identity, str) or len(identity) > _MAX_ID:
-        raise Rejected(400, f"id: expected a string of at most {_MAX_ID} characters")
-    return InferRequest(
-        identity, _ids(value.get("parameters"), identity, rows), inputs, _wanted(value, signature)
+def parse(body: Buffer, signature: Signature, *, json_length: int | None = None) -> InferRequest:
+    """Read a request; raises Rejected with status 400 naming what does not fit.
+
+    Args:
+        body: JSON, and raw tensors behind it.
+        signature: the model's.
+        json_length: how much of the body is JSON, by Inference-Header-Content-Length; nothing
+            means all of it.
+    """
+    head, tail = (body, _Tail(None)) if json_length is None else _split(body, json_length)
+    value = documents.load(head)
+    inputs = _inputs(_named(value, "inputs"), signature, tail)
+    tail.check_empty()
+    parameters = _parameters(value, "")
+    return checks.request(
+        signature,
+        inputs,
+        id=value.get("id"),
+        outputs=_wanted(value, parameters, signature),
+        ids=parameters.get("ids"),
+        timeout=parameters.get("timeout"),
     )
 
 
 def encode(
     request: InferRequest, outputs: Mapping[str, Array], *, model: str, version: str
-) -> bytes:
-    """Write a response; a NaN becomes null."""
-    return orjson.dumps(
+) -> tuple[bytes, int | None]:
+    """Write a response; a NaN becomes null in JSON and stays what it is in binary.
+
+    Returns:
+        The body, and the length of its JSON where binary tensors follow it.
+
+    Raises:
+        Rejected: an output in JSON holds bytes that are no text.
+    """
+    raw: list[Buffer] = []
+    body = orjson.dumps(
         {
             "model_name": model,
             "model_version": version,
             "id": request.id,
-            "outputs": [_output(name, outputs[name]) for name in request.outputs],
+            "outputs": [_output(wanted, outputs[wanted.name], raw) for wanted in request.outputs],
         },
         option=orjson.OPT_SERIALIZE_NUMPY,
     )
+    return (b"".join([body, *raw]), len(body)) if raw else (body, None)
+
+
+def metadata(
+    signature: Signature, *, name: str, versions: Sequence[str], platform: str
+) -> dict[str, Any]:
+    """Describe a model."""
+    return {
+        "name": name,
+        "versions": list(versions),
+        "platform": platform,
+        "inputs": [_described(tensor) for tensor in signature.inputs],
+        "outputs": [_described(tensor) for tensor in signature.outputs],
+    }
 
 
 def error(message: str) -> bytes:
+    """Write why a request was not answered."""
     return orjson.dumps({"error": message})
-
-
-def metadata(signature: Signature, *, model: str, version: str) -> bytes:
-    return orjson.dumps(
-        {
-            "name": model,
-            "versions": [version],
-            "platform": "onnxruntime_onnx",
-            "inputs": [_described(tensor) for tensor in signature.inputs],
-            "outputs": [_described(tensor) for tensor in signature.outputs],
-        }
-    )
 
 
 def _described(tensor: Tensor) -> dict[str, Any]:
     return {"name": tensor.name, "datatype": tensor.datatype, "shape": list(tensor.shape)}
 
 
-def _output(name: str, values: Array) -> dict[str, Any]:
-    return {
-        "name": name,
-        "datatype": _DATATYPES[values.dtype.str],
-        "shape": list(values.shape),
-        "data": np.ascontiguousarray(values).reshape(-1),
-    }
+def _output(wanted: Wanted, values: Array, raw: list[Buffer]) -> dict[str, Any]:
+    """Describe an output with its values, or add them to the raw ones and say how many."""
+    name, datatype = wanted.name, tensors.of_array(values, wanted.datatype)
+    said: dict[str, Any] = {"name": name, "datatype": datatype, "shape": values.shape}
+    if wanted.form is Form.BINARY:
+        raw.append(tensors.to_raw(values, datatype))
+        said["parameters"] = {"binary_data_size": len(raw[-1])}
+    else:
+        said["data"] = tensors.to_json(values, name)
+    return said
 
 
-def _object(body: bytes) -> dict[str, Any]:
-    try:
-        value = orjson.loads(body)
-    except orjson.JSONDecodeError as broken:
-        raise Rejected(400, f"the body is not JSON: {broken.msg}, position {broken.pos}") from None
-    if not isinstance(value, dict):
-        raise Rejected(400, "the body is no JSON object; expected {inputs: [...]}")
-    return value
+def _split(body: Buffer, json_length: int) -> tuple[Buffer, _Tail]:
+    if not 0 < json_length <= len(body):
+        got = f"Inference-Header-Content-Length {json_length}"
+        raise Rejected(400, f"{got}, the body has {len(body)} bytes; expected 1 to that")
+    view = memoryview(body)
+    return view[:json_length], _Tail(view[json_length:])
 
 
-def _list(value: Mapping[str, Any], name: str) -> list[Any]:
-    found = value.get(name)
-    if not isinstance(found, list):
-        raise Rejected(400, f"{name}: expected a list of objects with a name")
-    for entry in found:
-        if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
-            raise Rejected(400, f"{name}: expected a list of objects with a name")
+def _named(value: Mapping[str, Any], member: str) -> list[Any]:
+    """Return a list of objects with a name."""
+    found = value.get(member)
+    if type(found) is list:
+        for entry in found:
+            if type(entry) is not dict or type(entry.get("name")) is not str:
+                break
+        else:
+            return found
+    raise Rejected(400, f"{member}: expected a list of objects with a name")
+
+
+def _parameters(value: Mapping[str, Any], where: str) -> dict[str, Any]:
+    found = value.get("parameters")
+    if found is None:
+        return {}
+    if type(found) is not dict:
+        raise Rejected(400, f"{where}parameters: expected an object")
     return found
 
 
-def _inputs(entries: Sequence[Mapping[str, Any]], signature: Signature) -> dict[str, Array]:
-    tensors = {tensor.name: tensor for tensor in signature.inputs}
+def _inputs(entries: Sequence[Any], signature: Signature, tail: _Tail) -> dict[str, Array]:
+    known = {tensor.name: tensor for tensor in signature.inputs}
     inputs: dict[str, Array] = {}
     for entry in entries:
         name = entry["name"]
-        if name not in tensors:
-            raise Rejected(400, f"input {name[:100]!r}: unknown; {nearest(name, list(tensors))}")
+        tensor = known.get(name)
+        if tensor is None:
+            checks.unknown("input", name, known)
         if name in inputs:
             raise Rejected(400, f"input {name!r}: given twice")
-        inputs[name] = _array(entry, tensors[name])
-    missing = [name for name in tensors if name not in inputs]
-    if missing:
-        raise Rejected(400, f"input {missing[0]!r}: missing; the model wants {len(tensors)} inputs")
+        inputs[name] = _array(entry, tensor, tail)
     return inputs
 
 
-def _array(entry: Mapping[str, Any], tensor: Tensor) -> Array:
-    datatype, shape = entry.get("datatype"), entry.get("shape", [])
-    if datatype != tensor.datatype:
-        got = f"datatype {datatype!r:.40}"
-        raise Rejected(400, f"input {tensor.name!r}: {got}, expected {tensor.datatype!r}")
-    if not _fits(shape, tensor.shape):
-        got = f"shape {shape!r:.60}"
-        raise Rejected(400, f"input {tensor.name!r}: {got}, expected {list(tensor.shape)}")
-    values = _values(entry.get("data"), tensor)
-    if values.size != math.prod(shape):
-        got = f"{values.size} values"
-        raise Rejected(400, f"input {tensor.name!r}: {got}, its shape {shape!r:.60} has another")
-    return values.reshape(shape)
+def _array(entry: Mapping[str, Any], tensor: Tensor, tail: _Tail) -> Array:
+    checks.datatype(entry.get("datatype"), tensor)
+    shape = checks.shape(entry.get("shape"), tensor)
+    data = entry.get("data")
+    if "parameters" in entry:
+        parameters = _parameters(entry, f"input {tensor.name!r}: ")
+        if "binary_data_size" in parameters:
+            if data is not None:
+                raise Rejected(400, f"input {tensor.name!r}: both data and binary_data_size")
+            raw = tail.take(parameters["binary_data_size"], tensor.name)
+            return tensors.from_raw(raw, tensor, shape)
+    return tensors.from_json(data, tensor, shape)
 
 
-def _fits(got: Any, want: Sequence[int]) -> bool:
-    """Say whether a shape is one of the signature's, where -1 stands for one row or more."""
-    if not isinstance(got, list) or len(got) != len(want):
-        return False
-    for size, wanted in zip(got, want, strict=True):
-        if type(size) is not int or not (size == wanted or (wanted == -1 and size > 0)):
-            return False
-    return True
-
-
-def _values(data: Any, tensor: Tensor) -> Array:
-    """Turn JSON numbers, nested or flat, into an array of the tensor's dtype."""
-    if not isinstance(data, list):
-        raise Rejected(400, f"input {tensor.name!r}: data is missing or no list")
-    try:
-        values = np.asarray(data)
-        if values.dtype == object and tensor.dtype.kind == "f":
-            values = _with_missing(values)
-        if values.dtype.kind in _KINDS[tensor.dtype.kind]:
-            return _cast(values, tensor.dtype)
-    except (ValueError, TypeError, ArithmeticError):
-        pass  # ragged rows, other values than numbers, a number too large
-    raise Rejected(400, f"input {tensor.name!r}: data is not all {tensor.datatype} values")
-
-
-def _with_missing(values: Array) -> Array:
-    """Read null as NaN, and nothing else as a number that is none."""
-    missing = np.array([value is None for value in values.flat]).reshape(values.shape)
-    present = values[~missing].tolist()
-    if not all(type(value) in (int, float) for value in present):
-        raise TypeError
-    filled = np.full(values.shape, np.nan)
-    filled[~missing] = present
-    return filled
-
-
-def _cast(values: Array, dtype: np.dtype[Any]) -> Array:
-    """Change the dtype; raises OverflowError for an integer that does not fit."""
-    cast = values.astype(dtype)
-    if dtype.kind == "i" and not (cast == values).all():
-        raise OverflowError
-    return cast
-
-
-def _rows(inputs: Mapping[str, Array]) -> int:
-    counts = {len(values) for values in inputs.values()}
-    if len(counts) != 1:
-        raise Rejected(400, f"inputs have {sorted(counts)[:10]} rows; expected the same in each")
-    return counts.pop()
-
-
-def _ids(parameters: Any, identity: str, rows: int) -> tuple[str, ...]:
-    """Name the rows: by the parameter `ids`, else by the request's id."""
-    given = parameters.get("ids") if isinstance(parameters, dict) else None
-    if given is None:
-        return (identity,) if rows == 1 else tuple(f"{identity}-{row}" for row in range(rows))
-    if (
-        not isinstance(given, list)
-        or len(given) != rows
-        or not all(isinstance(entry, str) and 0 < len(entry) <= _MAX_ID for entry in given)
-    ):
-        raise Rejected(400, f"parameters.ids: expected {rows} strings, one a row")
-    return tuple(given)
-
-
-def _wanted(value: Mapping[str, Any], signature: Signature) -> tuple[str, ...]:
-    known = [tensor.name for tensor in signature.outputs]
+def _wanted(
+    value: Mapping[str, Any], parameters: Mapping[str, Any], signature: Signature
+) -> tuple[Wanted, ...]:
+    usual = _form(parameters, "binary_data_output", Form.JSON)
     if not value.get("outputs"):
-        return tuple(known)
-    wanted = [entry["name"] for entry in _list(value, "outputs")]
-    for name in wanted:
-        if name not in known:
-            raise Rejected(400, f"output {name[:100]!r}: unknown; {nearest(name, known)}")
-    return tuple(wanted)
+        return checks.everything(signature, usual)
+    asked = []
+    for entry in _named(value, "outputs"):
+        own = _parameters(entry, f"output {entry['name'][:100]!r}: ")
+        asked.append((entry["name"], _form(own, "binary_data", usual)))
+    return checks.wanted(signature, asked)
+
+
+def _form(parameters: Mapping[str, Any], name: str, usual: Form) -> Form:
+    match parameters.get(name):
+        case None:
+            return usual
+        case bool(binary):
+            return Form.BINARY if binary else Form.JSON
+    raise Rejected(400, f"parameters.{name}: {parameters[name]!r:.40}, expected true or false")
