@@ -1,106 +1,112 @@
-"""A bounded buffer between predictions and a sink.
+"""Observations on their way to a sink, without ever holding a prediction up.
 
-A prediction is put down without waiting; a thread of its own writes parts. What finds the
-buffer full, or is left when the server has to end, is counted as dropped.
+    add -> memory (bytes bounded) -> writer -> spool folder (bytes bounded) -> uploader -> sink
+
+`add` puts a reference down and returns. The writer encodes and appends to parts in the spool
+folder; the uploader sends sealed parts, oldest first, and tries again for as long as it takes.
+Whatever finds no room, newest first, is dropped and counted; nothing waits and nothing fails.
+
+What is promised for a row: it is sent at least once from the moment it is on disk, also when
+the process is killed, under a name and with bytes that stay the same; so a part sent twice is
+one object. An id that comes again soon, to the same process, is one row. That is no more than
+a saving: who counts joins by id and takes the first of each
+(`components/monitoring/measure_performance/join.py`), since retries may reach other processes.
+
+Without a usable spool folder (missing and not to be made, read-only, somebody else's) parts
+wait in memory: less is kept through an outage, and an outage at the end loses it; serving is
+not refused for that.
 """
 
-import collections
 import logging
-import threading
+import pathlib
 import time
-import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import Self
 
-from components.foundation.errors import FalajError
+from inference.observer.disk import Disk
+from inference.observer.limits import Limits
 from inference.observer.observation import Prediction, Source
+from inference.observer.shelf import Memory, Shelf
 from inference.observer.sinks import Sink
+from inference.observer.uploader import Uploader
+from inference.observer.waiting import Waiting
+from inference.observer.writer import Writer
+
+__all__ = ["Limits", "Spool"]
 
 _LOG = logging.getLogger("observer")
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Rows a part, rows in memory, and seconds between parts, between tries, for the end."""
-
-    part_rows: int = 1000
-    held_rows: int = 50_000
-    part_seconds: float = 2.0
-    retry_seconds: float = 1.0
-    close_seconds: float = 5.0
-
-
 class Spool:
-    """Takes predictions from any thread; one thread of ours writes them."""
+    """Takes predictions from any thread; two threads of ours do the rest."""
 
     def __init__(
-        self, source: Source, sink: Sink, *, dropped: Callable[[int], None], limits: Limits
+        self,
+        source: Source,
+        sink: Sink,
+        shelf: Shelf,
+        *,
+        dropped: Callable[[int], None],
+        limits: Limits,
     ) -> None:
-        self._source, self._sink = source, sink
-        self._dropped, self._limits = dropped, limits
-        self._waiting: collections.deque[Prediction] = collections.deque()
-        self._held = 0  # rows waiting or being written
-        self._changed = threading.Condition()
-        self._closing = False
-        self._thread = threading.Thread(target=self._work, name="observer", daemon=True)
-        self._thread.start()
+        self._shelf, self._dropped, self._limits = shelf, dropped, limits
+        self._waiting = Waiting(most=limits.held_bytes, dropped=dropped)
+        self._uploader = Uploader(shelf, sink, dropped=dropped, limits=limits)
+        self._writer = Writer(
+            source, self._waiting, shelf, uploader=self._uploader, dropped=dropped, limits=limits
+        )
+
+    @classmethod
+    def open(
+        cls,
+        source: Source,
+        sink: Sink,
+        folder: pathlib.Path,
+        *,
+        dropped: Callable[[int], None],
+        limits: Limits,
+    ) -> Self:
+        """Open a spool in a folder that other processes may share, and start it.
+
+        Args:
+            source: who answers.
+            sink: where parts end up.
+            folder: where they wait; made if it is missing.
+            dropped: told the number of rows whenever some are lost; called from any thread.
+            limits: how much may be held.
+        """
+        spool = cls(source, sink, _shelf(sink, folder, limits), dropped=dropped, limits=limits)
+        spool._uploader.start()
+        spool._writer.start()
+        return spool
 
     def add(self, prediction: Prediction) -> None:
         """Take a prediction, or count its rows as dropped; never wait, never raise."""
-        rows = len(prediction.ids)
-        with self._changed:
-            if self._closing or self._held + rows > self._limits.held_rows:
-                self._dropped(rows)
-                return
-            self._waiting.append(prediction)
-            self._held += rows
-            if self._held >= self._limits.part_rows:
-                self._changed.notify()
+        self._waiting.put(prediction)
 
     def close(self) -> None:
-        """Write what is left, for as long as the limits allow; count the rest as dropped."""
-        with self._changed:
-            self._closing = True
-            self._changed.notify()
-        self._thread.join(self._limits.close_seconds)
-        with self._changed:
-            if self._held:
-                _LOG.error("%d observations were not written in time", self._held)
-                self._dropped(self._held)
+        """Send what is left, for as long as the limits allow.
 
-    def _work(self) -> None:
-        while batch := self._next_batch():
-            self._write(batch)
-            with self._changed:
-                self._held -= sum(len(prediction.ids) for prediction in batch)
+        What is on disk then stays for the next process that opens the folder (for a pod's
+        emptyDir that is a restarted container; it goes with the pod); the rest is dropped.
+        """
+        until = time.monotonic() + self._limits.close_seconds
+        self._waiting.close()
+        written = self._writer.finish(until)
+        sent = self._uploader.finish(until)
+        left = self._shelf.left()
+        if lost := self._waiting.clear() + self._writer.in_hand + left.lost:
+            _LOG.error("%d observations were not written in time", lost)
+            self._dropped(lost)
+        if left.kept:
+            _LOG.warning("%d observations stay in the spool for the next start", left.kept)
+        if written and sent:
+            self._shelf.release()
 
-    def _next_batch(self) -> list[Prediction]:
-        """Wait for a part's worth of rows, or its time; nothing means that we are closing."""
-        with self._changed:
-            while True:
-                self._changed.wait_for(self._due, self._limits.part_seconds)
-                if self._waiting or self._closing:
-                    return self._take_part()
 
-    def _due(self) -> bool:
-        return self._closing or self._held >= self._limits.part_rows
-
-    def _take_part(self) -> list[Prediction]:
-        batch: list[Prediction] = []
-        rows = 0
-        while self._waiting and rows < self._limits.part_rows:
-            batch.append(self._waiting.popleft())
-            rows += len(batch[-1].ids)
-        return batch
-
-    def _write(self, batch: list[Prediction]) -> None:
-        """Write a part; try again until it is written, while the buffer takes what comes."""
-        name = f"part-{time.time_ns()}-{uuid.uuid4().hex[:12]}.jsonl"
-        data = b"".join(line for prediction in batch for line in self._source.lines(prediction))
-        while True:
-            try:
-                self._sink.write(name, data)
-                return
-            except FalajError as error:
-                _LOG.warning("observations wait: %s", error)
-                time.sleep(self._limits.retry_seconds)
+def _shelf(sink: Sink, folder: pathlib.Path, limits: Limits) -> Shelf:
+    try:
+        return Disk.at(folder, sink.destination, limit=limits.spool_bytes)
+    except OSError as error:
+        _LOG.warning("spool folder %s: %s; observations wait in memory", folder, error.strerror)
+        return Memory(limits.held_bytes)

@@ -54,6 +54,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--host", default="127.0.0.1", help="0.0.0.0 in a pod (default 127.0.0.1)")
     add("--variant", default="a", help="label of metrics and observations (default a)")
     add("--observations", metavar="DIR|s3://...", help="where observation parts go (default: none)")
+    add("--spool_dir", type=pathlib.Path, default="/tmp/falaj-spool", help="what waits for there")  # noqa: S108
+    add("--spool_mib", type=int, default=256, help="how much may wait (default 256)")
     add("--threads", type=int, default=1, help="threads of one prediction (default 1)")
     add("--concurrency", type=int, default=_cores(), help="predictions at once (default: cores)")
     add("--max_body_mib", type=int, default=64, help="largest request body (default 64)")
@@ -75,7 +77,9 @@ def _app(arguments: argparse.Namespace) -> Iterator[App]:
         if arguments.observations:
             source = Source(name, model.version, arguments.variant)
             where = sink(arguments.observations, os.environ)
-            spool = Spool(source, where, dropped=metrics.dropped, limits=Limits())
+            limits = Limits(spool_bytes=arguments.spool_mib << 20)
+            folder = arguments.spool_dir
+            spool = Spool.open(source, where, folder, dropped=metrics.dropped, limits=limits)
             stack.callback(spool.close)
         pool = stack.enter_context(ThreadPoolExecutor(arguments.concurrency, "predict"))
         yield App(model, metrics, pool, spool, arguments.max_body_mib << 20)
