@@ -1,14 +1,17 @@
 """What every wire format checks in the same words: names, shapes, rows, parameters."""
 
+import functools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NoReturn
 
 from components.foundation.errors import nearest
 from components.foundation.signature import Array, Signature, Tensor
-from inference.server.protocol.messages import Form, InferRequest, Rejected, Wanted
+from inference.server.protocol.messages import Form, InferRequest, Rejected, Wanted, new_id
 
 _MAX_ID = 256
 _SHOWN = 100  # characters of a client's name that are said back
+
+_want = functools.lru_cache(maxsize=1024)(Wanted)  # the same few outputs, request by request
 
 
 def request(
@@ -33,14 +36,13 @@ def request(
     if len(inputs) != len(signature.inputs):
         _refuse_missing(signature, inputs)
     batch = rows(signature, inputs)
-    facts: dict[str, Any] = {} if id in (None, "") else {"id": request_id(id)}
     return InferRequest(
         inputs,
         tuple(outputs) or everything(signature, Form.JSON),
+        new_id() if id is None or id == "" else request_id(id),
         ids=() if ids is None else row_ids(ids, batch),
         timeout=None if timeout is None else seconds(timeout),
         batch=batch,
-        **facts,
     )
 
 
@@ -104,7 +106,7 @@ def seconds(timeout: Any) -> float:
 
 def everything(signature: Signature, form: Form) -> tuple[Wanted, ...]:
     """Want every output of a model."""
-    return tuple([Wanted(tensor.name, form, tensor.datatype) for tensor in signature.outputs])
+    return tuple([_want(tensor.name, form, tensor.datatype) for tensor in signature.outputs])
 
 
 def wanted(signature: Signature, forms: Sequence[tuple[str, Form]]) -> tuple[Wanted, ...]:
@@ -115,7 +117,7 @@ def wanted(signature: Signature, forms: Sequence[tuple[str, Form]]) -> tuple[Wan
     for name, _ in forms:
         if name not in datatypes:
             unknown("output", name, datatypes)
-    return tuple([Wanted(name, form, datatypes[name]) for name, form in forms])
+    return tuple([_want(name, form, datatypes[name]) for name, form in forms])
 
 
 def _refuse_missing(signature: Signature, inputs: Mapping[str, Array]) -> NoReturn:

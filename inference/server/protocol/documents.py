@@ -41,10 +41,11 @@ def load(body: Buffer) -> dict[str, Any]:
             return _quickly(body)
         except (_Unsure, ValueError, TypeError, AttributeError, LookupError):
             pass  # whatever it stumbled over, orjson says what is wrong with it, or nothing is
-    return _surely(body)
+    return load_plain(body)
 
 
-def _surely(body: Buffer) -> dict[str, Any]:
+def load_plain(body: Buffer) -> dict[str, Any]:
+    """Read an object of Python's own types; raises Rejected like load()."""
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as broken:

@@ -40,12 +40,10 @@ _FLOATS: frozenset[type] = frozenset({int, float, type(None)})
 _KINDS: Mapping[str, frozenset[type]] = {  # the types of Python that JSON may hold
     **{datatype: _FLOATS if kind in "efd" else _INTEGERS for datatype, kind in _PACKED.items()},
     "BOOL": frozenset({bool}),
-    "BYTES": frozenset({str}),
+    "BYTES": frozenset({str, bytes}),  # bytes where somebody decoded them already
 }
-_RAW: Mapping[str, np.dtype[Any]] = {
-    **{datatype: dtype.newbyteorder("<") for datatype, dtype in DTYPES.items()},
-    "BF16": np.dtype("<u2"),
-}
+_LITTLE = {datatype: dtype.newbyteorder("<") for datatype, dtype in DTYPES.items()}
+_RAW: Mapping[str, np.dtype[Any]] = {**_LITTLE, "BF16": np.dtype("<u2")}
 _LENGTH = struct.Struct("<I")
 _DATATYPES = {dtype: name for name, dtype in DTYPES.items() if name not in ("BF16", "BYTES")}
 
@@ -80,7 +78,7 @@ def from_json(data: Any, tensor: Tensor, shape: tuple[int, ...]) -> Array:
     if not kinds <= _KINDS[tensor.datatype]:
         _refuse(tensor)
     if tensor.datatype == "BYTES":
-        return _objects([value.encode() for value in data], shape)
+        return _objects([v.encode() if type(v) is str else v for v in data], shape)
     if type(None) in kinds:
         data = [math.nan if value is None else value for value in data]
     return _packed(data, tensor, shape)
@@ -178,8 +176,7 @@ def _packed(data: list[Any], tensor: Tensor, shape: tuple[int, ...]) -> Array:
         raw = struct.pack(f"<{len(data)}{_PACKED[tensor.datatype]}", *data)
     except (struct.error, OverflowError):
         _refuse(tensor)
-    dtype = DTYPES[tensor.datatype].newbyteorder("<")
-    values: Array = np.ndarray(shape, dtype, raw)
+    values: Array = np.ndarray(shape, _LITTLE[tensor.datatype], raw)
     return _as_bf16(values, tensor) if tensor.datatype == "BF16" else values
 
 
@@ -204,11 +201,14 @@ def _as_bf16(values: Array, tensor: Tensor) -> Array:
 
 def _unrolled(data: list[Any], tensor: Tensor, shape: tuple[int, ...]) -> list[Any]:
     """Flatten lists that are nested as the shape says; raises Rejected for any others."""
-    level, want = [data], list(shape)
-    for size in shape:
-        if set(map(type, level)) != {list} or set(map(len, level)) != {size}:
-            raise Rejected(400, f"input {tensor.name!r}: data is not nested as its shape {want}")
+    level, fits = data, bool(shape) and len(data) == shape[0]
+    for size in shape[1:]:
+        if not fits or set(map(type, level)) != {list} or set(map(len, level)) != {size}:
+            fits = False
+            break
         level = list(chain.from_iterable(level))
+    if not fits:
+        raise Rejected(400, f"input {tensor.name!r}: data is not nested as its shape {list(shape)}")
     return level
 
 
