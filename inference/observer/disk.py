@@ -13,6 +13,8 @@ What is here survives the end of a process, not that of the machine: nothing wai
 disk to have it. An emptyDir goes with its pod.
 """
 
+import contextlib
+import errno
 import hashlib
 import os
 import pathlib
@@ -51,11 +53,7 @@ class Disk:
     def at(cls, folder: pathlib.Path, destination: str, *, limit: int) -> Self:
         """Claim a place in a folder for what goes to a destination; raises OSError."""
         root = folder / hashlib.sha256(destination.encode()).hexdigest()[:16]
-        root.mkdir(parents=True, exist_ok=True, mode=0o700)
-        # Others may write to the folder above; rows must not end up where they can be read.
-        if root.is_symlink() or root.stat().st_uid != os.geteuid():
-            raise PermissionError(1, "belongs to another user", str(root))
-        return cls(root, Claim.new(root), limit)
+        return cls(root, _claimed(root), limit)
 
     def append(self, data: bytes, *, rows: int) -> bool:
         if self._used() + len(data) > self._limit:
@@ -111,6 +109,8 @@ class Disk:
     def release(self) -> None:
         for claim in self._claims():
             claim.release()
+        with contextlib.suppress(OSError):
+            self._root.rmdir()  # unless others are at work in it
 
     def _claims(self) -> list[Claim]:
         return [self._own, *self._adopted]
@@ -129,8 +129,7 @@ class Disk:
     def _begin(self) -> _Open:
         begun = time.time_ns()
         if not self._own.folder.is_dir():  # whoever tidies up /tmp has been here
-            self._root.mkdir(parents=True, exist_ok=True, mode=0o700)
-            gone, self._own = self._own, Claim.new(self._root)
+            gone, self._own = self._own, _claimed(self._root)
             gone.release()
         path = self._own.folder / f"{_OPEN}{begun}-{uuid.uuid4().hex[:12]}"
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode=0o600)
@@ -138,6 +137,17 @@ class Disk:
 
     def _used(self) -> int:
         return sum(_size(file) for process in _files(self._root) for file in _files(process))
+
+
+def _claimed(root: pathlib.Path) -> Claim:
+    """Make a folder of our own; the last process to leave may remove the root just before."""
+    while True:
+        root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # Others may write to the folder above; rows must not end up where they can be read.
+        if root.is_symlink() or root.stat().st_uid != os.geteuid():
+            raise PermissionError(errno.EPERM, "belongs to another user", str(root))
+        with contextlib.suppress(FileNotFoundError):
+            return Claim.new(root)
 
 
 def _files(folder: "os.PathLike[str]") -> list[os.DirEntry[str]]:

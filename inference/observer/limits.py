@@ -15,6 +15,7 @@ class Limits:
         part_seconds: after which it is, if nothing else waits to be sent.
         retry_seconds: pause after the first failure; it doubles,
         longest_retry_seconds: up to this.
+        adopt_seconds: between two looks for what dead processes left.
         close_seconds: for the end.
         recent_ids: within which an id that comes again is the same observation.
     """
@@ -25,5 +26,6 @@ class Limits:
     part_seconds: float = 2.0
     retry_seconds: float = 1.0
     longest_retry_seconds: float = 30.0
+    adopt_seconds: float = 10.0
     close_seconds: float = 5.0
     recent_ids: int = 25_000

@@ -14,7 +14,6 @@ from inference.observer.sinks import Sink
 _LOG = logging.getLogger("observer")
 _SAY_SECONDS = 60.0  # between two lines about the same trouble
 _GRACE_SECONDS = 0.1  # for a thread that is not stuck to see that its time is over
-_ADOPT_SECONDS = 10.0  # between two looks for what dead processes left
 
 
 class Trouble:
@@ -83,11 +82,11 @@ class Uploader:
             elif self._until is not None:
                 return
             else:
-                self._wake.wait(_ADOPT_SECONDS)
+                self._wake.wait(self._limits.adopt_seconds)
 
     def _next(self) -> bool:
         """Send the oldest part; say whether there was one."""
-        if self._until is None and time.monotonic() - self._adopted > _ADOPT_SECONDS:
+        if self._until is None and time.monotonic() - self._adopted >= self._limits.adopt_seconds:
             self._adopted = time.monotonic()
             self._adopt()
         self._wake.clear()  # before the look: what is sealed after it wakes us again

@@ -1,3 +1,4 @@
+import os
 import pathlib
 import threading
 import time
@@ -8,6 +9,7 @@ import pytest
 
 from components.foundation.errors import InfrastructureError
 from components.foundation.storage import Address, ObjectStore, Settings
+from inference.observer.claim import Claim
 from inference.observer.observation import Prediction
 from inference.observer.sinks import Folder, Objects, Sink, sink
 from inference.observer.spool import Limits, Spool
@@ -164,6 +166,22 @@ def test_what_is_left_on_disk_at_the_end_is_sent_after_the_next_start(
     assert on_disk(folder) == 0
 
 
+def test_what_a_dead_sibling_left_is_sent_while_serving(
+    folder: pathlib.Path, dropped: Dropped
+) -> None:
+    kept = Kept()
+    spool = opened(folder, kept, dropped, replace(QUICK, adopt_seconds=0.05))
+
+    dead = Claim.new(next(folder.iterdir()))
+    (dead.folder / "open-1-abc").write_bytes(b'{"id": "left"}\n{"id": "to')
+    os.close(dead.descriptor)
+
+    wait_until(lambda: kept.ids == ["left"])
+    spool.close()
+    assert dropped.rows == 1
+    assert on_disk(folder) == 0
+
+
 def test_a_part_is_tried_again_until_it_is_sent(folder: pathlib.Path, dropped: Dropped) -> None:
     failing = Kept(failures=3)
     spool = opened(folder, failing, dropped)
@@ -229,7 +247,7 @@ def test_a_full_disk_drops_and_counts_until_there_is_room(
     folder: pathlib.Path, dropped: Dropped, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     full = threading.Event()
-    write = __import__("os").write
+    write = os.write
 
     def half(descriptor: int, data: memoryview) -> int:
         if not full.is_set():
