@@ -1,0 +1,203 @@
+"""One process of the server, from its listening socket to its drained end."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+from collections.abc import AsyncIterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import uvloop
+
+from components.foundation.errors import FalajError
+from inference.observer.limits import Limits as SpoolLimits
+from inference.observer.observation import Source
+from inference.observer.sinks import sink
+from inference.observer.spool import Spool
+from inference.server.app import App
+from inference.server.batching import Batcher
+from inference.server.options import Options
+from inference.server.runtimes import Model, load
+from inference.server.security.tls import Certificates
+from inference.server.security.tokens import Gate
+from inference.server.service import Served, Service
+from inference.server.telemetry import scores
+from inference.server.telemetry.board import Board, State
+from inference.server.telemetry.metrics import Metrics
+from inference.transport.server import Server
+
+_LOG = logging.getLogger("server")
+_DRAIN_SECONDS = 25  # below the 30 s that Kubernetes grants by default
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What all workers are given, made before the first of them."""
+
+    options: Options
+    listener: socket.socket
+    board: Board
+    gate: Gate
+    certificates: Certificates | None
+
+
+def run(shared: Shared, worker: int) -> int:
+    """Serve until a signal says to end; return the exit code."""
+    shared.board.enter(worker)
+    try:
+        uvloop.run(Process(shared, worker).serve())
+    except FalajError as error:
+        _LOG.error("%s", error.shown)
+        return error.exit_code
+    return 0
+
+
+class Process:
+    """A worker: its service, its threads, and the signals that it heeds."""
+
+    def __init__(self, shared: Shared, worker: int) -> None:
+        self._shared, self._options, self._worker = shared, shared.options, worker
+        self._ending = asyncio.Event()
+        self._reloading: asyncio.Task[None] | None = None
+
+    async def serve(self) -> None:
+        """Listen, load, serve, drain; raises FalajError where the model cannot be served."""
+        options, shared = self._options, self._shared
+        self._heed_signals()
+        with ThreadPoolExecutor(1, "aside") as aside, self._pool() as pool:
+            service = Service(
+                options.model_name, timeout=options.timeout, all_ready=shared.board.all_ready
+            )
+            app = App(service, aside=aside, gate=shared.gate)
+            server = Server(app, options.limits)
+            async with shared.gate.running(), self._listening(server):
+                await self._load(service, pool)
+                async with self._grpc(service, aside, server):
+                    await self._until_told(service, pool)
+            await self._close(service.served)
+        _LOG.info("drained")
+
+    def _heed_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._ending.set)
+
+    def _pool(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(self._options.concurrency, "predict")
+
+    @contextlib.asynccontextmanager
+    async def _listening(self, server: Server) -> AsyncIterator[None]:
+        """Listen over HTTP; with certificates that change, listen anew with the new ones."""
+        listener, certificates = self._shared.listener, self._shared.certificates
+        tls = None if certificates is None else certificates.context()
+        async with server.running(listener, tls=tls, drain_seconds=_DRAIN_SECONDS):
+            if certificates is None:
+                yield
+                return
+
+            async def changed() -> None:
+                await server.listen(listener, tls=certificates.context())
+
+            watching = asyncio.create_task(certificates.watch(changed))
+            yield
+            watching.cancel()
+
+    async def _load(self, service: Service, pool: ThreadPoolExecutor) -> None:
+        """Serve what the folder holds now; what was served goes on for those who began with it."""
+        options = self._options
+        model = await asyncio.to_thread(
+            load, options.model_dir, name=options.model_name, threads=options.threads
+        )
+        before, service.served = service.served, self._served(model, pool)
+        self._shared.board.put(self._worker, State.READY)
+        host, port = self._shared.listener.getsockname()[:2]
+        where = f"{self._scheme}://{host}:{port}"
+        _LOG.info("%s, version %s, on %s", model.name, model.version, where)
+        await self._close(before)
+
+    @property
+    def _scheme(self) -> str:
+        return "http" if self._shared.certificates is None else "https"
+
+    def _served(self, model: Model, pool: ThreadPoolExecutor) -> Served:
+        options = self._options
+        metrics = Metrics(
+            self._shared.board,
+            self._worker,
+            model.name,
+            model.version,
+            options.variant,
+            scores.read_edges(options.model_dir),
+        )
+        batcher = Batcher(
+            model.predict,
+            pool=pool,
+            limits=options.queueing,
+            metrics=metrics,
+            together=model.batches,
+        )
+        return Served(model, metrics, batcher, self._spool(model, metrics))
+
+    def _spool(self, model: Model, metrics: Metrics) -> Spool | None:
+        options = self._options
+        if not options.observations:
+            return None
+        return Spool.open(
+            Source(model.name, model.version, options.variant),
+            sink(options.observations, os.environ),
+            options.spool_dir,
+            dropped=metrics.dropped,
+            limits=SpoolLimits(spool_bytes=options.spool_mib << 20),
+        )
+
+    async def _close(self, served: Served | None) -> None:
+        """Let go of what is served no more, once everybody has been answered."""
+        if served is None:
+            return
+        await served.batcher.idle()
+        if served.spool is not None:
+            await asyncio.to_thread(served.spool.close)
+
+    @contextlib.asynccontextmanager
+    async def _grpc(self, service: Service, aside: Executor, server: Server) -> AsyncIterator[None]:
+        """Listen over gRPC, where that is wanted."""
+        if self._options.grpc_port is None:
+            yield
+            return
+        from inference.server.grpc_server import GrpcServer
+
+        certificates = self._shared.certificates
+        grpc = GrpcServer(
+            service,
+            aside=aside,
+            authorize=self._shared.gate.authorize,
+            limits=self._options.limits,
+            budget=server.budget,
+            credentials=None if certificates is None else certificates.grpc_credentials(),
+            shared_port=self._options.workers > 1,
+        )
+        port = await grpc.start(self._options.host, self._options.grpc_port)
+        _LOG.info("gRPC on %s:%d", self._options.host, port)
+        yield
+        await grpc.stop(_DRAIN_SECONDS)
+
+    async def _until_told(self, service: Service, pool: ThreadPoolExecutor) -> None:
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGHUP, self._reload, service, pool)
+        await self._ending.wait()
+        service.draining = True
+        self._shared.board.put(self._worker, State.DRAINING)
+        await asyncio.sleep(self._options.drain_delay_s)
+
+    def _reload(self, service: Service, pool: ThreadPoolExecutor) -> None:
+        if self._reloading is None or self._reloading.done():
+            self._reloading = asyncio.create_task(self._reloaded(service, pool))
+
+    async def _reloaded(self, service: Service, pool: ThreadPoolExecutor) -> None:
+        try:
+            await self._load(service, pool)
+        except FalajError as error:
+            _LOG.error("the model stays as it was: %s", error.shown)
