@@ -139,6 +139,9 @@ class Pod:
             f"--model_name={self.template.service}",
             f"--model_dir={self.folder / 'model'}",
             f"--http_port={self.port}",
+            f"--spool_dir={self.folder.parents[1] / 'spool'}",
+            "--allow_plaintext",  # loopback
+            "--allow_anonymous",
             *self.template.args,
         ]
         process = await self._spawn(self.programs.server, arguments, "server")

@@ -1,202 +1,175 @@
-"""The server as an ASGI application: routes, limits, and exact statuses.
-
-Whatever takes time (parsing, predicting, encoding) runs in a pool of threads, so health and
-metrics answer while predictions are slow.
-"""
+"""The REST face: paths to verbs, bodies to requests, outputs to replies, exact statuses."""
 
 import asyncio
-import datetime
-import logging
+import functools
 import time
-import uuid
-from collections.abc import Awaitable, Callable, MutableMapping
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Coroutine, Mapping
+from concurrent.futures import Executor
+from typing import Any, Final, TypeVar
 
 import orjson
 
-from components.foundation import onnx_runtime
-from inference.observer.observation import Prediction, score_of
-from inference.observer.spool import Spool
-from inference.server.protocol import rest as protocol
-from inference.server.protocol.messages import Rejected
-from inference.server.runtimes.onnx import Model
-from inference.server.telemetry.metrics import Metrics
+from inference.server.batching import Tensors
+from inference.server.protocol import rest, v1
+from inference.server.protocol.messages import InferRequest
+from inference.server.routes import Route, Verb, route
+from inference.server.security.tokens import Gate, bearer
+from inference.server.service import Served, Service
+from inference.server.telemetry.metrics import Phase
+from inference.transport.messages import JSON, Rejected, Reply, Request, not_allowed
 
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-
-_LOG = logging.getLogger("server")
-_JSON = b"application/json"
-_PROMETHEUS = b"text/plain; version=0.0.4; charset=utf-8"
-_SERVER = {"name": "falaj", "version": "2", "extensions": []}
+Made = TypeVar("Made")
+_BINARY: Final = b"application/octet-stream"
+_LENGTH: Final = b"inference-header-content-length"
+_LARGE: Final = 16 << 10  # bytes of JSON that are parsed, and values written, off the loop
+_ABOUT: Final = {"name": "falaj", "version": "2", "extensions": ["binary_tensor_data"]}
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """A whole answer."""
-
-    status: int
-    body: bytes
-    kind: bytes = _JSON
-    headers: tuple[tuple[bytes, bytes], ...] = ()
-
-    async def send(self, send: Send) -> None:
-        length = str(len(self.body)).encode()
-        own = [(b"content-type", self.kind), (b"content-length", length)]
-        headers = [*own, *self.headers]
-        await send({"type": "http.response.start", "status": self.status, "headers": headers})
-        await send({"type": "http.response.body", "body": self.body})
-
-
-class _Gone(Exception):
-    """The client went away before it had sent its request."""
-
-
-@dataclass
 class App:
-    """One model behind the protocol."""
+    """Answers requests over HTTP; `aside` runs what would hold the loop up."""
 
-    model: Model
-    metrics: Metrics
-    pool: ThreadPoolExecutor
-    spool: Spool | None = None
-    max_body: int = 64 << 20
-    draining: bool = field(default=False, init=False)
+    def __init__(self, service: Service, *, aside: Executor, gate: Gate) -> None:
+        self._service, self._aside, self._gate = service, aside, gate
+        self._loop = asyncio.get_running_loop()
 
-    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            return
-        try:
-            reply = await self._reply(scope, receive)
-        except Rejected as rejected:
-            reply = _refusal(rejected)
-        except _Gone:
-            return
-        await reply.send(send)
+    async def __call__(self, request: Request) -> Reply:
+        """Answer; raises Rejected with the status that says why not."""
+        asked = route(request.path)
+        if request.method != asked.verb.method:
+            raise not_allowed(asked.verb.method)
+        if (allowed := asked.verb.allowed_by) is not None:
+            await self._gate.authorize(allowed, bearer(request.headers.get(b"authorization")))
+        match asked.verb:
+            case Verb.INFER:
+                return await self._counted(asked, request, self._infer)
+            case Verb.V1_PREDICT:
+                return await self._counted(asked, request, self._predict)
+            case Verb.INDEX:
+                await request.body()
+        return self._told(asked, request)
 
-    async def _reply(self, scope: Message, receive: Receive) -> Reply:
-        match scope["path"].split("/")[1:]:
-            case ["v2"]:
-                return _get(scope, Reply(200, orjson.dumps(_SERVER)))
-            case ["v2", "health", "live"]:
-                return _get(scope, Reply(200, b'{"live":true}'))
-            case ["v2", "health", "ready"]:
-                return _get(scope, self._ready({}))
-            case ["metrics"]:
-                return _get(scope, Reply(200, self.metrics.text(), _PROMETHEUS))
-            case ["v2", "models", name, "versions", version, *verb]:
-                self._check_version(name, version)
-                return await self._model(verb, scope, receive)
-            case ["v2", "models", name, *verb]:
-                self._check_version(name, self.model.version)
-                return await self._model(verb, scope, receive)
-        raise Rejected(404, "no such path; see /v2")
+    def _told(self, asked: Route, request: Request) -> Reply:
+        """Answer what needs no model at work."""
+        match asked.verb:
+            case Verb.LIVE:
+                return _json({"live": True})
+            case Verb.READY:
+                return self._ready({})
+            case Verb.MODEL_READY:
+                self._service.named(asked.model, asked.version)
+                return self._ready({"name": asked.model})
+            case Verb.SERVER:
+                return _json(_ABOUT)
+            case Verb.MODELS | Verb.V1_MODELS:
+                return _json({"models": [self._service.name]})
+            case Verb.INDEX:
+                return _json([self._entry()])
+            case Verb.V1_MODEL:
+                self._service.named(asked.model)
+                return _json({"name": asked.model, "ready": str(self._service.ready())})
+            case Verb.METRICS:
+                return self._metrics(request)
+        return self._metadata(self._service.named(asked.model, asked.version))
 
-    async def _model(self, verb: list[str], scope: Message, receive: Receive) -> Reply:
-        match verb:
-            case []:
-                return _get(scope, Reply(200, self._metadata()))
-            case ["ready"]:
-                return _get(scope, self._ready({"name": self.model.name}))
-            case ["infer"]:
-                return await self._counted(scope, receive)
-        raise Rejected(404, "no such path; see /v2")
+    def _ready(self, facts: Mapping[str, object]) -> Reply:
+        ready = self._service.ready()
+        return _json({**facts, "ready": ready}, status=200 if ready else 503)
 
-    def _check_version(self, name: str, version: str) -> None:
-        if (name, version) != (self.model.name, self.model.version):
-            raise Rejected(404, "no such model or version here; /v2/models/NAME/versions/VERSION")
+    def _entry(self) -> dict[str, str]:
+        served = self._service.served
+        state = "READY" if self._service.ready() else "UNAVAILABLE"
+        version = served.version if served else ""
+        return {"name": self._service.name, "version": version, "state": state, "reason": ""}
 
-    def _ready(self, facts: dict[str, Any]) -> Reply:
-        status = 503 if self.draining else 200
-        return Reply(status, orjson.dumps({**facts, "ready": not self.draining}))
+    def _metadata(self, served: Served) -> Reply:
+        return _json(
+            rest.metadata(
+                served.signature,
+                name=served.name,
+                versions=[served.version],
+                platform=served.platform,
+            )
+        )
 
-    def _metadata(self) -> bytes:
-        model = self.model
-        return protocol.metadata(model.signature, model=model.name, version=model.version)
+    def _metrics(self, request: Request) -> Reply:
+        served = self._service.named(self._service.name)
+        body, kind = served.metrics.text(request.headers.get(b"accept", b"").decode("latin-1"))
+        return Reply(200, body, kind)
 
-    async def _counted(self, scope: Message, receive: Receive) -> Reply:
-        """Infer, and count the answer whatever it is."""
+    async def _counted(
+        self,
+        asked: Route,
+        request: Request,
+        answer: Callable[[Served, Request], Coroutine[Any, Any, Reply]],
+    ) -> Reply:
+        served = self._service.named(asked.model, asked.version)
+        return await self._service.counted(served, answer(served, request))
+
+    async def _infer(self, served: Served, request: Request) -> Reply:
+        json_length = _json_length(request.headers)
+        body = await request.body()
+        size = len(body) if json_length is None else json_length
+        read = functools.partial(rest.parse, body, served.signature, json_length=json_length)
+        parsed = await self._timed(served, Phase.PARSE, read, large=size > _LARGE)
+        outputs = await self._service.infer(served, parsed)
+        write = functools.partial(
+            rest.encode, parsed, outputs, model=served.name, version=served.version
+        )
+        written, length = await self._timed(
+            served, Phase.ENCODE, write, large=_size(outputs) > _LARGE
+        )
+        if length is None:
+            return Reply(200, written)
+        return Reply(200, written, _BINARY, ((_LENGTH, str(length).encode()),))
+
+    async def _predict(self, served: Served, request: Request) -> Reply:
+        if _json_length(request.headers) is not None:
+            raise Rejected(415, "v1 has no binary tensors; send JSON")
+        body = await request.body()
+        read = functools.partial(v1.parse, body, served.signature)
+        parsed: InferRequest = await self._timed(
+            served, Phase.PARSE, read, large=len(body) > _LARGE
+        )
+        outputs = await self._service.infer(served, parsed)
+        write = functools.partial(v1.encode, parsed, outputs)
+        large = _size(outputs) > _LARGE
+        return Reply(200, await self._timed(served, Phase.ENCODE, write, large=large))
+
+    async def _timed(
+        self, served: Served, phase: Phase, work: Callable[[], Made], *, large: bool
+    ) -> Made:
+        """Do a piece of work, off the loop where it is large, and note how long it took."""
         started = time.perf_counter()
         try:
-            reply = await self._infer(scope, receive)
-        except Rejected as rejected:
-            reply = _refusal(rejected)
-        self.metrics.answered(reply.status, seconds=time.perf_counter() - started)
-        return reply
-
-    async def _infer(self, scope: Message, receive: Receive) -> Reply:
-        if scope["method"] != "POST":
-            raise _not_allowed("POST")
-        _check_headers(dict(scope["headers"]), self.max_body)
-        body = await _body(receive, self.max_body)
-        return await asyncio.get_running_loop().run_in_executor(self.pool, self.predict, body)
-
-    def predict(self, body: bytes) -> Reply:
-        """Answer one request, in a thread of the pool."""
-        request = protocol.parse(body, self.model.signature)
-        try:
-            outputs = self.model.predict(request.inputs)
-        # Whatever a model raises, the client learns that it failed and under which number.
-        except Exception as error:
-            incident, place = uuid.uuid4().hex[:12], onnx_runtime.place(error)
-            _LOG.error(
-                "incident %s: the model failed on request %r, %s", incident, request.id, place
-            )
-            return Reply(500, protocol.error(f"the model failed; incident {incident}"))
-        if self.spool is not None:
-            score = score_of(outputs[self.model.signature.outputs[0].name])
-            now = datetime.datetime.now(datetime.UTC)
-            self.spool.add(Prediction(now, request.ids, request.inputs, score))
-        model = self.model
-        encoded = protocol.encode(request, outputs, model=model.name, version=model.version)
-        return Reply(200, encoded)
+            return await self._loop.run_in_executor(self._aside, work) if large else work()
+        finally:
+            served.metrics.phase(phase, time.perf_counter() - started)
 
 
-def _refusal(rejected: Rejected) -> Reply:
-    return Reply(rejected.status, protocol.error(str(rejected)), headers=rejected.headers)
+def _json(value: object, *, status: int = 200) -> Reply:
+    return Reply(status, orjson.dumps(value))
 
 
-def _not_allowed(allowed: str) -> Rejected:
-    message = f"only {allowed} is allowed here"
-    return Rejected(405, message, headers=((b"allow", allowed.encode()),))
+def _size(outputs: Tensors) -> int:
+    return sum(values.size for values in outputs.values())
 
 
-def _get(scope: Message, reply: Reply) -> Reply:
-    if scope["method"] != "GET":
-        raise _not_allowed("GET")
-    return reply
+def _json_length(headers: Mapping[bytes, bytes]) -> int | None:
+    """Return how long the JSON before binary tensors is, None where there are none of those.
 
-
-def _check_headers(headers: dict[bytes, bytes], max_body: int) -> None:
-    """Refuse what is no JSON or too large before a byte of it is read."""
-    if b"inference-header-content-length" in headers or b"content-encoding" in headers:
-        raise Rejected(415, "binary tensors and compressed bodies are not supported; send JSON")
-    kind = headers.get(b"content-type", _JSON).split(b";")[0].strip().lower()
-    if kind != _JSON:
-        raise Rejected(415, "content-type is not application/json")
-    length = headers.get(b"content-length", b"0")
-    if not length.isdigit() or int(length) > max_body:
-        raise _too_large(max_body)
-
-
-def _too_large(max_body: int) -> Rejected:
-    message = f"the body is larger than {max_body} bytes; send fewer rows a request"
-    return Rejected(413, message, headers=((b"connection", b"close"),))
-
-
-async def _body(receive: Receive, max_body: int) -> bytes:
-    pieces: list[bytes] = []
-    size = 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise _Gone
-        pieces.append(message.get("body", b""))
-        size += len(pieces[-1])
-        if size > max_body:
-            raise _too_large(max_body)
-        if not message.get("more_body"):
-            return b"".join(pieces)
+    Raises:
+        Rejected: 415 for what is neither JSON nor that, 400 for a length that is none.
+    """
+    if headers.get(b"content-encoding", b"identity") != b"identity":
+        raise Rejected(415, "compressed bodies are not supported; send them as they are")
+    kind = headers.get(b"content-type", JSON).split(b";")[0].strip().lower()
+    length = headers.get(_LENGTH)
+    if length is None:
+        if kind != JSON:
+            raise Rejected(415, "content-type is not application/json")
+        return None
+    if kind not in {JSON, _BINARY}:
+        raise Rejected(415, "content-type is neither application/json nor octet-stream")
+    if not (length.isdigit() and len(length) < 12):
+        raise Rejected(400, "inference-header-content-length is no number of bytes")
+    return int(length)

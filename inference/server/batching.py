@@ -13,11 +13,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
 from components.foundation.signature import Array
+from inference.server.telemetry.metrics import Metrics, Phase, Shed
 from inference.transport.messages import Rejected
 
 Tensors = Mapping[str, Array]
@@ -43,15 +43,6 @@ class Limits:
     concurrency: int = 1
 
 
-class Watch(Protocol):
-    """Is told what happens in the queue, in seconds and rows."""
-
-    def queued(self, requests: int) -> None: ...
-    def waited(self, seconds: float) -> None: ...
-    def predicted(self, seconds: float, *, rows: int, requests: int) -> None: ...
-    def shed(self, reason: str) -> None: ...
-
-
 class Work:
     """One request in the queue; `done` is what its answer is waited for by."""
 
@@ -74,10 +65,10 @@ class Batcher:
         *,
         pool: ThreadPoolExecutor,
         limits: Limits,
-        watch: Watch,
+        metrics: Metrics,
         together: bool,
     ) -> None:
-        self._predict, self._pool, self._limits, self._watch = predict, pool, limits, watch
+        self._predict, self._pool, self._limits, self._metrics = predict, pool, limits, metrics
         self._together = together  # the model takes any number of rows
         self._loop = asyncio.get_running_loop()
         self._waiting: collections.deque[Work] = collections.deque()
@@ -102,17 +93,17 @@ class Batcher:
         self._admit(deadline)
         work = Work(inputs, rows=rows, deadline=deadline, done=self._loop.create_future())
         self._waiting.append(work)
-        self._watch.queued(len(self._waiting))
+        self._metrics.queued(len(self._waiting))
         self._schedule()
         return await work.done
 
     def _admit(self, deadline: float) -> None:
         if len(self._waiting) >= self._limits.requests:
-            raise self._refusal("queue_full", "too many requests wait")
+            raise self._refusal(Shed.QUEUE_FULL, "too many requests wait")
         busy = self._batches or self._waiting
         # An idle model is always tried: else one slow batch could close the door for ever.
         if busy and self._loop.time() + self.expected_seconds() > deadline:
-            raise self._refusal("deadline", "the deadline cannot be met")
+            raise self._refusal(Shed.DEADLINE, "the deadline cannot be met")
 
     def expected_seconds(self) -> float:
         """Guess how long a request that arrives now would take."""
@@ -120,8 +111,13 @@ class Batcher:
         under_way = 0.5 * self._batch_seconds if self._batches >= self._limits.concurrency else 0.0
         return ahead + under_way + self._batch_seconds
 
-    def _refusal(self, reason: str, message: str) -> Rejected:
-        self._watch.shed(reason)
+    async def idle(self) -> None:
+        """Wait until nobody waits for this model any more."""
+        while self._batches or self._waiting:
+            await asyncio.sleep(_TICK_SECONDS)
+
+    def _refusal(self, reason: Shed, message: str) -> Rejected:
+        self._metrics.shed(reason)
         seconds = str(max(1, math.ceil(self.expected_seconds()))).encode()
         return Rejected(429, f"{message}; try again", headers=((b"retry-after", seconds),))
 
@@ -138,9 +134,9 @@ class Batcher:
             self._running.update(batch)
             now = time.perf_counter()
             for work in batch:
-                self._watch.waited(now - work.since)
+                self._metrics.phase(Phase.QUEUE, now - work.since)
             self._pool.submit(self._run, batch)
-        self._watch.queued(len(self._waiting))
+        self._metrics.queued(len(self._waiting))
         if self._running and not self._ticking:
             self._tick()
 
@@ -169,7 +165,7 @@ class Batcher:
     def _expired(self, work: Work) -> bool:
         if self._loop.time() < work.deadline:
             return False
-        self._watch.shed("deadline")
+        self._metrics.shed(Shed.DEADLINE)
         work.done.set_exception(Rejected(504, "the deadline passed before the model was free"))
         return True
 
@@ -197,7 +193,8 @@ class Batcher:
         self._running.difference_update(batch)
         self._learn(seconds, len(batch))
         rows = sum(work.rows for work in batch)
-        self._watch.predicted(seconds, rows=rows, requests=len(batch))
+        self._metrics.phase(Phase.PREDICT, seconds)
+        self._metrics.batch(rows, requests=len(batch))
         for work, result in zip(batch, results, strict=True):
             if work.done.done():
                 continue

@@ -3,15 +3,16 @@
 import argparse
 import os
 import pathlib
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Self
 
-from components.foundation.errors import UserError
 from inference.server import batching
 from inference.transport.limits import Limits
 
 _MIB = 1 << 20
+_SPOOL = pathlib.Path(tempfile.gettempdir()) / "falaj-spool"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,35 +52,8 @@ class Options:
 
     @classmethod
     def parse(cls, argv: Sequence[str] | None) -> Self:
-        """Read arguments; raises UserError where two do not go together."""
         said = vars(_parser().parse_args(argv))
-        options = cls(**{field.name: said[field.name] for field in fields(cls)})
-        options.check()
-        return options
-
-    def check(self) -> None:
-        """Raise UserError unless who may ask, and how, is said."""
-        if (self.tls_cert is None) == (not self.allow_plaintext):
-            raise UserError(
-                "the server speaks TLS with --tls_cert and --tls_key; behind a mesh or on "
-                "loopback, say --allow_plaintext instead",
-                code="server-tls-unsaid",
-            )
-        if (self.tls_cert is None) != (self.tls_key is None):
-            raise UserError(
-                "--tls_cert and --tls_key belong together; name both", code="server-tls-unsaid"
-            )
-        if (self.oidc_issuer is None) == (not self.allow_anonymous):
-            raise UserError(
-                "the server checks tokens with --oidc_issuer and --oidc_audience; where something "
-                "else does, say --allow_anonymous instead",
-                code="server-tokens-unsaid",
-            )
-        if (self.oidc_issuer is None) != (self.oidc_audience is None):
-            raise UserError(
-                "--oidc_issuer and --oidc_audience belong together; name both",
-                code="server-tokens-unsaid",
-            )
+        return cls(**{field.name: said[field.name] for field in fields(cls)})
 
     @property
     def timeout(self) -> float:
@@ -156,7 +130,7 @@ def _bounds(parser: argparse.ArgumentParser) -> None:
 def _telling(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("telling").add_argument
     add("--observations", metavar="DIR|s3://...", help="where observation parts go (default: none)")
-    add("--spool_dir", type=pathlib.Path, default="/tmp/falaj-spool", help="what waits for there")  # noqa: S108
+    add("--spool_dir", type=pathlib.Path, default=_SPOOL, help="what waits lies there")
     add("--spool_mib", type=_count, default=256, help="how much may wait (default 256)")
     add("--access_log", type=float, default=0, metavar="SHARE", help="of requests (default 0)")
 

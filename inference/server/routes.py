@@ -4,6 +4,7 @@ import enum
 import functools
 from dataclasses import dataclass
 
+from inference.server.security.scopes import Verb as Allowed
 from inference.transport.messages import Rejected
 
 
@@ -24,16 +25,16 @@ class Verb(enum.Enum):
     METRICS = enum.auto()
 
     @property
-    def scope(self) -> str | None:
+    def allowed_by(self) -> Allowed | None:
         """What a token must allow; health is open, for a kubelet brings no token."""
         match self:
             case Verb.LIVE | Verb.READY | Verb.MODEL_READY:
                 return None
             case Verb.INFER | Verb.V1_PREDICT:
-                return "infer"
+                return Allowed.INFER
             case Verb.METRICS:
-                return "metrics"
-        return "metadata"
+                return Allowed.METRICS
+        return Allowed.METADATA
 
     @property
     def method(self) -> str:

@@ -129,14 +129,15 @@ class Service:
         return outputs
 
     def _observe(self, served: Served, request: InferRequest, outputs: Tensors) -> None:
-        score = score_of(outputs[served.signature.outputs[0].name])
+        score = score_of(outputs[served.signature.outputs[0].name], request.rows)
         served.metrics.scores(score)
         if served.spool is not None:
             now = datetime.datetime.now(datetime.UTC)
-            served.spool.add(Prediction(now, request.row_ids(), request.inputs, score))
+            served.spool.add(Prediction(now, request.row_ids, request.inputs, score))
 
 
 def _incident(request: InferRequest, error: Exception) -> Rejected:
     incident = uuid.uuid4().hex[:12]
-    _LOG.error("incident %s: the model failed on request %r, %s", incident, request.id, place(error))
+    where = place(error)
+    _LOG.error("incident %s: the model failed on request %r, %s", incident, request.id, where)
     return Rejected(500, f"the model failed; incident {incident}")

@@ -78,7 +78,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's own class
         if not self._host.opened(self):
-            transport.abort()
+            self._transport.abort()
         self._wait(self._host.limits.head_seconds)
 
     # A client that has sent its last byte has gone, as for nginx and uvicorn: the transport closes.

@@ -93,7 +93,7 @@ def serving(
 
 
 def _command(folder: pathlib.Path, model: str, port: int) -> list[str]:
-    server = [sys.executable, "-m", "inference.server"]
+    server = [sys.executable, "-m", "inference.server", "--allow_plaintext", "--allow_anonymous"]
     return [*server, "--model_name", model, "--model_dir", str(folder), "--http_port", str(port)]
 
 

@@ -54,6 +54,14 @@ class Model:
         model.warm_up()
         return model
 
+    platform = "onnxruntime_onnx"
+
+    @property
+    def batches(self) -> bool:
+        """Whether any number of rows may be predicted together."""
+        tensors = (*self.signature.inputs, *self.signature.outputs)
+        return all(tensor.shape[:1] == (-1,) for tensor in tensors)
+
     def predict(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         return onnx_runtime.predict(self.session, self.signature, inputs)
 
