@@ -57,7 +57,7 @@ def shape(got: Any, tensor: Tensor) -> tuple[int, ...]:
     want = tensor.shape
     if type(got) is list and len(got) == len(want):
         for size, wanted in zip(got, want, strict=True):
-            if type(size) is not int or (size != wanted and (wanted != -1 or size < 1)):
+            if type(size) is not int or size < 1 or (size != wanted and wanted != -1):
                 break
         else:
             return tuple(got)

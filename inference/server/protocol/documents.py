@@ -6,7 +6,6 @@ is out of the ordinary (null, text among the numbers, lists within lists that ar
 as the shape says, an integer that fits no machine word) goes to orjson, which alone refuses.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -39,7 +38,7 @@ def load(body: Buffer) -> dict[str, Any]:
     if len(body) >= LARGE:
         try:
             return _quickly(body)
-        except (_Unsure, ValueError, TypeError, AttributeError, LookupError):
+        except (_Unsure, ValueError, TypeError, AttributeError, LookupError, RuntimeError):
             pass  # whatever it stumbled over, orjson says what is wrong with it, or nothing is
     return load_plain(body)
 
@@ -108,15 +107,13 @@ def _lists_of_numbers(data: Any, shape: Sequence[int]) -> int:
     """Count the lists in data that is flat, or nested as the shape says; else raise."""
     if not hasattr(data[0], "as_list"):
         return 1
-    level, count = [data], 0
-    for size in shape:
+    level: list[Any] = []
+    count = 0
+    for depth, size in enumerate(shape):
+        level = [row for rows in level for row in rows] if depth else [data]
         if set(map(len, level)) != {size}:
             raise _Unsure
         count += len(level)
-        if hasattr(level[0][0], "as_list"):
-            level = [row for rows in level for row in rows]
-    if count != sum(math.prod(shape[:depth]) for depth in range(len(shape))):
-        raise _Unsure
     return count
 
 

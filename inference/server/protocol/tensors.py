@@ -142,7 +142,8 @@ def _text(value: Any, name: str) -> str:
         return value.decode() if isinstance(value, bytes) else str(value)
     except UnicodeDecodeError:
         raise Rejected(
-            400, f"output {name!r}: holds bytes that are no UTF-8; ask for it with binary_data"
+            400,
+            f"output {name!r}: holds bytes that are no UTF-8; ask for it over v2 with binary_data",
         ) from None
 
 
