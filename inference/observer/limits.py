@@ -9,7 +9,8 @@ class Limits:
 
     Attributes:
         held_bytes: of predictions in memory, with the arrays that they hold on to.
-        spool_bytes: of parts that wait on disk, of all processes with one destination; where
+        spool_bytes: of parts that wait on disk, of all processes with one destination; less than
+            a volume's limit by a MiB a process, since a pod that passes that is evicted. Where
             there is no disk, `held_bytes` bounds them as well.
         part_bytes: after which a part is sealed.
         part_seconds: after which it is, if nothing else waits to be sent.
@@ -21,7 +22,7 @@ class Limits:
     """
 
     held_bytes: int = 32 << 20
-    spool_bytes: int = 256 << 20
+    spool_bytes: int = 128 << 20
     part_bytes: int = 1 << 20
     part_seconds: float = 2.0
     retry_seconds: float = 1.0

@@ -264,6 +264,8 @@ def test_a_full_disk_drops_and_counts_until_there_is_room(
     full.set()
     spool.add(prediction(3, "lost"))
     wait_until(lambda: dropped.rows == 3)
+    [half_written] = [path for path in folder.rglob("*") if path.is_file()]
+    assert ids_in([half_written.read_bytes()]) == ["before-0"]
     full.clear()
     spool.add(prediction(3, "lost"))  # asked again, its id is no repetition
     spool.close()
