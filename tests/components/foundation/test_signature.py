@@ -9,7 +9,13 @@ import pyarrow as pa
 import pytest
 
 from components.foundation.errors import UserError
-from components.foundation.signature import Signature, Tensor, json_values
+from components.foundation.signature import (
+    DTYPES,
+    Signature,
+    Tensor,
+    as_bf16,
+    json_values,
+)
 
 SIGNATURE = Signature(
     inputs=(Tensor("wind", "FP32"), Tensor("carrier", "INT64")),
@@ -45,6 +51,38 @@ def test_feeds_columns_by_name_in_the_models_types() -> None:
 def test_refuses_rows_that_the_model_cannot_take(rows: pa.Table, says: str) -> None:
     with pytest.raises(UserError, match=says):
         SIGNATURE.feed(rows)
+
+
+@pytest.mark.parametrize("datatype", DTYPES)
+def test_columns_become_tensors_of_every_datatype(datatype: str) -> None:
+    odd: dict[str, list[Any]] = {"BOOL": [True, False], "BYTES": ["EK", "é"]}
+    values = odd.get(datatype, [1, 2])
+    signature = Signature((Tensor("x", datatype),), SIGNATURE.outputs)
+
+    fed = signature.feed(pa.table({"x": values}))["x"]
+
+    assert fed.dtype == DTYPES[datatype]
+    assert fed.tolist() == ([b"EK", "é".encode()] if datatype == "BYTES" else values)
+    assert json.loads(signature.request({"x": fed}))["inputs"][0]["data"] == values
+
+
+@pytest.mark.parametrize(("datatype", "value"), [("UINT8", 256), ("UINT8", -1), ("INT32", 1 << 31)])
+def test_an_integer_that_does_not_fit_is_not_cut(datatype: str, value: int) -> None:
+    signature = Signature((Tensor("x", datatype),), SIGNATURE.outputs)
+
+    with pytest.raises(UserError, match=f"goes from {value} to {value}, the model wants") as raised:
+        signature.feed(pa.table({"x": [value]}))
+
+    assert raised.value.code == "model-input-range"
+
+
+def test_a_column_is_rounded_to_what_bf16_holds() -> None:
+    signature = Signature((Tensor("x", "BF16"),), SIGNATURE.outputs)
+
+    fed = signature.feed(pa.table({"x": [1.00390625, None, -3.0]}))["x"]
+
+    np.testing.assert_array_equal(fed, np.array([1.0, np.nan, -3.0], np.float32))
+    np.testing.assert_array_equal(as_bf16(fed), fed)
 
 
 def test_a_request_says_null_where_a_value_is_missing() -> None:
