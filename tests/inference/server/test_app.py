@@ -1,21 +1,20 @@
-import asyncio
 import json
-import signal
 import threading
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
 import numpy as np
 import pytest
 
+from components.foundation.signature import Signature
 from inference.observer.observation import Prediction
-from inference.server.app import App
-from inference.server.http import Server
-from tests.inference.models import OFFSETS, request
+from tests.inference.models import OFFSETS, SIGNATURE, request
+from tests.inference.server.conftest import INFER, Running, Serve
 
 Ask = Callable[..., httpx.Response]
-INFER = "/v2/models/delays/infer"
 
 
 def expected(delay: list[float], carrier: list[int]) -> list[float]:
@@ -27,7 +26,7 @@ def test_health_readiness_and_metadata(ask: Ask) -> None:
     assert ask("/v2/health/live").json() == {"live": True}
     assert ask("/v2/health/ready").json() == {"ready": True}
     assert ask("/v2/models/delays/ready").json() == {"name": "delays", "ready": True}
-    assert ask("/v2").json()["extensions"] == []
+    assert ask("/v2").json()["extensions"] == ["binary_tensor_data"]
     assert ask("/v2/models/delays").json() == {
         "name": "delays",
         "versions": ["0"],
@@ -139,7 +138,7 @@ def test_a_malformed_request_is_400_and_says_why(ask: Ask, body: Any, says: str)
     ("path", "method", "status"),
     [
         ("/", "GET", 404),
-        ("/v1/models/delays:predict", "POST", 404),
+        ("/v1/models/delays:explain", "POST", 404),
         ("/v2/", "GET", 404),
         ("/v2/models/other/infer", "POST", 404),
         ("/v2/models/delays/explain", "POST", 404),
@@ -165,7 +164,6 @@ def test_another_path_is_404_and_another_method_405(
         {"content-type": "text/csv"},
         {"content-type": "application/x-www-form-urlencoded"},
         {"content-encoding": "gzip"},
-        {"inference-header-content-length": "10"},
     ],
 )
 def test_what_is_not_json_is_415(ask: Ask, headers: dict[str, str]) -> None:
@@ -184,48 +182,6 @@ def test_a_body_too_large_is_413_and_ends_the_connection(ask: Ask) -> None:
     assert (answer.status_code, answer.headers["connection"]) == (413, "close")
 
 
-def test_a_body_that_says_it_is_too_large_is_not_read(app: App) -> None:
-    sent: list[Any] = []
-
-    async def receive() -> dict[str, Any]:
-        raise AssertionError("read")
-
-    async def send(message: Any) -> None:
-        sent.append(message)
-
-    headers = [(b"content-length", b"100001")]
-    scope = {"type": "http", "method": "POST", "path": INFER, "headers": headers}
-    asyncio.run(app(scope, receive, send))
-
-    assert sent[0]["status"] == 413
-
-
-def test_a_body_that_grows_too_large_is_413_too(app: App) -> None:
-    sent: list[Any] = []
-
-    async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": b" " * 60_000, "more_body": True}
-
-    async def send(message: Any) -> None:
-        sent.append(message)
-
-    scope = {"type": "http", "method": "POST", "path": INFER, "headers": []}
-    asyncio.run(app(scope, receive, send))
-
-    assert sent[0]["status"] == 413
-
-
-def test_a_client_that_goes_away_is_not_answered(app: App) -> None:
-    async def receive() -> dict[str, Any]:
-        return {"type": "http.disconnect"}
-
-    async def send(message: Any) -> None:
-        raise AssertionError(message)
-
-    scope = {"type": "http", "method": "POST", "path": INFER, "headers": []}
-    asyncio.run(app(scope, receive, send))
-
-
 def test_a_failing_model_is_500_with_a_number_and_no_word_more(
     ask: Ask, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -239,8 +195,8 @@ def test_a_failing_model_is_500_with_a_number_and_no_word_more(
     assert "idx=7" not in caplog.text
 
 
-def test_a_draining_server_is_alive_but_not_ready(ask: Ask, app: App) -> None:
-    app.draining = True
+def test_a_draining_server_is_alive_but_not_ready(running: Running) -> None:
+    running.service.draining, ask = True, running.ask
 
     assert ask("/v2/health/live").status_code == 200
     assert ask("/v2/health/ready").status_code == 503
@@ -265,34 +221,84 @@ def test_every_answer_is_counted_by_its_code(ask: Ask) -> None:
     assert "_created" not in text
 
 
-def test_health_answers_while_predictions_are_slow(app: App) -> None:
-    real, go = app.model, threading.Event()
+def test_until_the_model_is_there_the_server_is_alive_and_says_503(running: Running) -> None:
+    running.service.served, ask = None, running.ask
 
-    class Slow:
-        signature, name, version = real.signature, real.name, real.version
-
-        def predict(self, inputs: Any) -> Any:
-            assert go.wait(10), "health was not answered meanwhile"
-            return real.predict(inputs)
-
-    async def scenario() -> list[int]:
-        transport = httpx.ASGITransport(app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
-            body = request(delay=[0], carrier=[0])
-            slow = [asyncio.create_task(client.post(INFER, json=body)) for _ in range(6)]
-            await asyncio.sleep(0.1)
-            alive = await client.get("/v2/health/live")
-            go.set()
-            return [alive.status_code, *[(await task).status_code for task in slow]]
-
-    app.model = Slow()  # type: ignore[assignment] # a stub with only what is used
-    assert asyncio.run(scenario()) == [200] * 7
+    assert ask("/v2/health/live").status_code == 200
+    assert ask("/v2/health/ready").status_code == 503
+    answer = ask(INFER, request(delay=[0], carrier=[0]))
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
 
 
-def test_being_told_to_end_makes_it_not_ready(app: App) -> None:
-    Server(app).handle_exit(signal.SIGTERM, None)
+class Slow:
+    """Predicts when it is let."""
 
-    assert app.draining
+    name, version, platform, batches = "delays", "0", "test", False
+    signature = Signature.from_dict(SIGNATURE)
+
+    def __init__(self) -> None:
+        self.go = threading.Event()
+
+    def predict(self, inputs: Any) -> Any:
+        assert self.go.wait(10), "nobody let it"
+        return {"probability": inputs["delay"]}
+
+
+def test_health_answers_while_predictions_are_slow(serve: Serve) -> None:
+    slow = Slow()
+    running = serve(slow, concurrency=2)
+    body = request(delay=[0], carrier=[0])
+
+    with ThreadPoolExecutor(6) as clients:
+        asked = [clients.submit(running.ask, INFER, body) for _ in range(6)]
+        time.sleep(0.1)
+        alive = running.ask("/v2/health/live").status_code
+        unfinished = [answer.done() for answer in asked]
+        slow.go.set()
+
+    assert (alive, unfinished) == (200, [False] * 6)
+    assert [answer.result().status_code for answer in asked] == [200] * 6
+
+
+def test_what_finds_the_queue_full_is_429_and_told_when_to_come_back(serve: Serve) -> None:
+    slow = Slow()
+    running = serve(slow, concurrency=1, requests=2)
+    body = request(delay=[0], carrier=[0])
+
+    with ThreadPoolExecutor(8) as clients:
+        asked = [clients.submit(running.ask, INFER, body) for _ in range(8)]
+        time.sleep(0.3)
+        slow.go.set()
+
+    answers = [answer.result() for answer in asked]
+    assert sorted(answer.status_code for answer in answers) == [200] * 3 + [429] * 5
+    assert all("retry-after" in answer.headers for answer in answers if answer.status_code == 429)
+    shed = 'inference_shed_total{model="delays",reason="queue_full",variant="b",version="0"} 5.0'
+    assert shed in running.ask("/metrics").text
+
+
+def test_a_deadline_that_passes_is_504(serve: Serve) -> None:
+    slow = Slow()
+    body = request(delay=[0], carrier=[0], parameters={"timeout": 50_000})
+
+    answer = serve(slow).ask(INFER, body)
+    slow.go.set()
+
+    assert answer.status_code == 504
+
+
+def test_a_client_that_goes_away_is_counted_and_its_work_forgotten(serve: Serve) -> None:
+    slow = Slow()
+    running = serve(slow)
+    body = request(delay=[0], carrier=[0])
+
+    for _ in range(3):
+        with pytest.raises(httpx.ReadTimeout):
+            httpx.post(f"http://127.0.0.1:{running.port}{INFER}", json=body, timeout=0.1)
+    slow.go.set()
+    time.sleep(0.1)
+
+    assert 'code="499",model="delays",variant="b",version="0"} 3.0' in running.ask("/metrics").text
 
 
 class Kept:
@@ -303,9 +309,9 @@ class Kept:
         self.predictions.append(prediction)
 
 
-def test_predictions_are_observed_by_the_ids_of_their_rows(ask: Ask, app: App) -> None:
-    kept = Kept()
-    app.spool = kept  # type: ignore[assignment] # a stub with only what is used
+def test_predictions_are_observed_by_the_ids_of_their_rows(running: Running) -> None:
+    kept, ask = Kept(), running.ask
+    running.observe(kept)
     one, two = request(delay=[1], carrier=[0]), request(delay=[1, 2], carrier=[0, 0])
 
     ask(INFER, {**one, "id": "single"})
@@ -314,7 +320,7 @@ def test_predictions_are_observed_by_the_ids_of_their_rows(ask: Ask, app: App) -
     unnamed = ask(INFER, one).json()["id"]
     ask(INFER, request(delay=[1], carrier=[7]))
 
-    assert [prediction.ids for prediction in kept.predictions] == [
+    assert [prediction.names() for prediction in kept.predictions] == [
         ("single",),
         ("batch-0", "batch-1"),
         ("f1", "f2"),

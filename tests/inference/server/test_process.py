@@ -16,6 +16,7 @@ from typing import Any
 from tests.inference.models import SIGNATURE, request, write_model
 
 INFER = "/v2/models/delays/infer"
+OPEN = ("--allow_plaintext", "--allow_anonymous")
 
 
 def free_port() -> int:
@@ -26,7 +27,8 @@ def free_port() -> int:
 
 def command(folder: pathlib.Path, port: int, *more: str) -> list[str]:
     base = [sys.executable, "-m", "inference.server", "--model_name", "delays"]
-    return [*base, "--model_dir", str(folder), "--http_port", str(port), *more]
+    base += ["--model_dir", str(folder), "--http_port", str(port)]
+    return [*base, "--spool_dir", str(folder.parent / "spool"), *OPEN, *more]
 
 
 @contextlib.contextmanager
