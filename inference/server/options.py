@@ -131,7 +131,7 @@ def _telling(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("telling").add_argument
     add("--observations", metavar="DIR|s3://...", help="where observation parts go (default: none)")
     add("--spool_dir", type=pathlib.Path, default=_SPOOL, help="what waits lies there")
-    add("--spool_mib", type=_count, default=256, help="how much may wait (default 256)")
+    add("--spool_mib", type=_count, default=128, help="how much may wait (default 128)")
     add("--access_log", type=float, default=0, metavar="SHARE", help="of requests (default 0)")
 
 

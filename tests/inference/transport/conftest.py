@@ -64,7 +64,7 @@ def serve() -> Iterator[Serve]:
 
 def _start(handler: Handler | None, limits: Limits) -> Running:
     listener = socket.create_server(("127.0.0.1", 0))
-    ready, made = threading.Event(), {}
+    ready, made = threading.Event(), dict[str, Any]()
 
     async def echo(request: Request) -> Reply:
         body = bytes(await request.body())

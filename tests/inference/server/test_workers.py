@@ -1,0 +1,243 @@
+"""Several workers on one port, reloading, and certificates, as processes."""
+
+import datetime
+import http.client
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import ssl
+import subprocess
+import sys
+import threading
+import time
+from typing import Any
+
+import pytest
+
+from tests.inference.models import SIGNATURE, request, write_model
+from tests.inference.server.test_process import INFER, ask, free_port, served
+
+
+def children(pid: int) -> list[int]:
+    text = pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    return [int(child) for child in text.split()]
+
+
+def metrics(port: int) -> str:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection.request("GET", "/metrics")
+    text = connection.getresponse().read().decode()
+    connection.close()
+    return text
+
+
+def answered(port: int) -> float:
+    found = re.search(r'inference_requests_total\{code="200",.*\} (\S+)', metrics(port))
+    return float(found[1]) if found else 0
+
+
+def until(true: Any, *, seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, "not in time"
+        time.sleep(0.02)
+
+
+def test_workers_share_a_port_and_their_metrics_and_are_replaced(folder: pathlib.Path) -> None:
+    body = request(delay=[1], carrier=[0])
+    with served(folder, "--workers", "2") as (server, port):
+        for _ in range(20):
+            assert ask(port, INFER, body)[0] == 200
+        before = children(server.pid)
+        counted = {answered(port) for _ in range(10)}
+        os.kill(before[0], signal.SIGKILL)
+        until(lambda: before[0] not in children(server.pid) and len(children(server.pid)) == 2)
+        until(lambda: ask(port, "/v2/health/ready")[0] == 200)
+        ask(port, INFER, body)
+        after = answered(port)
+        server.send_signal(signal.SIGTERM)
+        assert server.wait(10) == 0
+
+    assert len(before) == 2
+    assert counted == {20}
+    assert after == 21
+
+
+def test_not_ready_while_a_worker_is_missing(folder: pathlib.Path) -> None:
+    with served(folder, "--workers", "2") as (server, port):
+        stopped = children(server.pid)[0]
+        os.kill(stopped, signal.SIGKILL)
+        statuses = set()
+        deadline = time.monotonic() + 0.4  # a dead worker is started again after half a second
+        while time.monotonic() < deadline:
+            statuses.add(ask(port, "/v2/health/ready")[0])
+
+    assert 503 in statuses
+
+
+def test_workers_end_when_their_model_cannot_be_served(tmp_path: pathlib.Path) -> None:
+    wrong = {**SIGNATURE, "outputs": [{"name": "p", "datatype": "FP32", "shape": [-1]}]}
+    folder = write_model(tmp_path / "wrong", signature=wrong)
+    command = [sys.executable, "-m", "inference.server", "--model_name", "delays", "--workers", "2"]
+    command += ["--model_dir", str(folder), "--http_port", str(free_port())]
+
+    done = subprocess.run(
+        [*command, "--allow_plaintext", "--allow_anonymous"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert done.returncode == 2
+    assert "output 'p': the model lacks it" in done.stderr
+
+
+def test_no_worker_outlives_the_one_that_started_it(folder: pathlib.Path) -> None:
+    with served(folder, "--workers", "2") as (server, _):
+        workers = children(server.pid)
+        server.kill()
+        until(lambda: not any(pathlib.Path(f"/proc/{pid}/exe").exists() for pid in workers))
+
+
+def swap(folder: pathlib.Path, version: str, offset: float) -> None:
+    """Put another release in the folder: a version, and a constant that tells its answers."""
+    import numpy as np
+    import onnx
+    from onnx import numpy_helper
+
+    from components.foundation import digests
+
+    model = onnx.load(folder / "model.onnx")
+    constant = numpy_helper.from_array(np.full(3, offset, np.float32), "offsets")
+    model.graph.initializer[0].CopyFrom(constant)
+    fresh = folder.with_name("fresh")
+    shutil.copytree(folder, fresh)
+    onnx.save(model, fresh / "model.onnx")
+    files = {name: str(digests.of_file(fresh / name)) for name in ("model.onnx", "signature.json")}
+    release = {"model": "delays", "version": version, "files": files}
+    (fresh / "release.json").write_text(json.dumps(release))
+    folder.rename(folder.with_name(f"before-{version}"))
+    fresh.rename(folder)
+
+
+def test_a_reload_mixes_no_versions_and_loses_no_request(folder: pathlib.Path) -> None:
+    swap(folder, "v1", 0.0)
+    answers: list[tuple[int, Any]] = []
+    stop = threading.Event()
+
+    def load(port: int) -> None:
+        while not stop.is_set():
+            answers.append(ask(port, INFER, request(delay=[0], carrier=[0])))
+
+    with served(folder) as (server, port):
+        clients = [threading.Thread(target=load, args=(port,)) for _ in range(3)]
+        for client in clients:
+            client.start()
+        swap(folder, "v2", 100.0)
+        server.send_signal(signal.SIGHUP)
+        until(lambda: answers and answers[-1][1].get("model_version") == "v2")
+        (folder / "model.onnx").write_bytes(b"broken")
+        server.send_signal(signal.SIGHUP)
+        time.sleep(0.3)
+        stop.set()
+        for client in clients:
+            client.join()
+
+    assert {status for status, _ in answers} == {200}
+    told = {(body["model_version"], round(body["outputs"][0]["data"][0], 1)) for _, body in answers}
+    assert told == {("v1", 0.5), ("v2", 1.0)}
+    assert answers[-1][1]["model_version"] == "v2"
+
+
+@pytest.fixture
+def certificate(tmp_path: pathlib.Path) -> tuple[pathlib.Path, pathlib.Path]:
+    """Return a self-signed certificate of 127.0.0.1, and its key."""
+    import ipaddress
+
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test")])
+    now = datetime.datetime.now(datetime.UTC)
+    address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - datetime.timedelta(minutes=1))
+        .not_valid_after(now + datetime.timedelta(days=30))
+        .add_extension(x509.SubjectAlternativeName([address]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    cert_path, key_path = tmp_path / "tls.crt", tmp_path / "tls.key"
+    cert_path.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    key_path.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    return cert_path, key_path
+
+
+def test_serves_over_tls(
+    folder: pathlib.Path, certificate: tuple[pathlib.Path, pathlib.Path]
+) -> None:
+    cert, key = certificate
+    port = free_port()
+    command = [sys.executable, "-m", "inference.server", "--model_name", "delays"]
+    command += ["--model_dir", str(folder), "--http_port", str(port), "--allow_anonymous"]
+    command += ["--tls_cert", str(cert), "--tls_key", str(key)]
+    context = ssl.create_default_context(cafile=str(cert))
+
+    def status(path: str) -> int:
+        connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=10, context=context)
+        try:
+            connection.request("GET", path)
+            return connection.getresponse().status
+        except OSError:
+            return 0
+        finally:
+            connection.close()
+
+    with subprocess.Popen(command, stderr=subprocess.PIPE) as server:
+        try:
+            until(lambda: status("/v2/health/ready") == 200)
+            with pytest.raises((OSError, http.client.HTTPException)):
+                ask(port, "/v2/health/ready")
+        finally:
+            server.terminate()
+
+
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        ((), "name --tls_cert and --tls_key"),
+        (("--allow_plaintext",), "name --oidc_issuer and --oidc_audience"),
+    ],
+    ids=["no TLS", "no tokens"],
+)
+def test_says_what_it_wants_before_it_serves_in_the_open(
+    folder: pathlib.Path, flags: tuple[str, ...], says: str
+) -> None:
+    command = [sys.executable, "-m", "inference.server", "--model_name", "delays"]
+
+    done = subprocess.run(
+        [*command, "--model_dir", str(folder), *flags],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+    assert done.returncode == 2
+    assert says in done.stderr.splitlines()[-1]
