@@ -14,7 +14,7 @@ from inference.server.protocol import documents, rest
 from inference.server.protocol.messages import Rejected
 from tests.inference.server.protocol.arrays import arrays, assert_same
 
-few = settings(max_examples=150, deadline=None)
+few = settings(max_examples=100, deadline=None)
 NUMERIC = sorted(DTYPES.keys() - {"BOOL", "BYTES"})
 
 
@@ -129,7 +129,7 @@ def test_oddities_are_taken_alike(raw: bytes) -> None:
 
 
 @pytest.mark.parametrize("datatype", NUMERIC)
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(st.data())
 def test_numbers_of_a_large_body_become_no_objects(datatype: str, data: st.DataObject) -> None:
     shape = (2, 3, 2)

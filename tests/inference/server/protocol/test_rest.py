@@ -25,7 +25,7 @@ OUTPUTS = {
     "why": np.array([b"wind", b"\xc3\xa9"], object),
     "half": np.array([1.5, -2], np.float32),
 }
-few = settings(max_examples=20, deadline=None)
+few = settings(max_examples=10, deadline=None)
 
 
 def request(**changes: Any) -> dict[str, Any]:
@@ -239,7 +239,7 @@ JSON = st.recursive(
 MEMBERS = ["name", "datatype", "shape", "data", "parameters"]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.dictionaries(st.sampled_from(MEMBERS), JSON), JSON, JSON, JSON)
 def test_any_members_are_a_request_or_a_400(
     wind: dict[str, Any], id: Any, parameters: Any, outputs: Any

@@ -17,7 +17,7 @@ from inference.server.protocol.messages import Rejected
 from tests.inference.server.protocol.arrays import DATATYPES, SHAPES, arrays, assert_same
 
 FLOATS = ["FP16", "FP32", "FP64", "BF16"]
-few = settings(max_examples=25, deadline=None)
+few = settings(max_examples=12, deadline=None)
 each_datatype = pytest.mark.parametrize("datatype", DATATYPES)
 
 

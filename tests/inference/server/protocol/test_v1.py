@@ -129,7 +129,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.sampled_from(["instances", "inputs"]), JSON, st.sampled_from([ONE, TWO, LONE]))
 def test_any_members_are_a_request_or_a_400(member: str, value: Any, signature: Signature) -> None:
     try:
@@ -141,7 +141,7 @@ def test_any_members_are_a_request_or_a_400(member: str, value: Any, signature: 
 
 
 @pytest.mark.parametrize("datatype", DATATYPES)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(st.data())
 def test_a_request_gives_the_arrays_it_was_made_of(datatype: str, data: st.DataObject) -> None:
     values: Array = data.draw(arrays(datatype, (data.draw(st.integers(1, 3)), 2), finite=True))
