@@ -20,7 +20,7 @@ serve: install ## serve the champion that `make run` left, until Ctrl-C
 	@$(BIN)/falaj serve delays
 
 test: install ## run the tests of everything
-	@$(BIN)/python -m tests.prerequisites && $(BIN)/pytest -m "not slow and not faults" && echo "left to others: make test-slow, make test-faults"
+	@$(BIN)/python -m tests.prerequisites && $(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile -m "not slow and not faults" && echo "left to others: make test-slow, make test-faults"
 
 test-slow: install ## run the few tests that take longer
 	@$(BIN)/python -m tests.prerequisites && $(BIN)/pytest -m "slow and not faults"
@@ -30,6 +30,9 @@ test-faults: install ## kill the whole job at KILLS=30 points; break the object 
 
 bench-run: install ## time the main job against the same work by hand
 	@$(BIN)/python -m tests.benchmarks.bench_run --months $(MONTHS)
+
+bench-serving: install ## measure the server beside others; needs wrk
+	@$(BIN)/python -m tests.benchmarks.bench_serving
 
 lint: install ## check style
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
@@ -52,4 +55,4 @@ lock: ## resolve all locks anew
 clean: ## remove what was built and run, and the environment
 	@rm -rf build out .venv .cache .pytest_cache .mypy_cache .ruff_cache *.egg-info
 
-.PHONY: help install run serve test test-slow test-faults bench-run lint type format compile golden lock clean
+.PHONY: help install run serve test test-slow test-faults bench-run bench-serving lint type format compile golden lock clean
