@@ -36,8 +36,7 @@ def first_uses(pipelines: Mapping[str, Any]) -> dict[str, Usage]:
 
 
 def _uses(name: str, pipeline: Any) -> Iterator[Usage]:
-    # protobuf ships no types.
-    from google.protobuf.json_format import MessageToDict  # type: ignore[import-untyped]
+    from google.protobuf.json_format import MessageToDict
 
     spec = MessageToDict(pipeline.pipeline_spec)
     for _, task in sorted(spec["root"]["dag"]["tasks"].items()):

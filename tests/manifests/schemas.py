@@ -13,9 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import jsonschema
-
-# kserve ships no types.
-import kserve.models  # type: ignore[import-untyped]
+import kserve.models
 import kubernetes.client
 import yaml
 

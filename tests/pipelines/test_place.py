@@ -2,9 +2,7 @@ import pathlib
 from typing import Any
 
 import pytest
-
-# protobuf ships no types, and its stubs lag behind the version that kfp wants
-from google.protobuf import json_format  # type: ignore[import-untyped]
+from google.protobuf import json_format
 
 from components.foundation.errors import UserError
 from pipelines import compiled, place

@@ -16,9 +16,7 @@ from typing import Any
 from feast.infra.registry.registry_store import RegistryStore
 from feast.protos.feast.core.Registry_pb2 import Registry
 from feast.repo_config import RegistryConfig
-
-# protobuf ships no types.
-from google.protobuf.json_format import MessageToDict  # type: ignore[import-untyped]
+from google.protobuf.json_format import MessageToDict
 
 from components.features import settings
 from components.foundation import digests
