@@ -86,6 +86,10 @@ def counts(answers: Mapping[str, Any] | None) -> dict[str, int]:
     return {str(code): int(count) for code, count in (answers or {}).items()}
 
 
+def numbers(named: Mapping[str, Any] | None) -> dict[str, float]:
+    return {name: float(value) for name, value in (named or {}).items()}
+
+
 def measured(given: Outputs) -> list[dict[str, Any]]:
     windows: list[dict[str, Any]] = (given.get("metrics") or {}).get("windows", [])
     return windows

@@ -217,6 +217,7 @@ class _Telling:
             points=tuple(outputs.point(point) for point in points),
             answers=outputs.counts(part.stage.facts.get("answers")),
             after=outputs.counts(part.stage.facts.get("after_decision")),
+            latency_ms=outputs.numbers(part.stage.facts.get("latency_ms")),
         )
 
     def _windows(self) -> Iterator[Window]:

@@ -127,7 +127,9 @@ def _clients(result: dict[str, Any]) -> str:
         ", ".join(f"{count:,} x {code}" for code, count in result[part].items())
         for part in ("answers", "after_decision")
     )
-    return f"clients saw {seen}; after the decision {after}"
+    waited = result.get("latency_ms", {}).items()
+    told = "".join(f"; {name} {value:.1f} ms" for name, value in waited)
+    return f"clients saw {seen}; after the decision {after}{told}"
 
 
 if __name__ == "__main__":

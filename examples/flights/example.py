@@ -112,6 +112,7 @@ class Example:
             "refusal": refusal,
             "answers": traffic.statuses(),
             "after_decision": traffic.statuses(since=decided),
+            "latency_ms": traffic.latency_ms(),
         }
 
     def make_faulty(self, release: str) -> str:

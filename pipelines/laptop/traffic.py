@@ -66,7 +66,8 @@ def requests(rows: "pa.Table", signature: Signature, *, id_column: str) -> list[
 class Traffic:
     """Clients that ask, one request after the other, until the block ends.
 
-    Use as a context manager; afterwards `answers` holds (time, status) of every request.
+    Use as a context manager; afterwards `answers` holds (time, status) of every request, and
+    `seconds` how long each that was answered 200 took.
     """
 
     gateway: str
@@ -74,6 +75,7 @@ class Traffic:
     host: str
     bodies: Sequence[bytes]
     answers: list[tuple[float, int]] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
 
     def __enter__(self) -> Self:
         self._stop = threading.Event()
@@ -97,6 +99,14 @@ class Traffic:
         counted = collections.Counter(code for moment, code in self.answers if moment >= since)
         return {str(code): n for code, n in sorted(counted.items())}
 
+    def latency_ms(self) -> dict[str, float]:
+        """Return the median and the 99th percentile of good answers, where there were some."""
+        if not self.seconds:
+            return {}
+        ordered = sorted(self.seconds)
+        at = {"median": len(ordered) // 2, "p99": len(ordered) * 99 // 100}
+        return {name: 1000 * ordered[index] for name, index in at.items()}
+
     def last_error(self) -> float:
         """Return when the last answer that was not 200 came, 0.0 if none did."""
         return max((moment for moment, code in self.answers if code != 200), default=0.0)
@@ -111,8 +121,11 @@ class Traffic:
         while not self._stop.is_set():
             with self._lock:
                 body = next(self._next)
+            started = time.perf_counter()
             status = self._ask(connection, body)
             self.answers.append((time.time(), status))
+            if status == 200:
+                self.seconds.append(time.perf_counter() - started)
         connection.close()
 
     def _ask(self, connection: http.client.HTTPConnection, body: bytes) -> int:

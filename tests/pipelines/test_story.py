@@ -308,6 +308,7 @@ def test_a_rollout_has_its_verdict_its_clients_and_shares_of_errors_over_time(
     arms |= {"candidate_requests": 10, "candidate_errors": 2}
     nobody = {**moment, **dict.fromkeys(arms, 0)}
     seen = {"answers": {"200": 98, "500": 2}, "after_decision": {"200": 9.0}}
+    seen |= {"latency_ms": {"median": 1.5, "p99": 4}}
     job = Job().deployed("Roll out a faulty candidate", FAULTY, "roll back", **seen)
     history = artifact(tmp_path / "history", [nobody, {**moment, **arms}])
     job.runs[0].outputs["roll-out"]["history"] = history
@@ -325,6 +326,7 @@ def test_a_rollout_has_its_verdict_its_clients_and_shares_of_errors_over_time(
     ]
     assert [(p.requests, p.weight, p.e_value) for p in told.points] == [(100, 10, 2.0)] * 2
     assert (told.answers, told.after) == ({"200": 98, "500": 2}, {"200": 9})
+    assert told.latency_ms == {"median": 1.5, "p99": 4.0}
 
 
 def test_a_rollout_that_never_began_has_the_deployments_verdict() -> None:

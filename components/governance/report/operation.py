@@ -87,6 +87,9 @@ def _seen(one: Rollout) -> Iterator[str]:
         yield f"clients saw {_statuses(one.answers)}"
     if one.after:
         yield f"after the decision {_statuses(one.after)}"
+    if one.latency_ms:
+        median, p99 = one.latency_ms["median"], one.latency_ms["p99"]
+        yield f"half of the good answers came within {median:.1f} ms, 99 % within {p99:.1f} ms"
 
 
 def _statuses(answers: Mapping[str, int]) -> str:

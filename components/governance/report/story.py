@@ -163,6 +163,7 @@ class Rollout:
     Attributes:
         answers: what clients saw, by HTTP status, as far as somebody counted.
         after: the same, from the decision on.
+        latency_ms: `median` and `p99` of what clients waited for good answers.
     """
 
     name: str
@@ -172,6 +173,7 @@ class Rollout:
     points: tuple[Point, ...] = ()
     answers: dict[str, int] = field(default_factory=dict)
     after: dict[str, int] = field(default_factory=dict)
+    latency_ms: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
