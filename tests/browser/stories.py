@@ -179,7 +179,16 @@ def _rollouts() -> tuple[Rollout, ...]:
     ]
     return (
         Rollout("a better candidate", PROMOTED, CHAMPION, 9, tuple(better), {"200": 5_000}),
-        Rollout(LONG, ROLLED_BACK, FAULTY, 12, tuple(faulty), {"200": 900, "500": 5}, {"200": 40}),
+        Rollout(
+            LONG,
+            ROLLED_BACK,
+            FAULTY,
+            12,
+            tuple(faulty),
+            {"200": 900, "500": 5},
+            {"200": 40},
+            {"median": 1.24, "p99": 6.5},
+        ),
         Rollout(ARABIC, REFUSED, TAMPERED, 13),
     )
 

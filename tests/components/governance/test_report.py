@@ -83,6 +83,7 @@ def test_a_story_that_is_none_is_refused_by_field(text: str, says: str) -> None:
         "departure between 0 and 2400 & known 1,204 curated/flights@7",
         "6,000 requests in 30.0 s",
         "clients saw 900 with 200, 5 with 500 · after the decision 40 with 200",
+        "half of the good answers came within 1.2 ms, 99 % within 6.5 ms",
         "decides at 100",
         "never answered a request",
         "waits",
