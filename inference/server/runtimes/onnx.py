@@ -1,5 +1,6 @@
 """A model folder as something that predicts, once it is what its signature says."""
 
+import functools
 import json
 import pathlib
 from collections.abc import Mapping
@@ -11,18 +12,12 @@ import numpy as np
 from components.foundation import digests, onnx_runtime
 from components.foundation.errors import UserError
 from components.foundation.signature import Array, Signature, Tensor
+from inference.server.runtimes import onnx_values
 
 if TYPE_CHECKING:
     import onnxruntime
 
 _MODEL, _SIGNATURE, _RELEASE = "model.onnx", "signature.json", "release.json"
-_TYPES = {
-    "tensor(float)": "FP32",
-    "tensor(double)": "FP64",
-    "tensor(int64)": "INT64",
-    "tensor(int32)": "INT32",
-    "tensor(bool)": "BOOL",
-}
 
 
 @dataclass(frozen=True)
@@ -56,6 +51,11 @@ class Model:
 
     platform = "onnxruntime_onnx"
 
+    @functools.cached_property
+    def plain(self) -> bool:
+        """Whether ONNX Runtime takes and gives our arrays as they are."""
+        return onnx_values.are_the_same(self.signature)
+
     @property
     def batches(self) -> bool:
         """Whether any number of rows may be predicted together."""
@@ -63,10 +63,15 @@ class Model:
         return all(tensor.shape[:1] == (-1,) for tensor in tensors)
 
     def predict(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        return onnx_runtime.predict(self.session, self.signature, inputs)
+        """Return every output by name; raises what the model raises, and Rejected."""
+        if self.plain:
+            return onnx_runtime.predict(self.session, self.signature, inputs)
+        return onnx_values.predict(self.session, self.signature, inputs)
 
     def check_signature(self) -> None:
         """Raise UserError unless the model takes and gives what the signature says."""
+        if impossible := onnx_values.cannot(self.signature):
+            raise UserError(f"{self.name}: {impossible}", code="model-signature-mismatch")
         for kind, said, found in (
             ("input", self.signature.inputs, self.session.get_inputs()),
             ("output", self.signature.outputs, self.session.get_outputs()),
@@ -83,7 +88,7 @@ class Model:
 
     def _check_tensor(self, kind: str, tensor: Tensor, node: Any) -> None:
         shape = tuple(size if isinstance(size, int) else -1 for size in node.shape)
-        datatype = _TYPES.get(node.type, node.type)
+        datatype = onnx_values.DATATYPES.get(node.type, node.type)
         if (datatype, shape) != (tensor.datatype, tensor.shape):
             raise UserError(
                 f"{self.name}: {kind} {tensor.name!r}: the model has {datatype} {list(shape)}, the "
@@ -93,10 +98,7 @@ class Model:
 
     def warm_up(self) -> None:
         """Predict a row of zeros, so that the first request finds everything in place."""
-        row = {
-            tensor.name: np.zeros([max(size, 1) for size in tensor.shape], tensor.dtype)
-            for tensor in self.signature.inputs
-        }
+        row = {tensor.name: _zeros(tensor) for tensor in self.signature.inputs}
         try:
             self.predict(row)
         # onnxruntime raises many classes over Exception; each means that the model cannot predict.
@@ -104,6 +106,13 @@ class Model:
             raise UserError(
                 f"{self.name}: fails on a row of zeros: {error}; {_EXPORT}", code="model-fails"
             ) from error
+
+
+def _zeros(tensor: Tensor) -> Array:
+    shape = [max(size, 1) for size in tensor.shape]
+    if tensor.datatype == "BYTES":
+        return np.full(shape, b"", object)
+    return np.zeros(shape, tensor.dtype)
 
 
 _EXPORT = "export the model and its signature together"

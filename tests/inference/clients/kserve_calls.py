@@ -13,8 +13,9 @@ import grpc.aio
 import httpx
 import numpy as np
 import pytest
-from kserve import InferenceRESTClient, InferInput, InferRequest, RequestedOutput
+from kserve import InferenceRESTClient, InferInput, InferRequest
 from kserve.inference_client import InferenceGRPCClient, RESTConfig
+from kserve.protocol.infer_type import RequestedOutput
 
 from components.foundation.signature import Array
 from tests.inference.clients.claims import check_all, claim
@@ -110,10 +111,12 @@ def _all_came_back(answer: Any, datatypes: Sequence[str] = CARRIED) -> None:
 
 
 @claim
-async def the_model_and_version_are_named(rest: Any, url: str, model: str) -> None:
-    answer = await rest.infer(url, _request(model, binary=True), model_name=model)
-    assert answer.model_name == model
-    assert answer.model_version
+async def the_model_and_version_are_named(rest: Any, calls: Any, url: str, model: str) -> None:
+    # Over REST this client reads no version.
+    over_rest = await rest.infer(url, _request(model, binary=True), model_name=model)
+    over_grpc = await calls.infer(_request(model, binary=True))
+    assert over_rest.model_name == over_grpc.model_name == model
+    assert over_grpc.model_version
 
 
 @claim

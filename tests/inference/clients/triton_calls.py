@@ -1,6 +1,6 @@
 """NVIDIA's client for Triton against our server, over HTTP and gRPC.
 
-python -m tests.inference.clients.triton_calls MODEL HTTP_PORT GRPC_PORT
+python -m tests.inference.clients.triton_calls MODEL HTTP_PORT GRPC_PORT DATATYPE...
 """
 
 import asyncio
@@ -18,8 +18,9 @@ from tritonclient.utils import InferenceServerException
 
 from components.foundation.signature import Array
 from tests.inference.clients.claims import check_all, claim
-from tests.inference.clients.tensors import DATATYPES, rows, same
+from tests.inference.clients.tensors import rows, same
 
+DATATYPES = sys.argv[4:]  # of the model that is served
 _JSON = tuple(name for name in DATATYPES if name not in ("FP16", "BF16"))  # the client's own rule
 
 
@@ -76,7 +77,7 @@ def it_says_the_same_over_grpc(http: Any, grpc: Any, model: str) -> None:
     theirs = http.get_model_metadata(model)
     assert ours["versions"] == theirs["versions"]
     assert ours["platform"] == theirs["platform"]
-    assert [each["datatype"] for each in ours["inputs"]] == list(DATATYPES)
+    assert [each["datatype"] for each in ours["inputs"]] == DATATYPES
 
 
 @claim
@@ -121,11 +122,9 @@ def every_datatype_comes_back_over_grpc(grpc: Any, model: str) -> None:
 def what_json_cannot_say_comes_back_in_binary(http: Any, model: str) -> None:
     odd = {
         "FP32": np.array([[np.nan, np.inf], [-np.inf, -0.0]], np.float32),
-        "BYTES": np.array([[b"\xff\x00", b"\0"], [b"", b"\xfe"]], np.object_),
     }
     result = http.infer(model, _inputs(tritonclient.http, instead=odd))
     assert result.as_numpy("out_FP32").tobytes() == odd["FP32"].tobytes()
-    assert result.as_numpy("out_BYTES").tolist() == odd["BYTES"].tolist()
 
 
 @claim
@@ -145,10 +144,10 @@ def only_what_is_asked_for_comes_back_and_in_that_form(http: Any, model: str) ->
 
 @claim
 def outputs_can_be_chosen_over_grpc(grpc: Any, model: str) -> None:
-    wanted = [tritonclient.grpc.InferRequestedOutput("out_BYTES")]
+    wanted = [tritonclient.grpc.InferRequestedOutput("out_UINT8")]
     result = grpc.infer(model, _inputs(tritonclient.grpc), outputs=wanted)
-    assert [output.name for output in result.get_response().outputs] == ["out_BYTES"]
-    same(result.as_numpy("out_BYTES"), "BYTES")
+    assert [output.name for output in result.get_response().outputs] == ["out_UINT8"]
+    same(result.as_numpy("out_UINT8"), "UINT8")
 
 
 @claim
@@ -257,7 +256,7 @@ def many_calls_at_once_each_get_their_own(grpc: Any, model: str) -> None:
 
 
 def main() -> None:
-    model, http_port, grpc_port = sys.argv[1:]
+    model, http_port, grpc_port = sys.argv[1:4]
     http = tritonclient.http.InferenceServerClient(f"127.0.0.1:{http_port}", concurrency=8)
     grpc = tritonclient.grpc.InferenceServerClient(f"127.0.0.1:{grpc_port}")
     asyncio.run(check_all({"model": model, "http": http, "grpc": grpc}))

@@ -206,6 +206,16 @@ def binary_lies(chance: random.Random) -> bytes:
     return Message("POST", INFER, wire.headers, _scratched(wire.body, length, chance)).wire()
 
 
+def scratched_bytes(chance: random.Random) -> bytes:
+    """Tell no lies, and change the tensors' bytes: other numbers, no UTF-8, wrong lengths."""
+    right = seeds.binary()
+    length = int(right.headers["inference-header-content-length"])
+    body = bytearray(right.body)
+    for _ in range(chance.randint(1, 4)):
+        body[chance.randrange(length, len(body))] = chance.randrange(256)
+    return Message("POST", INFER, right.headers, bytes(body)).wire()
+
+
 def _scratched(body: bytes, start: int, chance: random.Random) -> bytes:
     """Change, cut or lengthen the bytes behind the JSON now and then."""
     tail = bytearray(body[start:])
@@ -255,5 +265,6 @@ def _right(chance: random.Random) -> Message:
 _SINGLE: tuple[Case, ...] = (
     flipped, cut, wrong_length, two_lengths, bad_chunks, heavy_head, odd_target, noise, bad_text,
     deep, giant_number, odd_value, odd_instance, binary_lies,
+    scratched_bytes,
 )  # fmt: skip
 CASES: tuple[Case, ...] = (*_SINGLE, pipelined)

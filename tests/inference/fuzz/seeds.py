@@ -68,7 +68,7 @@ def binary(value: dict[str, Any] | None = None, *, header: str | None = None) ->
         "FP32": struct.pack("<4f", 1.5, -2.0, 0.25, 3.0),
         "INT64": struct.pack("<4q", 1, -2, 3, 4),
         "BOOL": bytes([1, 0, 1, 1]),
-        "BYTES": b"".join(struct.pack("<I", len(b)) + b for b in (b"a", b"", b"\xff", b"dd")),
+        "BYTES": b"".join(struct.pack("<I", len(b)) + b for b in (b"a", b"", "ü".encode(), b"dd")),
     }
     if value is None:
         value = document()

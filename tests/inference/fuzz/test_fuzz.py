@@ -41,11 +41,11 @@ class Tally:
 
     def table(self) -> Iterator[str]:
         columns = sorted({word for counter in self.answers.values() for word in counter})
-        yield f"{'':<14}" + "".join(f"{column:>10}" for column in columns)
+        yield f"{'':<16}" + "".join(f"{column:>10}" for column in columns)
         for name, counter in self.answers.items():
-            yield f"{name:<14}" + "".join(f"{counter[column]:>10}" for column in columns)
+            yield f"{name:<16}" + "".join(f"{counter[column]:>10}" for column in columns)
         total = sum(self.answers.values(), collections.Counter[str]())
-        yield f"{'all':<14}" + "".join(f"{total[column]:>10}" for column in columns)
+        yield f"{'all':<16}" + "".join(f"{total[column]:>10}" for column in columns)
 
 
 @pytest.fixture(scope="module")

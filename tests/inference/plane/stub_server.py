@@ -13,7 +13,7 @@ import random
 parser = argparse.ArgumentParser()
 for name in ("--model_name", "--model_dir", "--http_port", "--variant"):
     parser.add_argument(name)
-options = parser.parse_args()
+options, _ = parser.parse_known_args()  # TLS and tokens are not its matter
 version = (pathlib.Path(options.model_dir) / "version").read_text()
 bad = int(version[10:] or 0) / 100
 counts: collections.Counter[int] = collections.Counter()

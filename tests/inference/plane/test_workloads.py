@@ -54,8 +54,8 @@ def test_a_new_release_takes_over_without_a_failed_request(cluster: Cluster, pla
     serving(cluster, "moved", "sealed+s3://m/m/1")
     cluster.apply(route("moved", {"moved": 1}))
 
-    cluster.apply(service("moved", "sealed+s3://m/m/2"))
     seen = {answered(plane, "moved")}
+    cluster.apply(service("moved", "sealed+s3://m/m/2"))
 
     def taken_over() -> bool:
         seen.add(answered(plane, "moved"))
