@@ -17,7 +17,7 @@ from inference.transport.messages import Handler, Rejected, Reply
 _LOG = logging.getLogger("http")
 _PIPELINED: Final = 32  # requests read ahead of the one being answered
 _WHOLE: Final = 64 << 10  # a body up to this size is joined to its head
-_NO_HTTP: Final = Rejected(400, "this is no HTTP/1.1 request")
+_NO_HTTP: Final = "this is no HTTP/1.1 request"
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _STATUS: Final = {
     status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode()
@@ -104,7 +104,8 @@ class Connection(asyncio.Protocol):
             self._stop()
         except httptools.HttpParserError as error:
             ours = error.__context__
-            self._refuse(ours if isinstance(ours, Rejected) else _NO_HTTP)
+            # One of its own each time: an exception keeps every frame that it was raised in.
+            self._refuse(ours if isinstance(ours, Rejected) else Rejected(400, _NO_HTTP))
         else:
             self._check_overhead()
         self._set_flow()
