@@ -4,6 +4,7 @@ FUZZ says how many connections are tried (default 3000); the same number tries t
 """
 
 import collections
+import functools
 import os
 import random
 from collections.abc import Iterator
@@ -20,7 +21,7 @@ from tests.inference.processes import Process, served
 
 COUNT = int(os.environ.get("FUZZ", "3000"))
 _THREADS = 16
-_GROWTH_MIB = 48
+_GROWTH_MIB = 32
 _SHOWN = 5
 
 
@@ -93,6 +94,17 @@ def test_survives_whatever_comes(server: Process, capsys: pytest.CaptureFixture[
     assert server.alive
     for message in (seeds.as_json(seeds.document()), seeds.binary()):
         assert ask(server, message).statuses == (200,)
+
+
+def test_what_is_no_http_leaves_nothing_behind(server: Process) -> None:
+    noisy = functools.partial(told, server.http, b"\0 is no method\r\n\r\n")
+    with ThreadPoolExecutor(_THREADS) as pool:
+        before = 0.0
+        for count in (500, 2_000):
+            before = server.resident()
+            list(pool.map(lambda _: noisy(), range(count)))
+
+    assert server.resident() - before < 3
 
 
 def test_most_of_what_comes_is_wrong_and_some_is_right(server: Process) -> None:
