@@ -61,7 +61,11 @@ def test_wrong_credentials_of_the_object_store(
     assert "not-the-secret" not in said.everywhere
 
 
-def test_a_bucket_that_is_not_there(fails: Fails, people: str) -> None:
+def test_a_bucket_that_is_not_there(
+    fails: Fails, people: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FALAJ_STORE_SECONDS", "2")
+
     said = fails(
         curate,
         tables={"people": people},

@@ -109,6 +109,7 @@ def test_a_store_that_does_not_answer_may_be_tried_again(
     uri: str, tmp_path: pathlib.Path, s3: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    monkeypatch.setenv("FALAJ_STORE_SECONDS", "2")
 
     done = run(uri, str(tmp_path / "out"))
 
