@@ -20,7 +20,7 @@ serve: install ## serve the champion that `make run` left, until Ctrl-C
 	@$(BIN)/falaj serve delays
 
 test: install ## run the tests of everything
-	@$(BIN)/python -m tests.prerequisites && $(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile -m "not slow and not faults" && echo "left to others: make test-slow, make test-faults"
+	@$(BIN)/python -m tests.prerequisites && $(BIN)/pytest -m "not slow and not faults" && echo "left to others: make test-slow, make test-faults"
 
 test-slow: install ## run the few tests that take longer
 	@$(BIN)/python -m tests.prerequisites && $(BIN)/pytest -m "slow and not faults"

@@ -85,7 +85,7 @@ def test_the_files_that_code_reads_are_installed_with_it() -> None:
     packages = ("components/", "pipelines/", "inference/", "examples/")
     read = {pathlib.Path(name).suffix for name, _ in texts() if name.startswith(packages)}
 
-    assert {f"*{suffix}" for suffix in read - {".py", ".md"}} == shipped
+    assert {f"*{suffix}" for suffix in read - {".py", ".pyi", ".md"}} == shipped
 
 
 def test_the_installer_is_the_one_that_the_lock_names() -> None:

@@ -8,6 +8,7 @@ SIGTERM drains, SIGHUP reads the folder again.
 """
 
 import logging
+import os
 import socket
 import sys
 from collections.abc import Sequence
@@ -48,7 +49,7 @@ def _serve(options: Options) -> int:
     )
     board = Board(workers=options.workers)
     listener = _bind(options.host, options.http_port)
-    shared = Shared(options, listener, board, gate, certificates)
+    shared = Shared(options, listener, board, gate, certificates, os.environ)
     if options.workers == 1:
         return run(shared, 0)
     return Supervisor(options.workers, lambda n: run(shared, n), died=board.vacate).run()

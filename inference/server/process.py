@@ -3,10 +3,9 @@
 import asyncio
 import contextlib
 import logging
-import os
 import signal
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -42,6 +41,7 @@ class Shared:
     board: Board
     gate: Gate
     certificates: Certificates | None
+    environment: Mapping[str, str]  # the AWS_* names, for observations
 
 
 def run(shared: Shared, worker: int) -> int:
@@ -147,7 +147,7 @@ class Process:
             return None
         return Spool.open(
             Source(model.name, model.version, options.variant),
-            sink(options.observations, os.environ),
+            sink(options.observations, self._shared.environment),
             options.spool_dir,
             dropped=metrics.dropped,
             limits=SpoolLimits(spool_bytes=options.spool_mib << 20),

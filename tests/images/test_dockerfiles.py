@@ -90,7 +90,7 @@ def test_ends_as_a_numbered_user_that_is_not_root(family: str) -> None:
 @pytest.mark.parametrize("family", LEAN)
 def test_a_serving_image_has_its_program_and_the_foundation_only(family: str) -> None:
     programs = {
-        "serving": {"inference/server", "inference/observer"},
+        "serving": {"inference/server", "inference/observer", "inference/transport"},
         "initializer": {"inference/initializer"},
     }
 
@@ -108,7 +108,7 @@ def test_a_serving_image_has_its_program_and_the_foundation_only(family: str) ->
 def test_a_step_image_has_no_pipelines_and_no_plane(family: str) -> None:
     ours = {source for source in copied(family) if not source.startswith("requirements/")}
 
-    server = {"inference/__init__.py", "inference/observer", "inference/server"}
+    server = {f"inference/{name}" for name in ("__init__.py", "observer", "server", "transport")}
     assert ours <= {"components", "${PROJECT}", *server}
 
 

@@ -313,11 +313,11 @@ def test_speaks_tls_1_2_and_1_3(house: House, version: ssl.TLSVersion) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1_1 is deprecated")
-def test_tells_a_client_of_tls_1_1_that_it_is_too_old(house: House) -> None:
+def test_refuses_a_client_of_tls_1_1(house: House) -> None:
     async def scenario() -> None:
         context = _speaking(house, ssl.TLSVersion.TLSv1_1)
         async with served(Certificates(house.cert, house.key)) as (port, _):
-            with pytest.raises(ssl.SSLError, match="ALERT_PROTOCOL_VERSION"):
+            with pytest.raises(ssl.SSLError):
                 await asyncio.to_thread(ask, port, context)
 
     asyncio.run(scenario())
