@@ -136,7 +136,9 @@ def _add(
 ) -> None:
     counts = accumulate(total.cells[histogram.at : histogram.sum])
     names = map(floatToGoString, (*histogram.edges, math.inf))
-    family.add_metric(own, list(zip(names, counts, strict=True)), total.cells[histogram.sum])
+    # Scores may be negative; OpenMetrics has no sum, and then no count, below zero.
+    known = total.cells[histogram.sum] if total.cells[histogram.sum] >= 0 else None
+    family.add_metric(own, list(zip(names, counts, strict=True)), known)
 
 
 def _processes(board: b.Board) -> Iterator[Metric]:
