@@ -1,0 +1,1 @@
+"""Splits a model's requests among variants, sticky for a subject."""
