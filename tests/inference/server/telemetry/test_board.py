@@ -1,6 +1,7 @@
 import functools
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable
 
@@ -140,6 +141,31 @@ def test_a_version_that_is_opened_again_is_not_the_oldest() -> None:
     board.open(0, "new")
 
     assert set(counts(board)) == {*(f"v{n}" for n in range(SLOTS)), "new"} - {"v1"}
+
+
+def test_only_one_process_at_a_time_gives_slots_away() -> None:
+    board = Board(workers=1)
+    (told, tell), (go_on, let) = os.pipe(), os.pipe()
+
+    def work() -> None:
+        with board._versions._locked():
+            os.write(tell, b"held")
+            os.read(go_on, 1)
+
+    pid = forked(work)
+    os.read(told, 4)
+    opening = threading.Thread(target=board.open, args=(0, "7"))
+    opening.start()
+    opening.join(0.1)
+    waited = opening.is_alive()
+    os.write(let, b"!")
+    opening.join(10)
+
+    assert waited
+    assert finished(pid) == 0
+    assert counts(board) == {"7": 0}
+    for end in (told, tell, go_on, let):
+        os.close(end)
 
 
 def test_who_dies_with_the_lock_in_hand_holds_nobody_up() -> None:

@@ -2,7 +2,8 @@ import math
 import os
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import cast
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from components.deployment.roll_out import counters
 from components.foundation.statistics.eprocess import Arm
-from inference.server.telemetry.board import Board, State
+from inference.server.telemetry.board import Board, Cells, State
 from inference.server.telemetry.metrics import Metrics, Phase, Shed
 
 OWN = 'model="delays",variant="a",version="7"'
@@ -171,7 +172,7 @@ def test_versions_are_counted_apart_and_the_old_one_s_last_answers_are_its_own(
 
 
 def test_no_count_of_threads_is_lost(metrics: Metrics) -> None:
-    rounds, threads = 3000, 4
+    rounds, threads = 1000, 4
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
 
@@ -198,6 +199,44 @@ def test_no_count_of_threads_is_lost(metrics: Metrics) -> None:
     assert lines(metrics, "inference_batch_rows_sum") == {OWN: 2 * total}
     assert lines(metrics, "observations_dropped_total") == {OWN: total}
     assert lines(metrics, "inference_score_count") == {OWN: total}
+
+
+class Guarded:
+    """Cells that may be written by who holds a lock only."""
+
+    def __init__(self, cells: Cells, lock: threading.Lock) -> None:
+        self._cells, self._lock = cells, lock
+
+    def __getitem__(self, place: int) -> float:
+        return self._cells[place]
+
+    def __setitem__(self, place: int, value: float) -> None:
+        assert self._lock.locked(), f"cell {place} is written by whoever likes to"
+        self._cells[place] = value
+
+
+# This interpreter happens not to change threads within an addition; another one may.
+@pytest.mark.parametrize(
+    "count",
+    [
+        lambda metrics: metrics.phase(Phase.PARSE, 0.5),
+        lambda metrics: metrics.batch(2, requests=1),
+        lambda metrics: metrics.dropped(1),
+        lambda metrics: metrics.unlogged(1),
+        lambda metrics: metrics.scores(np.array([0.4, np.nan])),
+    ],
+    ids=["phase", "batch", "dropped", "unlogged", "scores"],
+)
+def test_what_threads_count_is_counted_under_a_lock(
+    metrics: Metrics, count: Callable[[Metrics], None]
+) -> None:
+    before = page(metrics)
+    metrics._cells = cast(Cells, Guarded(metrics._cells, metrics._lock))
+    metrics._head = cast(Cells, Guarded(metrics._head, metrics._lock))
+
+    count(metrics)
+
+    assert page(metrics) != before
 
 
 def test_a_rollout_reads_the_page_and_the_death_of_a_worker_makes_no_requests(
