@@ -54,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--only", type=_names, default=tuple(SCENARIOS), help=", ".join(SCENARIOS))
     add("--rounds", type=int, default=5, help="turns of each server (default 5)")
-    add("--seconds", type=float, default=3.0, help="a turn's length (default 3)")
+    add("--seconds", type=float, default=2.0, help="a turn's length (default 2)")
     add("--out", type=pathlib.Path, default=pathlib.Path("out"), help="where the JSON file goes")
     add("--quick", action="store_true", help="one short turn each: does it work at all?")
     return parser
