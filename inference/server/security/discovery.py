@@ -72,7 +72,7 @@ class Issuer:
     def _get(self, address: str) -> bytes:
         """Get a document; redirects are not followed and proxies are not asked."""
         url = urllib.parse.urlsplit(address)
-        connection = self._connection(url)
+        connection, until = self._connection(url), time.monotonic() + self.seconds
         try:
             target = url.path or "/"
             target += f"?{url.query}" if url.query else ""
@@ -80,7 +80,7 @@ class Issuer:
             response = connection.getresponse()
             if response.status != http.client.OK:
                 raise _broken(address, f"answered {response.status}")
-            return _read(response, address, until=time.monotonic() + self.seconds)
+            return _read(response, address, until=until)
         finally:
             connection.close()
 

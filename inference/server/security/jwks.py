@@ -94,12 +94,13 @@ def _texts(values: object) -> list[str]:
 
 
 def _key(jwk: dict[str, Any], algorithm: str) -> "PyJWK | None":
+    from cryptography.exceptions import UnsupportedAlgorithm
     from jwt import PyJWK
     from jwt.exceptions import PyJWTError
 
     try:
         key = PyJWK(jwk, algorithm=algorithm)
-    except (PyJWTError, ValueError, TypeError, KeyError):
+    except (PyJWTError, UnsupportedAlgorithm, ValueError, TypeError, KeyError, AttributeError):
         return None
     weak = jwk["kty"] == "RSA" and key.key.key_size < _LEAST_RSA_BITS
     return None if weak else key
@@ -195,6 +196,8 @@ class KeyCache:
             self._take(await asyncio.to_thread(self._fetch))
         except FalajError as error:
             self._complain(error)
+        except Exception:  # else nothing would be fetched any more, and nobody told
+            _LOG.exception("the issuer's keys could not be read")
 
     def _take(self, keys: KeySet) -> None:
         self._fetched = self._clock()
@@ -215,4 +218,4 @@ class KeyCache:
             wait = self._pace.retry if self._complaint else self._pace.refresh
             # Workers and pods that started together should not ask together for ever.
             await asyncio.sleep(wait * random.uniform(0.8, 1.0))  # noqa: S311
-            await self._start()
+            await asyncio.shield(self._start())  # requests may wait for it too
