@@ -24,7 +24,7 @@ class Table:
     weighted: tuple[str, ...]  # variants that somebody gets
 
     @classmethod
-    def of(cls, config: Config, *, bounds: Bounds, tls: ssl.SSLContext) -> "Table":
+    def of(cls, config: Config, *, bounds: Bounds, tls: ssl.SSLContext | None) -> "Table":
         return cls(
             config.experiment,
             Split(salt=config.experiment, weights=config.weights),
@@ -43,7 +43,7 @@ class Table:
             client.close()
 
 
-def _origin(variant: Variant, tls: ssl.SSLContext) -> Origin:
+def _origin(variant: Variant, tls: ssl.SSLContext | None) -> Origin:
     return Origin(variant.host, variant.port, tls if variant.scheme == "https" else None)
 
 
