@@ -11,10 +11,18 @@ import pytest
 
 from components.foundation.signature import Signature
 from inference.observer.observation import Prediction
+from inference.server.telemetry.board import IN_FLIGHT
 from tests.inference.models import OFFSETS, SIGNATURE, request
 from tests.inference.server.conftest import INFER, Running, Serve
 
 Ask = Callable[..., httpx.Response]
+
+
+def until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 5
+    while not true():
+        assert time.monotonic() < deadline, "not in time"
+        time.sleep(0.01)
 
 
 def expected(delay: list[float], carrier: list[int]) -> list[float]:
@@ -251,7 +259,7 @@ def test_health_answers_while_predictions_are_slow(serve: Serve) -> None:
 
     with ThreadPoolExecutor(6) as clients:
         asked = [clients.submit(running.ask, INFER, body) for _ in range(6)]
-        time.sleep(0.1)
+        until(lambda: running.board.sum(IN_FLIGHT) == 6)
         alive = running.ask("/v2/health/live").status_code
         unfinished = [answer.done() for answer in asked]
         slow.go.set()
@@ -267,7 +275,7 @@ def test_what_finds_the_queue_full_is_429_and_told_when_to_come_back(serve: Serv
 
     with ThreadPoolExecutor(8) as clients:
         asked = [clients.submit(running.ask, INFER, body) for _ in range(8)]
-        time.sleep(0.3)
+        until(lambda: sum(answer.done() for answer in asked) == 5)
         slow.go.set()
 
     answers = [answer.result() for answer in asked]
@@ -296,9 +304,9 @@ def test_a_client_that_goes_away_is_counted_and_its_work_forgotten(serve: Serve)
         with pytest.raises(httpx.ReadTimeout):
             httpx.post(f"http://127.0.0.1:{running.port}{INFER}", json=body, timeout=0.1)
     slow.go.set()
-    time.sleep(0.1)
 
-    assert 'code="499",model="delays",variant="b",version="0"} 3.0' in running.ask("/metrics").text
+    gone = 'code="499",model="delays",variant="b",version="0"} 3.0'
+    until(lambda: gone in running.ask("/metrics").text)
 
 
 class Kept:
