@@ -59,9 +59,10 @@ def test_forged_key_ids_cause_one_fetch_a_while() -> None:
         async with provider.gate.running():
             asked = (provider.status(NEW, f"forged-{number}") for number in range(100))
             together = await asyncio.gather(*asked)
-            return [*together, await provider.status(OLD, "old")]
+            later = [await provider.status(NEW, f"late-{number}") for number in range(100)]
+            return [*together, *later, await provider.status(OLD, "old")]
 
-    assert asyncio.run(forge()) == [401] * 100 + [200]
+    assert asyncio.run(forge()) == [401] * 200 + [200]
     assert provider.fetches == 2
 
 
