@@ -121,7 +121,7 @@ class App:
                 known=choice.subject.known,
                 seconds=time.perf_counter() - began,
             )
-        return replace(reply, headers=reply.headers + choice.told)
+        return Reply(reply.status, reply.body, reply.kind, reply.headers + choice.told)
 
     async def _answer(self, choice: Choice, request: _Raw) -> Reply:
         """Answer, or say why not."""

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import pathlib
+import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
@@ -209,14 +210,32 @@ def test_a_cancelled_request_frees_its_place_but_not_its_connection() -> None:
 
 def test_more_requests_than_allowed_are_503_at_once() -> None:
     async def scene(client: Client) -> int:
-        asking = asyncio.create_task(client.send(GET, seconds=0.2))
+        asking = asyncio.create_task(client.send(GET))
         await asyncio.sleep(0.02)
         with pytest.raises(Failed) as failed:
             await client.send(GET)
+        asking.cancel()
         await asyncio.wait([asking])
         return failed.value.status
 
     assert play(Script([[HANG]]), scene, connections=1) == 503
+
+
+def test_a_connection_that_is_not_made_in_time_is_504() -> None:
+    async def main() -> int:
+        with socket.create_server(("127.0.0.1", 0), backlog=0) as deaf:
+            address = deaf.getsockname()
+            with contextlib.ExitStack() as full:
+                for _ in range(4):  # the queue of connections that nobody takes
+                    one = full.enter_context(socket.socket())
+                    one.setblocking(False)
+                    one.connect_ex(address)
+                client = Client(Origin(*address), Bounds(connect_seconds=0.1, answer_seconds=0.2))
+                with pytest.raises(Failed) as failed:
+                    await client.send(GET)
+        return failed.value.status
+
+    assert asyncio.run(main()) == 504
 
 
 def test_a_port_that_nobody_listens_on_is_502() -> None:
