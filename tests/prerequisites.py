@@ -46,13 +46,14 @@ BROWSER = Need("chromium", str(CHROMIUM), "the report cannot be looked at")
 DATABASE = Need(
     "postgresql", "/usr/lib/postgresql/*/bin/initdb", "no real database can be ingested"
 )
+NPM = Need("npm", "/usr/bin/npm", "no real identity provider issues tokens")
 MISSING = BROWSER.missing
 
 
 def main() -> int:
     """Install what is missing, or print the lines that do; return the exit code."""
     may = os.geteuid() == 0 and shutil.which("apt-get") is not None
-    return provide(BROWSER, DATABASE, may_install=may, run=_run)
+    return provide(BROWSER, DATABASE, NPM, may_install=may, run=_run)
 
 
 def provide(*needs: Need, may_install: bool, run: Run) -> int:

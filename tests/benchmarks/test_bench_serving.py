@@ -11,6 +11,7 @@ import pytest
 
 from components.foundation import onnx_runtime
 from components.foundation.signature import Signature
+from inference.server.protocol.open_inference_pb2 import ModelInferRequest
 from tests.benchmarks import bench_serving
 from tests.benchmarks.serving import arrivals, environments, servers
 from tests.benchmarks.serving.arrivals import Answer, Arrivals, Client
@@ -182,8 +183,6 @@ def test_a_binary_request_says_where_its_tensor_begins() -> None:
 
 
 def test_a_grpc_request_written_by_hand_is_what_a_library_reads() -> None:
-    from tritonclient.grpc.service_pb2 import ModelInferRequest
-
     message = grpc_message("tiny", TINY.row(300))
 
     read = ModelInferRequest.FromString(message[5:])
