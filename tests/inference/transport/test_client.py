@@ -208,6 +208,19 @@ def test_a_cancelled_request_frees_its_place_but_not_its_connection() -> None:
     assert play(script, scene, connections=1) == b"ok"
 
 
+def test_a_closed_client_answers_what_is_under_way_and_keeps_nothing() -> None:
+    script = Script([[OK, HANG], [OK]])
+
+    async def scene(client: Client) -> list[bytes]:
+        asking = asyncio.create_task(client.send(GET))
+        await asyncio.sleep(0)
+        client.close()
+        return [(await asking).body, (await client.send(GET)).body]
+
+    assert play(script, scene) == [b"ok", b"ok"]
+    assert script.opened == 2
+
+
 def test_more_requests_than_allowed_are_503_at_once() -> None:
     async def scene(client: Client) -> int:
         asking = asyncio.create_task(client.send(GET))
