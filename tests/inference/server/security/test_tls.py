@@ -312,15 +312,10 @@ def test_speaks_tls_1_2_and_1_3(house: House, version: ssl.TLSVersion) -> None:
     asyncio.run(scenario())
 
 
-@pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1_1 is deprecated")
-def test_refuses_a_client_of_tls_1_1(house: House) -> None:
-    async def scenario() -> None:
-        context = _speaking(house, ssl.TLSVersion.TLSv1_1)
-        async with served(Certificates(house.cert, house.key)) as (port, _):
-            with pytest.raises(ssl.SSLError):
-                await asyncio.to_thread(ask, port, context)
+def test_speaks_no_tls_older_than_1_2(house: House) -> None:
+    context = Certificates(house.cert, house.key).context()
 
-    asyncio.run(scenario())
+    assert context.minimum_version is ssl.TLSVersion.TLSv1_2
 
 
 def test_the_context_is_the_same_until_the_files_change(house: House) -> None:
