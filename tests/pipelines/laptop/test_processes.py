@@ -27,9 +27,12 @@ def sleep(folder: pathlib.Path, *, session: bool = False) -> Iterator["subproces
 
 
 def _await_environment(pid: int) -> None:
-    """Wait until Linux shows it: after exec gives the parent back, for a moment it is empty."""
+    """Wait until Linux shows it: for a moment after exec it is empty, or the process not there."""
     deadline = time.monotonic() + 5
-    while not pathlib.Path(f"/proc/{pid}/environ").read_bytes() and time.monotonic() < deadline:
+    while time.monotonic() < deadline:
+        with contextlib.suppress(ProcessLookupError):
+            if pathlib.Path(f"/proc/{pid}/environ").read_bytes():
+                return
         time.sleep(0.001)
 
 
