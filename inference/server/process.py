@@ -101,9 +101,10 @@ class Process:
             async def changed() -> None:
                 await server.listen(listener, tls=certificates.context())
 
-            watching = asyncio.create_task(certificates.watch(changed))
-            yield
-            watching.cancel()
+            async with asyncio.TaskGroup() as group:  # a watch that fails ends the server
+                watching = group.create_task(certificates.watch(changed))
+                yield
+                watching.cancel()
 
     async def _load(self, service: Service, pool: ThreadPoolExecutor) -> None:
         """Serve what the folder holds now; what was served goes on for those who began with it."""
