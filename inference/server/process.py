@@ -101,9 +101,10 @@ class Process:
             async def changed() -> None:
                 await server.listen(listener, tls=certificates.context())
 
-            async with asyncio.TaskGroup() as group:  # a watch that fails ends the server
-                watching = group.create_task(certificates.watch(changed))
+            watching = asyncio.create_task(certificates.watch(changed))
+            try:
                 yield
+            finally:
                 watching.cancel()
 
     async def _load(self, service: Service, pool: ThreadPoolExecutor) -> None:
