@@ -1,0 +1,64 @@
+"""Serve a model by entity: features from the online store, then the predictor.
+
+Exit code 2 means that something was said wrong, or that no version was pinned; SIGTERM drains.
+"""
+
+import logging
+import os
+import socket
+import sys
+from collections.abc import Sequence
+
+from components.foundation.errors import FalajError, UserError
+from inference.transformer.options import Options
+
+_LOG = logging.getLogger("transformer")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
+    options = Options.parse(argv)
+    try:
+        _serve(options)
+    except FalajError as error:
+        _LOG.error("%s", error.shown)
+        return error.exit_code
+    return 0
+
+
+def _serve(options: Options) -> None:
+    import uvloop
+
+    from inference.server.security import tls
+    from inference.transformer.feast_source import FeastSource
+    from inference.transformer.process import Process
+
+    if options.pin.version is None:
+        _LOG.warning("any version is taken: features and model may be of different releases")
+    certificates = tls.certificates(
+        options.tls_cert,
+        key=options.tls_key,
+        client_ca=options.tls_client_ca,
+        allow_plaintext=options.allow_plaintext,
+    )
+    source = FeastSource.open(
+        options.feature_repository,
+        service=options.feature_service,
+        registry=options.feature_registry,
+        environment=os.environ,
+        cache=options.feature_cache,
+    )
+    listener = _bind(options.host, options.http_port)
+    uvloop.run(Process(options, listener, certificates, source).serve())
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    try:
+        return socket.create_server((host, port), backlog=2048)
+    except OSError as error:
+        why = f"{host}:{port}: {error.strerror}; name another port"
+        raise UserError(why, code="port-taken") from error
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,62 @@
+"""Look features up in threads: so many at once, so many waiting, each within its time."""
+
+import asyncio
+import threading
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, Final, Protocol
+
+from components.foundation.signature import Tensor
+from inference.server.protocol.messages import Rejected
+from inference.transformer.plan import Columns
+
+Entities = Sequence[Mapping[str, Any]]
+_RETRY: Final = ((b"retry-after", b"1"),)
+
+
+class FeatureSource(Protocol):
+    """A feature service of an online store."""
+
+    @property
+    def keys(self) -> Sequence[Tensor]:
+        """What names an entity."""
+
+    @property
+    def features(self) -> Sequence[str]:
+        """The names of what it gives."""
+
+    def lookup(self, entities: Entities, features: Sequence[str]) -> Columns:
+        """Return these features of the entities, None where there is none; blocks."""
+
+
+class Lookups:
+    """A source's threads; made and used on one event loop."""
+
+    def __init__(self, source: FeatureSource, *, threads: int, queue: int) -> None:
+        self.source = source
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="lookup")
+        self._places = threading.BoundedSemaphore(threads + queue)
+
+    async def find(self, entities: Entities, features: Sequence[str], *, seconds: float) -> Columns:
+        """Look up.
+
+        A lookup that is late goes on in its thread and keeps its place until it ends, so a store
+        that hangs fills the queue and is not asked for ever more.
+
+        Raises:
+            Rejected: 429 where all places are taken, 504 where it takes longer.
+            FeaturesFailed: the store said why not.
+        """
+        if not self._places.acquire(blocking=False):
+            raise Rejected(429, "too many lookups are waiting; try again", headers=_RETRY)
+        task: Future[Columns] = self._pool.submit(self.source.lookup, entities, features)
+        task.add_done_callback(lambda _: self._places.release())
+        try:
+            async with asyncio.timeout(seconds):
+                return await asyncio.wrap_future(task)
+        except TimeoutError:
+            raise Rejected(504, "the online store did not answer in time") from None
+
+    def close(self) -> None:
+        """Wait for nothing; lookups that have not begun are dropped."""
+        self._pool.shutdown(wait=False, cancel_futures=True)

@@ -1,0 +1,69 @@
+"""What the transformer counts: requests by status, and how long each part of one takes."""
+
+import contextlib
+import enum
+import time
+from collections.abc import Iterator
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.exposition import choose_encoder
+
+_EDGES = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+class Part(enum.Enum):
+    """What a request's time goes to."""
+
+    LOOKUP = "lookup"
+    PREDICTOR = "predictor"
+    WHOLE = "whole"
+
+
+class Metrics:
+    """Counts of one transformer."""
+
+    def __init__(self, model: str) -> None:
+        self._registry = CollectorRegistry()
+        requests = Counter(
+            "falaj_transformer_requests",
+            "Requests to infer, by status code.",
+            ("model", "code"),
+            registry=self._registry,
+        )
+        seconds = Histogram(
+            "falaj_transformer_seconds",
+            "Seconds of a request, by part.",
+            ("model", "part"),
+            buckets=_EDGES,
+            registry=self._registry,
+        )
+        agrees = Gauge(
+            "falaj_transformer_versions_agree",
+            "Whether the predictor serves the version that the features are for.",
+            ("model",),
+            registry=self._registry,
+        )
+        self._model, self._requests = model, requests
+        self._seconds = {part: seconds.labels(model, part.value) for part in Part}
+        self._agrees = agrees.labels(model)
+
+    def count(self, code: int) -> None:
+        """Count an answered request; code 499 is a client that went."""
+        self._requests.labels(self._model, str(code)).inc()
+
+    def agree(self, *, agrees: bool) -> None:
+        self._agrees.set(agrees)
+
+    @contextlib.contextmanager
+    def timed(self, part: Part) -> Iterator[None]:
+        """Note how long the block takes, also where it fails."""
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._seconds[part].observe(time.perf_counter() - began)
+
+    def text(self, accept: str) -> tuple[bytes, bytes]:
+        """Return all metrics and their media type, as who asks can read them."""
+        encode, kind = choose_encoder(accept)
+        return encode(self._registry), kind.encode()

@@ -1,0 +1,140 @@
+"""Ask the predictor, and hold its answers to the version that the features belong to."""
+
+import pathlib
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+
+from components.foundation.errors import UserError
+from components.foundation.signature import Signature
+from inference.server.protocol.messages import Headers, Rejected
+from inference.transport.client import Answer, Call, Client, Failed
+
+_LENGTH: Final = b"inference-header-content-length"
+_RETRY: Final = ((b"retry-after", b"1"),)
+_TOLD: Final = frozenset({401, 403, 429, 503, 504})  # what the client can act on
+_TOLD_HEADERS: Final = frozenset({b"retry-after", b"www-authenticate"})
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """The model version that is expected; None takes any, which only an unsafe flag allows."""
+
+    version: str | None
+
+    def check(self, got: str) -> None:
+        """Refuse, with 503, a predictor that serves another version."""
+        if self.version is not None and got != self.version:
+            raise Mismatch(got, self.version)
+
+
+class Mismatch(Rejected):
+    """A rollout changed the predictor or the transformer without the other."""
+
+    def __init__(self, got: str, want: str) -> None:
+        super().__init__(
+            503,
+            f"the predictor serves version {got[:100]!r}, the features are for {want!r}; "
+            "roll both out together",
+            headers=_RETRY,
+        )
+
+
+class Predictor:
+    """One model of one server."""
+
+    def __init__(
+        self, client: Client, *, model: str, pin: Pin, token: pathlib.Path | None = None
+    ) -> None:
+        """Take the way there.
+
+        Args:
+            client: of the predictor's server.
+            model: its name there.
+            pin: the version that is expected.
+            token: a file with our own token, for the metadata alone: a request to infer goes
+                with its client's token, never with ours.
+        """
+        self._client, self._pin, self._token = client, pin, token
+        self._path = b"/v2/models/" + model.encode()
+
+    async def metadata(self) -> tuple[str, Signature]:
+        """Return the version that is served and its signature.
+
+        Raises:
+            Rejected: 502, 503 or 504 where there is no answer, 503 for another version.
+        """
+        call = Call(b"GET", self._path, self._authorized())
+        answer = await self._sent(call, seconds=None)
+        if answer.status != 200:
+            raise _told(answer)
+        said = _object(answer.body)
+        match said.get("versions"):
+            case [str(version)]:
+                self._pin.check(version)
+            case _:
+                raise Rejected(502, "the predictor does not say which one version it serves")
+        try:
+            return version, Signature.from_dict(said)
+        except UserError as error:
+            raise Rejected(502, "the predictor describes its model in a way of its own") from error
+
+    async def infer(
+        self, body: bytes, *, json_length: int, headers: Headers, seconds: float
+    ) -> tuple[str, Answer]:
+        """Return the predictor's answer and the version that gave it.
+
+        Raises:
+            Rejected: as metadata() does.
+        """
+        more = (
+            (b"content-type", b"application/octet-stream"),
+            (_LENGTH, str(json_length).encode()),
+        )
+        call = Call(b"POST", self._path + b"/infer", (*headers, *more), body)
+        answer = await self._sent(call, seconds=seconds)
+        if answer.status != 200:
+            raise _told(answer)
+        version = str(_object(_head(answer)).get("model_version", ""))
+        self._pin.check(version)
+        return version, answer
+
+    async def _sent(self, call: Call, *, seconds: float | None) -> Answer:
+        try:
+            return await self._client.send(call, seconds=seconds)
+        except Failed as failed:
+            more = _RETRY if failed.status == 503 else ()
+            raise Rejected(failed.status, "the predictor did not answer", headers=more) from failed
+
+    def _authorized(self) -> Headers:
+        if self._token is None:
+            return ()
+        return ((b"authorization", b"Bearer " + self._token.read_bytes().strip()),)
+
+
+def _told(answer: Answer) -> Rejected:
+    """Say what the client learns of a failure; what it cannot act on is a bad gateway."""
+    if answer.status not in _TOLD:
+        return Rejected(502, f"the predictor answered {answer.status}")
+    kept = tuple(header for header in answer.headers if header[0] in _TOLD_HEADERS)
+    return Rejected(answer.status, f"the predictor answered {answer.status}", headers=kept)
+
+
+def _head(answer: Answer) -> bytes:
+    length = dict(answer.headers).get(_LENGTH)
+    if length is None:
+        return answer.body
+    if not length.isdigit():
+        raise Rejected(502, "the predictor's answer has no length of its JSON")
+    return answer.body[: int(length)]
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    try:
+        said = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        said = None
+    if not isinstance(said, dict):
+        raise Rejected(502, "the predictor's answer is no JSON object")
+    return said
