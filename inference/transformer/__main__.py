@@ -5,11 +5,10 @@ Exit code 2 means that something was said wrong, or that no version was pinned; 
 
 import logging
 import os
-import socket
 import sys
 from collections.abc import Sequence
 
-from components.foundation.errors import FalajError, UserError
+from components.foundation.errors import FalajError
 from inference.transformer.options import Options
 
 _LOG = logging.getLogger("transformer")
@@ -31,7 +30,7 @@ def _serve(options: Options) -> None:
 
     from inference.server.security import tls
     from inference.transformer.feast_source import FeastSource
-    from inference.transformer.process import Process
+    from inference.transformer.process import Process, bind
 
     if options.pin.version is None:
         _LOG.warning("any version is taken: features and model may be of different releases")
@@ -48,16 +47,8 @@ def _serve(options: Options) -> None:
         environment=os.environ,
         cache=options.feature_cache,
     )
-    listener = _bind(options.host, options.http_port)
+    listener = bind(options.host, options.http_port)
     uvloop.run(Process(options, listener, certificates, source).serve())
-
-
-def _bind(host: str, port: int) -> socket.socket:
-    try:
-        return socket.create_server((host, port), backlog=2048)
-    except OSError as error:
-        why = f"{host}:{port}: {error.strerror}; name another port"
-        raise UserError(why, code="port-taken") from error
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from inference.server.telemetry import trace
 from inference.transformer.lookup import Lookups
 from inference.transformer.metrics import Metrics, Part
 from inference.transformer.plan import Plan
-from inference.transformer.predictor import Mismatch, Predictor
+from inference.transformer.predictor import Predictor
 from inference.transport.client import Answer
 from inference.transport.messages import JSON, Headers, Rejected, Reply, Request, not_allowed
 
@@ -160,19 +160,16 @@ class App:
         parsed = rest.parse(body, plan.asked)
         until = time.monotonic() + min(parsed.timeout or self._seconds, self._seconds)
         written, json_length = await self._filled(plan, parsed, until)
-        try:
-            with self._metrics.timed(Part.PREDICTOR):
-                version, answer = await self._predictor.infer(
-                    written,
-                    json_length=json_length,
-                    headers=_passed(request.headers),
-                    seconds=_left(until),
-                )
-        except Mismatch:
-            self._forget()
-            raise
+        with self._metrics.timed(Part.PREDICTOR):
+            version, answer = await self._predictor.infer(
+                written,
+                json_length=json_length,
+                headers=_passed(request.headers),
+                seconds=_left(until),
+            )
         if version != plan.version:
-            self._forget()  # any version is allowed, but its inputs may be others
+            self._forget()  # where any version is allowed, its inputs may still be others
+        self._predictor.pin.check(version)
         return _reply(answer)
 
     async def _filled(self, plan: Plan, parsed: InferRequest, until: float) -> tuple[bytes, int]:

@@ -1,6 +1,7 @@
 """Look features up in threads: so many at once, so many waiting, each within its time."""
 
 import asyncio
+import logging
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -11,6 +12,7 @@ from inference.server.protocol.messages import Rejected
 from inference.transformer.plan import Columns
 
 Entities = Sequence[Mapping[str, Any]]
+_LOG = logging.getLogger("transformer")
 _RETRY: Final = ((b"retry-after", b"1"),)
 
 
@@ -44,8 +46,8 @@ class Lookups:
         that hangs fills the queue and is not asked for ever more.
 
         Raises:
-            Rejected: 429 where all places are taken, 504 where it takes longer.
-            FeaturesFailed: the store said why not.
+            Rejected: 429 where all places are taken, 504 where it takes longer, 502 where the
+                store fails.
         """
         if not self._places.acquire(blocking=False):
             raise Rejected(429, "too many lookups are waiting; try again", headers=_RETRY)
@@ -56,6 +58,9 @@ class Lookups:
                 return await asyncio.wrap_future(task)
         except TimeoutError:
             raise Rejected(504, "the online store did not answer in time") from None
+        except Exception as error:  # each store has its own, with no root that Feast would name
+            _LOG.exception("the online store failed")
+            raise Rejected(502, "the online store failed") from error
 
     def close(self) -> None:
         """Wait for nothing; lookups that have not begun are dropped."""

@@ -29,12 +29,14 @@ class Plan:
         model: its signature.
         keys: what names an entity.
         stored: the inputs that the store gives.
+        asked: what a client gives and gets.
     """
 
     version: str
     model: Signature
     keys: tuple[Tensor, ...]
     stored: tuple[Tensor, ...]
+    asked: Signature
 
     @classmethod
     def of(
@@ -56,14 +58,10 @@ class Plan:
                 "it was trained with",
                 code="transformer-features",
             )
-        return cls(version, model, tuple(keys), stored)
-
-    @property
-    def asked(self) -> Signature:
-        """What a client gives and gets."""
-        known = {tensor.name for tensor in (*self.keys, *self.stored)}
-        given = tuple(tensor for tensor in self.model.inputs if tensor.name not in known)
-        return Signature((*self.keys, *given), self.model.outputs)
+        known = {tensor.name for tensor in (*keys, *stored)}
+        given = [tensor for tensor in model.inputs if tensor.name not in known]
+        asked = Signature((*keys, *given), model.outputs)
+        return cls(version, model, tuple(keys), stored, asked)
 
     def entities(self, request: InferRequest) -> list[dict[str, Any]]:
         """Return the keys of every row, text where they are text."""

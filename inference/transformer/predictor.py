@@ -13,7 +13,8 @@ from inference.transport.client import Answer, Call, Client, Failed
 
 _LENGTH: Final = b"inference-header-content-length"
 _RETRY: Final = ((b"retry-after", b"1"),)
-_TOLD: Final = frozenset({401, 403, 429, 503, 504})  # what the client can act on
+_BUSY: Final = frozenset({429, 503, 504})  # what passes
+_DENIED: Final = frozenset({401, 403})  # the client's token, or ours
 _TOLD_HEADERS: Final = frozenset({b"retry-after", b"www-authenticate"})
 
 
@@ -24,21 +25,14 @@ class Pin:
     version: str | None
 
     def check(self, got: str) -> None:
-        """Refuse, with 503, a predictor that serves another version."""
+        """Refuse another version with 503: a rollout changed one side without the other."""
         if self.version is not None and got != self.version:
-            raise Mismatch(got, self.version)
-
-
-class Mismatch(Rejected):
-    """A rollout changed the predictor or the transformer without the other."""
-
-    def __init__(self, got: str, want: str) -> None:
-        super().__init__(
-            503,
-            f"the predictor serves version {got[:100]!r}, the features are for {want!r}; "
-            "roll both out together",
-            headers=_RETRY,
-        )
+            raise Rejected(
+                503,
+                f"the predictor serves version {got[:100]!r}, the features are for "
+                f"{self.version!r}; roll both out together",
+                headers=_RETRY,
+            )
 
 
 class Predictor:
@@ -56,7 +50,7 @@ class Predictor:
             token: a file with our own token, for the metadata alone: a request to infer goes
                 with its client's token, never with ours.
         """
-        self._client, self._pin, self._token = client, pin, token
+        self._client, self.pin, self._token = client, pin, token
         self._path = b"/v2/models/" + model.encode()
 
     async def metadata(self) -> tuple[str, Signature]:
@@ -68,11 +62,11 @@ class Predictor:
         call = Call(b"GET", self._path, self._authorized())
         answer = await self._sent(call, seconds=None)
         if answer.status != 200:
-            raise _told(answer)
+            raise _told(answer, _BUSY)
         said = _object(answer.body)
         match said.get("versions"):
             case [str(version)]:
-                self._pin.check(version)
+                self.pin.check(version)
             case _:
                 raise Rejected(502, "the predictor does not say which one version it serves")
         try:
@@ -83,10 +77,10 @@ class Predictor:
     async def infer(
         self, body: bytes, *, json_length: int, headers: Headers, seconds: float
     ) -> tuple[str, Answer]:
-        """Return the predictor's answer and the version that gave it.
+        """Return the version that answered, for the caller to check, and its answer.
 
         Raises:
-            Rejected: as metadata() does.
+            Rejected: the predictor's own refusal, or 502, 503 or 504 where there is no answer.
         """
         more = (
             (b"content-type", b"application/octet-stream"),
@@ -95,9 +89,8 @@ class Predictor:
         call = Call(b"POST", self._path + b"/infer", (*headers, *more), body)
         answer = await self._sent(call, seconds=seconds)
         if answer.status != 200:
-            raise _told(answer)
+            raise _told(answer, _BUSY | _DENIED)
         version = str(_object(_head(answer)).get("model_version", ""))
-        self._pin.check(version)
         return version, answer
 
     async def _sent(self, call: Call, *, seconds: float | None) -> Answer:
@@ -110,12 +103,15 @@ class Predictor:
     def _authorized(self) -> Headers:
         if self._token is None:
             return ()
-        return ((b"authorization", b"Bearer " + self._token.read_bytes().strip()),)
+        try:
+            return ((b"authorization", b"Bearer " + self._token.read_bytes().strip()),)
+        except OSError as error:
+            raise Rejected(503, "the transformer's own token cannot be read") from error
 
 
-def _told(answer: Answer) -> Rejected:
+def _told(answer: Answer, told: frozenset[int]) -> Rejected:
     """Say what the client learns of a failure; what it cannot act on is a bad gateway."""
-    if answer.status not in _TOLD:
+    if answer.status not in told:
         return Rejected(502, f"the predictor answered {answer.status}")
     kept = tuple(header for header in answer.headers if header[0] in _TOLD_HEADERS)
     return Rejected(answer.status, f"the predictor answered {answer.status}", headers=kept)

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Final
 
+from components.foundation.errors import UserError
 from inference.router.process import upstream_tls
 from inference.server.security.tls import Certificates
 from inference.transformer.app import App
@@ -17,7 +18,7 @@ from inference.transformer.metrics import Metrics
 from inference.transformer.options import Options
 from inference.transformer.predictor import Predictor
 from inference.transport.client import Client, Origin
-from inference.transport.server import Server
+from inference.transport.server import BACKLOG, Server
 
 _LOG = logging.getLogger("transformer")
 _DRAIN_SECONDS: Final = 25  # below the 30 s that Kubernetes grants by default
@@ -80,3 +81,13 @@ class Process:
             watching = asyncio.create_task(certificates.watch(changed))
             yield
             watching.cancel()
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Listen; raises UserError where somebody does already."""
+    try:
+        return socket.create_server((host, port), backlog=BACKLOG)
+    except OSError as error:
+        raise UserError(
+            f"{host}:{port}: {error.strerror}; name another port", code="port-taken"
+        ) from error

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from components.foundation.signature import Tensor
 from inference.transport.messages import Reply, Request
 from tests.inference.processes import Process, free_ports
 from tests.inference.transformer.conftest import MODEL, Asked, Memory, Transform, about
@@ -183,6 +184,18 @@ def test_a_slow_store_is_a_timeout(transform: Transform, serve: Serve) -> None:
     began = time.monotonic()
     assert ask.infer("AA1")[0] == 504
     assert time.monotonic() - began < 0.3
+    assert not heard
+
+
+def test_a_store_that_fails_is_a_bad_gateway(transform: Transform, serve: Serve) -> None:
+    port, heard = fake(serve, "1")
+    broken = Memory(keys=[Tensor("another", "BYTES")])  # what is looked up by flight_id fails
+    body = about("AA1")
+    body["inputs"][0]["name"] = "another"
+
+    status, told, _ = transform(port, expected="1", source=broken)(INFER, body)
+
+    assert (status, told) == (502, {"error": "the online store failed"})
     assert not heard
 
 
