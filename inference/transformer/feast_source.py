@@ -3,7 +3,7 @@
 import pathlib
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from components.foundation.errors import UserError, nearest
@@ -13,6 +13,8 @@ from inference.transformer.plan import Columns
 
 if TYPE_CHECKING:
     from feast import FeatureStore, FeatureView
+
+    from components.features.repository import Repository
 
 _KEYS: Final = {"String": "BYTES", "Int32": "INT32", "Int64": "INT64"}
 
@@ -56,11 +58,16 @@ class FeastSource:
             UserError: no such repository or service, or the definitions are not the pinned ones.
         """
         from components.features.registry_store.reference import RegistryRef
-        from components.features.repository import Repository
+        from components.features.repository import check_unchanged
 
         pinned = None if registry is None else RegistryRef.parse(registry)
-        store = Repository.load(package, environment, cache=cache).store(registry=pinned)
-        return cls(store, *_described(store, service))
+        store = _repository(package, environment, cache).store(registry=pinned)
+        # Feast declares no types here.
+        store.refresh_registry()  # type: ignore[no-untyped-call]
+        source = cls(store, *_described(store, service))
+        if pinned is not None:
+            check_unchanged(pinned)  # as it was before, so what was read between is the same
+        return source
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -74,6 +81,15 @@ class FeastSource:
         ).to_dict(include_event_timestamps=True)
         now = time.time()
         return {name: _alive(answer, name, self.known[name].seconds, now) for name in features}
+
+
+def _repository(package: str, environment: Mapping[str, str], cache: pathlib.Path) -> "Repository":
+    """Load a repository whose registry is kept once it is read, where Feast reads it again."""
+    from components.features.repository import Repository
+
+    loaded = Repository.load(package, environment, cache=cache)
+    kept = {**loaded.config["registry"], "cache_ttl_seconds": 0}
+    return replace(loaded, config={**loaded.config, "registry": kept})
 
 
 def _alive(answer: Mapping[str, Any], name: str, seconds: float | None, now: float) -> list[Any]:

@@ -2,6 +2,7 @@
 
 import datetime
 import pathlib
+import time
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from components.features.registry_store.reference import RegistryRef
 from components.features.repository import Repository
 from components.foundation.errors import UserError
-from components.foundation.storage import Settings
+from components.foundation.storage import ObjectStore, Settings
 from inference.transformer.feast_source import FeastSource
 from tests.components.features.conftest import Small, no_network, small
 
@@ -75,6 +76,31 @@ def test_what_the_online_store_knows_is_found(
     assert source.features == ("temp", "gusts")
     # OLD is older than the ttl of six hours, LGA was never seen.
     assert found == {"temp": [None, 1.5, None, None], "gusts": [4, 3, None, None]}
+
+
+def test_definitions_stay_as_they_were_read(
+    registry: RegistryRef,
+    small: Small,
+    store: ObjectStore,
+    environment_of: dict[str, str],
+    tmp_path: pathlib.Path,
+) -> None:
+    small.folder.joinpath("feature_store.yaml").write_text(
+        (small.folder / "feature_store.yaml")
+        .read_text()
+        .replace("registry.db\n", "registry.db\n  cache_ttl_seconds: 1\n")
+    )
+    source = FeastSource.open(
+        small.package,
+        service="lateness",
+        registry=str(registry),
+        environment=environment_of,
+        cache=tmp_path / "cache",
+    )
+    store.put(registry.address, b"what is no registry")
+    time.sleep(1.1)
+
+    assert source.lookup([{"origin": "EWR"}], ["temp"]) == {"temp": [None]}
 
 
 @pytest.mark.parametrize(
