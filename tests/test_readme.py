@@ -17,7 +17,9 @@ ROOT = pathlib.Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 CLUSTER = (ROOT / "docs/cluster.md").read_text()
 PAGES = sorted({*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("*/**/README.md")})
-PAGES = [page for page in PAGES if not {"out", ".venv", ".cache"} & set(page.relative_to(ROOT).parts)]
+PAGES = [
+    page for page in PAGES if not {"out", ".venv", ".cache"} & set(page.relative_to(ROOT).parts)
+]
 BIN = pathlib.Path(sys.executable).parent
 
 # Paths that pages name because they are not there.
