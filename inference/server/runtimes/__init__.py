@@ -1,5 +1,6 @@
 """What runs a model: ONNX Runtime, torch.export, TensorFlow."""
 
+import importlib.util
 import logging
 import pathlib
 
@@ -59,6 +60,13 @@ def _open(found: Folder, threads: int) -> Program:
         from inference.server.runtimes.onnx import OnnxProgram
 
         return OnnxProgram.open(found.file, signature=found.signature, threads=threads)
+    framework = "torch" if found.program in PROGRAMS else "tensorflow"
+    if importlib.util.find_spec(framework) is None:
+        raise UserError(
+            f"{found.file}: needs {framework}, which is not installed here; serve it where it is, "
+            "or export it to ONNX",
+            code="program-needs-framework",
+        )
     if found.program in PROGRAMS:
         from inference.server.runtimes.torch_export import TorchProgram
 

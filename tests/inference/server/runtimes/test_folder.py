@@ -4,6 +4,7 @@ import pathlib
 import pytest
 
 from components.foundation.errors import UserError
+from inference.server.runtimes import load
 from inference.server.runtimes.folder import Folder
 from tests.inference.server.runtimes.releases import release_json
 
@@ -94,3 +95,15 @@ def test_says_that_the_signature_is_missing_or_broken(folder: pathlib.Path) -> N
     (folder / "signature.json").unlink()
     with pytest.raises(UserError, match=r"signature\.json: missing"):
         read(folder)
+
+
+def test_a_program_is_refused_where_its_framework_is_not(
+    folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "model.onnx").rename(folder / "model.pt2")
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+
+    with pytest.raises(UserError, match="needs torch") as told:
+        load(folder, name="delays", threads=1, unsafe_unsealed=True)
+
+    assert told.value.code == "program-needs-framework"
