@@ -1,5 +1,6 @@
 """Programs of torch.export, on PyTorch; imported only where one is served."""
 
+import contextlib
 import pathlib
 import warnings
 from collections.abc import Mapping
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import numpy as np
 
 from components.foundation.errors import UserError
-from components.foundation.signature import Array, Signature
+from components.foundation.signature import DTYPES, Array, Signature
 from inference.server.runtimes import pt2_archive
 from inference.server.runtimes.model import Port
 
@@ -63,20 +64,46 @@ class TorchProgram:
         # Inputs are read only where they lie in a request's bytes, and no program writes them.
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
         program = _load(file)
-        _refuse_state(file, program)
         order, positional = _order(file, program)
-        outputs = _outputs(file, program, signature)
-        return cls(program.module(check_guards=False), _inputs(program, order), outputs, positional)
+        inputs, outputs = _inputs(program, order), _outputs(file, program, signature)
+        opened = cls(program.module(check_guards=False), inputs, outputs, positional)
+        if all(port.datatype in DTYPES for port in inputs.values()):  # else it is refused anyway
+            opened.refuse_state(file)
+        return opened
 
     def predict(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         import torch
 
         with torch.inference_mode():
-            given = {name: _tensor(inputs[name], port) for name, port in self.inputs.items()}
-            names = list(given)
-            by_place = [given[name] for name in names[: self.positional]]
-            found = self.module(*by_place, **{n: given[n] for n in names[self.positional :]})
+            found = self._call({n: _tensor(inputs[n], port) for n, port in self.inputs.items()})
             return {name: _array(value) for name, value in _named(found, self.outputs).items()}
+
+    def refuse_state(self, file: pathlib.Path) -> None:
+        """Raise UserError where a row of zeros changes the program's tensors, or itself.
+
+        It is tried, since a graph does not tell: batch normalisation in training mode writes
+        its averages behind the graph's back.
+        """
+        import torch
+
+        row = {name: _tensor(_zeros(port), port) for name, port in self.inputs.items()}
+        held = {**row, **dict(self.module.named_buffers()), **dict(self.module.named_parameters())}
+        before = {name: (values._version, _copy(values)) for name, values in held.items()}
+        with torch.no_grad(), contextlib.suppress(Exception):  # the warm-up tells what fails
+            self._call(row)
+        for name, values in held.items():
+            version, copy = before[name]
+            if values._version != version or not _same(values, copy):
+                raise UserError(
+                    f"{file}: changes {name} as it predicts, so answers would depend on each "
+                    "other; export it in evaluation mode",
+                    code="program-stateful",
+                )
+
+    def _call(self, given: Mapping[str, "torch.Tensor"]) -> Any:
+        names = list(given)
+        by_name = {name: given[name] for name in names[self.positional :]}
+        return self.module(*(given[name] for name in names[: self.positional]), **by_name)
 
 
 def _load(file: pathlib.Path) -> "torch.export.ExportedProgram":
@@ -95,19 +122,9 @@ def _load(file: pathlib.Path) -> "torch.export.ExportedProgram":
         ) from error
 
 
-def _refuse_state(file: pathlib.Path, program: "torch.export.ExportedProgram") -> None:
-    signature = program.graph_signature
-    if changed := {*signature.buffers_to_mutate.values(), *signature.user_inputs_to_mutate}:
-        raise UserError(
-            f"{file}: changes {', '.join(sorted(map(str, changed)))} as it predicts, so answers "
-            "would depend on each other; export it in evaluation mode",
-            code="program-stateful",
-        )
-
-
 def _order(file: pathlib.Path, program: "torch.export.ExportedProgram") -> tuple[list[str], int]:
     """Return the names of the inputs as the program takes them, and how many go by place."""
-    call = _call(program)
+    call = _form(program)
     positional, named = call.in_spec.children()
     by_place = (call.forward_arg_names or [])[: positional.num_children]
     order = [*by_place, *named.context]
@@ -131,7 +148,7 @@ def _outputs(
     file: pathlib.Path, program: "torch.export.ExportedProgram", signature: Signature
 ) -> dict[str, Port]:
     values, places = _values(program), program.graph_signature.user_outputs
-    gives: Any = _call(program).out_spec
+    gives: Any = _form(program).out_spec
     named = gives.context if gives.type is dict else None
     names = named or [tensor.name for tensor in signature.outputs]
     if len(names) != len(places):
@@ -143,7 +160,7 @@ def _outputs(
     return {name: _port(values.get(place)) for name, place in zip(names, places, strict=True)}
 
 
-def _call(program: "torch.export.ExportedProgram") -> Any:
+def _form(program: "torch.export.ExportedProgram") -> Any:
     """Return how the whole program is called; it always has this."""
     return program.module_call_graph[0].signature
 
@@ -160,6 +177,23 @@ def _port(value: Any) -> Port:
     sizes: tuple[Any, ...] = value.shape  # symbols, where they are open
     shape = tuple(size if isinstance(size, int) else -1 for size in sizes)
     return Port(_DATATYPES.get(str(value.dtype), str(value.dtype)), shape)
+
+
+def _copy(values: "torch.Tensor") -> "torch.Tensor":
+    """Copy what may be written unseen; weights may not, and may be large."""
+    import torch
+
+    return values if isinstance(values, torch.nn.Parameter) else values.clone()
+
+
+def _same(one: "torch.Tensor", other: "torch.Tensor") -> bool:
+    import torch
+
+    return torch.equal(one, other) or torch.equal(one.nan_to_num(), other.nan_to_num())
+
+
+def _zeros(port: Port) -> Array:
+    return np.zeros([max(size, 1) for size in port.shape], DTYPES[port.datatype])
 
 
 def _tensor(values: Array, port: Port) -> "torch.Tensor":
