@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import pathlib
 import sys
 import time
@@ -121,8 +122,9 @@ def large_json(bench: Bench) -> list[Result]:
     results = []
     for model, title in ((WIDE_IN, "150k floats in"), (ECHO, "150k floats in and out")):
         goals = (Goal("kserve", 8),) if model is WIDE_IN else ()
-        with bench.servers(kinds, model) as servers:
-            rates = bench.turns(servers, bench.rate(model, Form.JSON, connections=4))
+        longer = dataclasses.replace(bench, seconds=2 * bench.seconds)
+        with longer.servers(kinds, model) as servers:
+            rates = longer.turns(servers, longer.rate(model, Form.JSON, connections=4))
         results.append(_work(f"{title}, v2 JSON", "requests/s", rates, goals=goals))
     return results
 
@@ -183,20 +185,20 @@ async def _liveness(bench: Bench, server: Server) -> float:
 def overload(bench: Bench) -> list[Result]:
     """Send more than a server can do: how much of its capacity still does good."""
     results = []
-    sent = payload(COSTLY, Form.JSON, timeout=_DEADLINE)
+    # The client says a little less than it waits, for what lies between it and the server.
+    sent = payload(COSTLY, Form.JSON, timeout=0.9 * _DEADLINE)
+    closed = bench.rate(COSTLY, Form.JSON)
     with bench.servers((OURS, KSERVE), COSTLY) as servers:
-        capacity = bench.turns(servers, bench.rate(COSTLY, Form.JSON))
-        results.append(_work("capacity for a model of some 5 ms", "requests/s", capacity))
         for times in (1, 2, 3):
-
+            # What it can do is measured anew each turn: a machine is not the same all the time.
             def share(server: Server, times: int = times) -> float:
-                able = capacity.values[server.name].median
+                able = closed(server)
                 arrived = asyncio.run(_arrive(bench, server, sent, able * times))
                 return 100 * arrived.goodput(deadline=_DEADLINE) / able
 
             shares = bench.turns(servers, share)
             goals = (Goal("", 90, absolute=True),) if times == 3 else ()
-            title = f"goodput within {_DEADLINE:.1f} s at {times}x capacity"
+            title = f"goodput within {_DEADLINE:.1f} s at {times}x capacity, a model of some 5 ms"
             results.append(Result(title, "% of capacity", shares, goals=goals))
     return results
 
@@ -210,19 +212,16 @@ async def _arrive(bench: Bench, server: Server, sent: Any, rate: float) -> arriv
 
 
 def cores(bench: Bench) -> list[Result]:
-    """Give workers cores of their own; with two cores, the load takes its share of both."""
+    """Give a second worker a core; where there are two, the load takes its share of both."""
     results = []
     every = [*bench.server_cores, *bench.load_cores]
-    for workers in (1, 2):
-        kind = OURS.with_options("--workers", str(workers))
-        more = Bench(bench.scratch, bench.rounds, bench.seconds, every, every)
-        with more.servers((kind,), TINY) as servers:
-            rates = more.turns(servers, more.rate(TINY, Form.JSON, connections=32))
-            results.append(
-                Result(
-                    f"workers: {workers}, on {len(every)} cores", "requests/s", rates, by_work=True
-                )
-            )
+    for model, title in ((TINY, "small v2 JSON"), (COSTLY, "a model of some 5 ms")):
+        for workers in (1, 2):
+            options = ("--workers", str(workers), "--concurrency", "1")
+            more = dataclasses.replace(bench, server_cores=every[:workers], load_cores=every)
+            with more.servers((OURS.with_options(*options),), model) as servers:
+                rates = more.turns(servers, more.rate(model, Form.JSON, connections=32))
+            results.append(_work(f"{title}, {workers} worker(s) and core(s)", "requests/s", rates))
     return results
 
 

@@ -1,6 +1,7 @@
 """Start a server on the cores it may have, know when it is ready, and what it weighs."""
 
 import contextlib
+import dataclasses
 import http.client
 import os
 import pathlib
@@ -46,13 +47,7 @@ class Kind:
 
     def with_options(self, *more: str) -> "Kind":
         """Return the same server with further options."""
-        return Kind(
-            f"{self.name} {' '.join(more)}",
-            (*self.program, *more),
-            self.environment,
-            self.variables,
-            self.forms,
-        )
+        return dataclasses.replace(self, program=(*self.program, *more))
 
 
 _ALL = (Form.JSON, Form.BINARY, Form.GRPC)

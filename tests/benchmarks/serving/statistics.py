@@ -24,7 +24,9 @@ class Sample:
     @property
     def spread(self) -> float:
         """How far the outermost values lie apart, as a share of the median."""
-        return (max(self.values) - min(self.values)) / self.median if self.median else 0.0
+        if not self.median or math.isinf(self.median):
+            return 0.0
+        return (max(self.values) - min(self.values)) / self.median
 
     def over(self, other: "Sample") -> Self:
         """Divide round by round, so that what slowed a whole round cancels out."""
