@@ -31,8 +31,8 @@ test-faults: install ## kill the whole job at KILLS=30 points; break the object 
 bench-run: install ## time the main job against the same work by hand
 	@$(BIN)/python -m tests.benchmarks.bench_run --months $(MONTHS)
 
-bench-serving: install ## measure the server beside others; needs wrk
-	@$(BIN)/python -m tests.benchmarks.bench_serving
+bench-serving: install ## measure the server beside others
+	@$(BIN)/python -m tests.prerequisites && $(BIN)/python -m tests.benchmarks.bench_serving
 
 lint: install ## check style
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .

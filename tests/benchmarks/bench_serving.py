@@ -18,9 +18,9 @@ import tempfile
 from collections.abc import Sequence
 
 from tests.benchmarks.serving import machine
-from tests.benchmarks.serving.load import H2LOAD, WRK
 from tests.benchmarks.serving.report import Result, table
 from tests.benchmarks.serving.scenarios import SCENARIOS, Bench
+from tests.prerequisites import H2LOAD, WRK
 
 
 def main(argv: Sequence[str] | None = None) -> int:

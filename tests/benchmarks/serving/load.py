@@ -10,10 +10,6 @@ from dataclasses import dataclass
 
 from tests.benchmarks.serving.payloads import Payload
 from tests.benchmarks.serving.servers import Server
-from tests.prerequisites import Need
-
-WRK = Need("wrk", "/usr/bin/wrk", "no server can be put under load")
-H2LOAD = Need("nghttp2-client", "/usr/bin/h2load", "no gRPC server can be put under load")
 
 _SCRIPT = pathlib.Path(__file__).parent / "post.lua"
 _H2_DONE = re.compile(r"finished in ([\d.]+)(us|ms|s), ")
