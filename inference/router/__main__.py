@@ -7,11 +7,10 @@ drains, SIGHUP reads the configuration again and takes it whole or not at all.
 """
 
 import logging
-import socket
 import sys
 from collections.abc import Sequence
 
-from components.foundation.errors import FalajError, UserError
+from components.foundation.errors import FalajError
 from inference.router.options import Options
 
 _LOG = logging.getLogger("router")
@@ -32,28 +31,14 @@ def _serve(options: Options) -> None:
     import uvloop
 
     from inference.router.config import Config
-    from inference.router.process import Process, upstream_tls
-    from inference.server.security import tls
+    from inference.router.process import Process
+    from inference.transport.tls import upstream_tls
 
     config = Config.read(options.config)
-    certificates = tls.certificates(
-        options.tls_cert,
-        key=options.tls_key,
-        client_ca=options.tls_client_ca,
-        allow_plaintext=options.allow_plaintext,
-    )
+    certificates = options.certificates()
     checks = upstream_tls(options.upstream_ca)
-    listener = _bind(options.host, options.http_port)
+    listener = options.bind()
     uvloop.run(Process(options, listener, certificates, config, checks).serve())
-
-
-def _bind(host: str, port: int) -> socket.socket:
-    try:
-        return socket.create_server((host, port), backlog=2048)
-    except OSError as error:
-        raise UserError(
-            f"{host}:{port}: {error.strerror}; name another port", code="port-taken"
-        ) from error
 
 
 if __name__ == "__main__":

@@ -1,15 +1,11 @@
 """The router's process, from its listening socket to its drained end."""
 
 import asyncio
-import contextlib
 import logging
-import pathlib
 import signal
 import socket
 import ssl
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Final
 
 from components.foundation.errors import UserError
 from inference.router.app import App
@@ -17,11 +13,10 @@ from inference.router.config import Config
 from inference.router.metrics import Metrics
 from inference.router.options import Options
 from inference.router.table import Table
-from inference.server.security.tls import Certificates
 from inference.transport.server import Server
+from inference.transport.tls import Certificates
 
 _LOG = logging.getLogger("router")
-_DRAIN_SECONDS: Final = 25  # below the 30 s that Kubernetes grants by default
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +40,8 @@ class Process:
         )
         ending = asyncio.Event()
         self._heed_signals(app, ending)
-        async with self._listening(Server(app, options.limits)):
+        server = Server(app, options.limits)
+        async with server.protected(self.listener, self.certificates):
             _LOG.info("%s on %s:%d", self.config.experiment, *self.listener.getsockname()[:2])
             await ending.wait()
             app.draining = True
@@ -69,34 +65,3 @@ class Process:
             return
         app.swap(self._table(config))
         _LOG.info("%s: read again", config.experiment)
-
-    @contextlib.asynccontextmanager
-    async def _listening(self, server: Server) -> AsyncIterator[None]:
-        """Listen; with certificates that change, listen anew with the new ones."""
-        certificates = self.certificates
-        tls = None if certificates is None else certificates.context()
-        async with server.running(self.listener, tls=tls, drain_seconds=_DRAIN_SECONDS):
-            if certificates is None:
-                yield
-                return
-
-            async def changed() -> None:
-                await server.listen(self.listener, tls=certificates.context())
-
-            watching = asyncio.create_task(certificates.watch(changed))
-            yield
-            watching.cancel()
-
-
-def upstream_tls(ca: pathlib.Path | None) -> ssl.SSLContext:
-    """Say how https upstreams are checked: by these authorities, or by the system's.
-
-    Raises:
-        UserError: the authorities cannot be read.
-    """
-    try:
-        return ssl.create_default_context(cafile=ca)
-    except OSError as error:
-        raise UserError(
-            f"{ca}: is no PEM file of certificates that can be read; name one", code="tls-malformed"
-        ) from error

@@ -9,11 +9,10 @@ SIGTERM drains, SIGHUP reads the folder again.
 
 import logging
 import os
-import socket
 import sys
 from collections.abc import Sequence
 
-from components.foundation.errors import FalajError, UserError
+from components.foundation.errors import FalajError
 from inference.server.options import Options
 
 _LOG = logging.getLogger("server")
@@ -31,16 +30,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _serve(options: Options) -> int:
     from inference.server.process import Shared, run
-    from inference.server.security import tls, tokens
+    from inference.server.security import tokens
     from inference.server.telemetry.board import Board
     from inference.server.workers import Supervisor
 
-    certificates = tls.certificates(
-        options.tls_cert,
-        key=options.tls_key,
-        client_ca=options.tls_client_ca,
-        allow_plaintext=options.allow_plaintext,
-    )
+    certificates = options.certificates()
     gate = tokens.gate(
         options.oidc_issuer,
         audience=options.oidc_audience,
@@ -48,20 +42,11 @@ def _serve(options: Options) -> int:
         allow_anonymous=options.allow_anonymous,
     )
     board = Board(workers=options.workers)
-    listener = _bind(options.host, options.http_port)
+    listener = options.bind()
     shared = Shared(options, listener, board, gate, certificates, os.environ)
     if options.workers == 1:
         return run(shared, 0)
     return Supervisor(options.workers, lambda n: run(shared, n), died=board.vacate).run()
-
-
-def _bind(host: str, port: int) -> socket.socket:
-    try:
-        return socket.create_server((host, port), backlog=2048)
-    except OSError as error:
-        raise UserError(
-            f"{host}:{port}: {error.strerror}; name another port", code="port-taken"
-        ) from error
 
 
 if __name__ == "__main__":

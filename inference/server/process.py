@@ -20,16 +20,15 @@ from inference.server.app import App
 from inference.server.batching import Batcher
 from inference.server.options import Options
 from inference.server.runtimes import Model, load
-from inference.server.security.tls import Certificates
 from inference.server.security.tokens import Gate
 from inference.server.service import Served, Service
 from inference.server.telemetry import scores
 from inference.server.telemetry.board import Board, State
 from inference.server.telemetry.metrics import Metrics
-from inference.transport.server import Server
+from inference.transport.server import DRAIN_SECONDS, Server
+from inference.transport.tls import Certificates
 
 _LOG = logging.getLogger("server")
-_DRAIN_SECONDS = 25  # below the 30 s that Kubernetes grants by default
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +72,8 @@ class Process:
             )
             app = App(service, aside=aside, gate=shared.gate)
             server = Server(app, options.limits)
-            async with shared.gate.running(), self._listening(server):
+            listening = server.protected(shared.listener, shared.certificates)
+            async with shared.gate.running(), listening:
                 await self._load(service, pool)
                 async with self._grpc(service, aside, server):
                     await self._until_told(service, pool)
@@ -87,25 +87,6 @@ class Process:
 
     def _pool(self) -> ThreadPoolExecutor:
         return ThreadPoolExecutor(self._options.concurrency, "predict")
-
-    @contextlib.asynccontextmanager
-    async def _listening(self, server: Server) -> AsyncIterator[None]:
-        """Listen over HTTP; with certificates that change, listen anew with the new ones."""
-        listener, certificates = self._shared.listener, self._shared.certificates
-        tls = None if certificates is None else certificates.context()
-        async with server.running(listener, tls=tls, drain_seconds=_DRAIN_SECONDS):
-            if certificates is None:
-                yield
-                return
-
-            async def changed() -> None:
-                await server.listen(listener, tls=certificates.context())
-
-            watching = asyncio.create_task(certificates.watch(changed))
-            try:
-                yield
-            finally:
-                watching.cancel()
 
     async def _load(self, service: Service, pool: ThreadPoolExecutor) -> None:
         """Serve what the folder holds now; what was served goes on for those who began with it."""
@@ -184,7 +165,7 @@ class Process:
         port = await grpc.start(self._options.host, self._options.grpc_port)
         _LOG.info("gRPC on %s:%d", self._options.host, port)
         yield
-        await grpc.stop(_DRAIN_SECONDS)
+        await grpc.stop(DRAIN_SECONDS)
 
     async def _until_told(self, service: Service, pool: ThreadPoolExecutor) -> None:
         loop = asyncio.get_running_loop()

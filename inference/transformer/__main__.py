@@ -28,18 +28,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _serve(options: Options) -> None:
     import uvloop
 
-    from inference.server.security import tls
     from inference.transformer.feast_source import FeastSource
-    from inference.transformer.process import Process, bind
+    from inference.transformer.process import Process
 
     if options.pin.version is None:
         _LOG.warning("any version is taken: features and model may be of different releases")
-    certificates = tls.certificates(
-        options.tls_cert,
-        key=options.tls_key,
-        client_ca=options.tls_client_ca,
-        allow_plaintext=options.allow_plaintext,
-    )
+    certificates = options.certificates()
     source = FeastSource.open(
         options.feature_repository,
         service=options.feature_service,
@@ -47,7 +41,7 @@ def _serve(options: Options) -> None:
         environment=os.environ,
         cache=options.feature_cache,
     )
-    listener = bind(options.host, options.http_port)
+    listener = options.bind()
     uvloop.run(Process(options, listener, certificates, source).serve())
 
 

@@ -4,25 +4,23 @@ import argparse
 import pathlib
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Self
 
 from components.foundation.errors import UserError
 from inference.transformer.predictor import Pin
 from inference.transport.client import Bounds
 from inference.transport.limits import Limits
+from inference.transport.options import MIB, Listening, add_listening, add_security, count
 
-_MIB = 1 << 20
 _CACHE = pathlib.Path(tempfile.gettempdir()) / "falaj-features"
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class Options(Listening):
     """Everything that can be said to the transformer; named as on its command line."""
 
     model_name: str
-    host: str
-    http_port: int
     predictor_host: str
     predictor_protocol: str
     predictor_use_ssl: bool
@@ -41,16 +39,10 @@ class Options:
     lookup_ms: int
     max_body_mib: int
     connections: int
-    drain_delay_s: float
-    tls_cert: pathlib.Path | None
-    tls_key: pathlib.Path | None
-    tls_client_ca: pathlib.Path | None
-    allow_plaintext: bool
 
     @classmethod
     def parse(cls, argv: Sequence[str] | None) -> Self:
-        said = vars(_parser().parse_args(argv))
-        return cls(**{field.name: said[field.name] for field in fields(cls)})
+        return cls.read(_parser(), argv)
 
     @property
     def pin(self) -> Pin:
@@ -80,7 +72,7 @@ class Options:
 
     @property
     def limits(self) -> Limits:
-        return Limits(body_bytes=self.max_body_mib * _MIB, connections=self.connections)
+        return Limits(body_bytes=self.max_body_mib * MIB, connections=self.connections)
 
     @property
     def bounds(self) -> Bounds:
@@ -99,7 +91,7 @@ def _parser() -> argparse.ArgumentParser:
     _features(parser)
     _versions(parser)
     _listening(parser)
-    _security(parser)
+    add_security(parser)
     return parser
 
 
@@ -112,7 +104,7 @@ def _predictor(parser: argparse.ArgumentParser) -> None:
     add("--predictor_request_timeout_seconds", type=_seconds, default=10, help="(default 10)")
     add("--predictor_ca", type=pathlib.Path, help="who signs it (default: the system's)")
     add("--predictor_token_file", type=pathlib.Path, help="our token for its metadata")
-    add("--predictor_connections", type=_count, default=128, help="at once (default 128)")
+    add("--predictor_connections", type=count, default=128, help="at once (default 128)")
 
 
 def _features(parser: argparse.ArgumentParser) -> None:
@@ -120,9 +112,9 @@ def _features(parser: argparse.ArgumentParser) -> None:
     add("--feature_repository", required=True, help="package, e.g. examples.flights.features")
     add("--feature_service", required=True, help="what the model was trained with")
     add("--feature_cache", type=pathlib.Path, default=_CACHE, help="a folder for Feast")
-    add("--lookup_threads", type=_count, default=8, help="lookups at once (default 8)")
-    add("--lookup_queue", type=_count, default=64, help="that wait; 429 beyond (default 64)")
-    add("--lookup_ms", type=_count, default=500, help="for one; 504 beyond (default 500)")
+    add("--lookup_threads", type=count, default=8, help="lookups at once (default 8)")
+    add("--lookup_queue", type=count, default=64, help="that wait; 429 beyond (default 64)")
+    add("--lookup_ms", type=count, default=500, help="for one; 504 beyond (default 500)")
 
 
 def _versions(parser: argparse.ArgumentParser) -> None:
@@ -133,20 +125,9 @@ def _versions(parser: argparse.ArgumentParser) -> None:
 
 
 def _listening(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument_group("listening").add_argument
-    add("--host", default="127.0.0.1", help="0.0.0.0 in a pod (default 127.0.0.1)")
-    add("--http_port", type=int, default=8080, help="0 takes a free one (default 8080)")
-    add("--max_body_mib", type=_count, default=4, help="largest body (default 4)")
-    add("--connections", type=_count, default=10_000, help="open at once (default 10000)")
-    add("--drain_delay_s", type=float, default=0, help="answer on after SIGTERM (default 0)")
-
-
-def _security(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument_group("security").add_argument
-    add("--tls_cert", type=pathlib.Path, help="certificate chain, PEM; read again when it changes")
-    add("--tls_key", type=pathlib.Path, help="its private key, PEM")
-    add("--tls_client_ca", type=pathlib.Path, help="who signs clients' certificates (mTLS)")
-    add("--allow_plaintext", action="store_true", help="no TLS: a mesh does it, or loopback")
+    add = add_listening(parser).add_argument
+    add("--max_body_mib", type=count, default=4, help="largest body (default 4)")
+    add("--connections", type=count, default=10_000, help="open at once (default 10000)")
 
 
 def _truth(text: str) -> bool:
@@ -159,12 +140,4 @@ def _seconds(text: str) -> float:
     value = float(text)
     if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError(f"{text}, expected seconds above 0")
-    return value
-
-
-def _count(text: str) -> int:
-    """Read a whole number from one on."""
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{value}, expected 1 or more")
     return value

@@ -12,10 +12,12 @@ from collections.abc import AsyncIterator
 from inference.transport.connection import Connection
 from inference.transport.limits import Budget, Limits
 from inference.transport.messages import Handler
+from inference.transport.tls import Certificates
 
 _LOG = logging.getLogger("http")
 _TICK_SECONDS = 0.5
 BACKLOG = 2048
+DRAIN_SECONDS = 25.0  # below the 30 s that Kubernetes grants by default
 
 
 class Server:
@@ -37,7 +39,11 @@ class Server:
 
     @contextlib.asynccontextmanager
     async def running(
-        self, listener: socket.socket, *, tls: ssl.SSLContext | None, drain_seconds: float
+        self,
+        listener: socket.socket,
+        *,
+        tls: ssl.SSLContext | None,
+        drain_seconds: float = DRAIN_SECONDS,
     ) -> AsyncIterator[None]:
         """Listen until the block ends; then let requests under way be answered."""
         await self.listen(listener, tls=tls)
@@ -47,6 +53,26 @@ class Server:
         finally:
             await self._drain(drain_seconds)
             sweeping.cancel()
+
+    @contextlib.asynccontextmanager
+    async def protected(
+        self, listener: socket.socket, certificates: Certificates | None
+    ) -> AsyncIterator[None]:
+        """Listen until the block ends; with certificates that change, with the newest."""
+        if certificates is None:
+            async with self.running(listener, tls=None):
+                yield
+            return
+
+        async def changed() -> None:
+            await self.listen(listener, tls=certificates.context())
+
+        async with self.running(listener, tls=certificates.context()):
+            watching = self.loop.create_task(certificates.watch(changed))
+            try:
+                yield
+            finally:
+                watching.cancel()
 
     async def listen(self, listener: socket.socket, *, tls: ssl.SSLContext | None) -> None:
         """Listen, from now on with these certificates; connections that are open stay."""

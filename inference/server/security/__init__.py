@@ -1,1 +1,1 @@
-"""Who may ask: bearer tokens and certificates."""
+"""Who may ask: bearer tokens and what they allow."""

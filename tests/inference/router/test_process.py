@@ -16,8 +16,8 @@ import pytest
 
 from tests.inference.processes import free_ports
 from tests.inference.router.conftest import document, echo, write
-from tests.inference.server.security.pki import Authority
 from tests.inference.transport.conftest import Serve
+from tests.inference.transport.pki import Authority
 
 Popen = subprocess.Popen
 PLAIN = "--allow_plaintext"

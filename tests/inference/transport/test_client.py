@@ -12,7 +12,7 @@ from typing import TypeVar
 import pytest
 
 from inference.transport.client import Bounds, Call, Client, Failed, Origin
-from tests.inference.server.security.pki import Authority
+from tests.inference.transport.pki import Authority
 
 T = TypeVar("T")
 GET, POST = Call(b"GET", b"/a?b=%2F"), Call(b"POST", b"/a", body=b"x")

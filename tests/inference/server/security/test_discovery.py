@@ -13,7 +13,7 @@ import pytest
 
 from components.foundation.errors import InfrastructureError, UserError
 from inference.server.security.discovery import Issuer
-from tests.inference.server.security.pki import Authority
+from tests.inference.transport.pki import Authority
 
 Answer = Callable[[http.server.BaseHTTPRequestHandler], None]
 KEYS = {"keys": [{"kty": "oct"}]}

@@ -185,6 +185,20 @@ def certificates(
     return Certificates(cert, key, client_ca=client_ca)
 
 
+def upstream_tls(ca: pathlib.Path | None) -> ssl.SSLContext:
+    """Say how https upstreams are checked: by these authorities, or by the system's.
+
+    Raises:
+        UserError: the authorities cannot be read.
+    """
+    try:
+        return ssl.create_default_context(cafile=ca)
+    except OSError as error:
+        raise UserError(
+            f"{ca}: is no PEM file of certificates that can be read; name one", code="tls-malformed"
+        ) from error
+
+
 def _settled(files: _Files) -> _Material:
     """Read the files, again where they are just being swapped."""
     for _ in range(_TRIES):

@@ -16,11 +16,11 @@ import uvloop
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from components.foundation.errors import UserError
-from inference.server.security.tls import Certificates, certificates
 from inference.transport.limits import Limits
 from inference.transport.messages import Reply, Request
 from inference.transport.server import Server
-from tests.inference.server.security.pki import CLIENT, SERVER, Authority, Pair, pem_key
+from inference.transport.tls import Certificates, certificates
+from tests.inference.transport.pki import CLIENT, SERVER, Authority, Pair, pem_key
 
 LOOK = 0.02
 Run = Callable[[Coroutine[Any, Any, None]], None]
