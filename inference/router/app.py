@@ -16,13 +16,12 @@ from inference.router.metrics import Metrics
 from inference.router.subject import Known, Subject, Subjects
 from inference.router.table import Table
 from inference.transport.client import Answer, Call, Failed
-from inference.transport.messages import Headers, Rejected, Reply, Request, not_allowed
+from inference.transport.messages import RETRY_SOON, Headers, Rejected, Reply, Request, not_allowed
 
 _LOG = logging.getLogger("router")
 _METHODS: Final = ("GET", "POST")
 _UNTYPED: Final = b"application/octet-stream"
 _GONE: Final = 499
-_RETRY: Final = ((b"retry-after", b"1"),)
 _READY_FOR: Final = 0.5  # seconds that one look at the upstreams is believed
 
 
@@ -133,7 +132,7 @@ class App:
             self._complain(choice.variant, str(failed))
             # What failed names addresses inside; clients learn the variant only.
             why = f"variant {choice.variant} did not answer"
-            more = _RETRY if failed.status == 503 else ()
+            more = RETRY_SOON if failed.status == 503 else ()
             return Reply.refusal(Rejected(failed.status, why, headers=more))
         self._complaints.pop(choice.variant, None)
         return reply

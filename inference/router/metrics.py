@@ -3,11 +3,9 @@
 import functools
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
-from prometheus_client.exposition import choose_encoder
 
 from inference.router.subject import Known
-
-_EDGES = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+from inference.transport.exposition import EDGES, page
 
 
 class Metrics:
@@ -25,7 +23,7 @@ class Metrics:
             "falaj_router_seconds",
             "Seconds from a request's head to its answer, by variant.",
             ("experiment", "variant"),
-            buckets=_EDGES,
+            buckets=EDGES,
             registry=self._registry,
         )
         # Looking a child up by its labels costs more than counting.
@@ -41,5 +39,4 @@ class Metrics:
 
     def text(self, accept: str) -> tuple[bytes, bytes]:
         """Return all metrics and their media type, as who asks can read them."""
-        encode, kind = choose_encoder(accept)
-        return encode(self._registry), kind.encode()
+        return page(self._registry, accept)

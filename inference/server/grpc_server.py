@@ -10,7 +10,6 @@ import functools
 import logging
 import math
 import time
-import uuid
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager
@@ -24,10 +23,11 @@ from components.foundation.errors import UserError
 from components.foundation.signature import Array, Signature, Tensor
 from inference.server.protocol import grpc_codec
 from inference.server.protocol import open_inference_pb2 as pb
-from inference.server.protocol.messages import Form, InferRequest, Rejected
+from inference.server.protocol.messages import Form, InferRequest
 from inference.server.security.scopes import Verb
 from inference.server.telemetry.layout import Phase
 from inference.transport.limits import Budget, Limits
+from inference.transport.messages import RETRY_SOON, Rejected, failed
 
 NAME: Final = "inference.GRPCInferenceService"
 
@@ -36,7 +36,6 @@ _LARGE: Final = 64 << 10  # bytes of values that are read or written off the loo
 _LARGE_COPIED: Final = 1 << 20  # the same where they are copied whole, not one by one
 _REASON: Final = 1000  # characters of it that are told; trailers have little room
 _TOLD: Final = {b"retry-after", b"www-authenticate"}  # headers of a refusal that gRPC tells too
-_RETRY: Final = ((b"retry-after", b"1"),)
 _CODES: Final = {
     400: grpc.StatusCode.INVALID_ARGUMENT,
     401: grpc.StatusCode.UNAUTHENTICATED,
@@ -223,7 +222,7 @@ class GrpcServer:
             await self._authorize(verb, _token(metadata))
         body = await self._body(context)
         if not self._budget.take(len(body)):
-            raise Rejected(429, "too many bytes are under way; try again", headers=_RETRY)
+            raise Rejected(429, "too many bytes are under way; try again", headers=RETRY_SOON)
         try:
             with self._around(metadata):
                 return await method(body, deadline)
@@ -381,6 +380,6 @@ def _refuse(context: Any, rejected: Rejected) -> bytes:
 
 
 def _fail(context: Any, error: Exception) -> bytes:
-    incident = uuid.uuid4().hex[:12]
+    incident, rejected = failed("the server")
     _LOG.error("incident %s: a gRPC call failed, %s", incident, type(error).__name__)
-    return _refuse(context, Rejected(500, f"the server failed; incident {incident}"))
+    return _refuse(context, rejected)

@@ -5,7 +5,6 @@ import datetime
 import logging
 import math
 import time
-import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -17,12 +16,11 @@ from inference.server.batching import Batcher, Tensors
 from inference.server.protocol.messages import InferRequest
 from inference.server.runtimes import Model, place
 from inference.server.telemetry.metrics import Metrics
-from inference.transport.messages import Rejected
+from inference.transport.messages import RETRY_SOON, Rejected, failed
 
 Answer = TypeVar("Answer")
 
 _LOG = logging.getLogger("server")
-_RETRY = ((b"retry-after", b"1"),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +75,7 @@ class Service:
             raise Rejected(404, f"no model {model[:100]!r} here; /v2/models lists what is")
         served = self.served
         if served is None:
-            raise Rejected(503, "the model is being loaded; try again", headers=_RETRY)
+            raise Rejected(503, "the model is being loaded; try again", headers=RETRY_SOON)
         if version and version != served.version:
             raise Rejected(404, f"no version {version[:100]!r} of {model!r} here")
         return served
@@ -137,7 +135,7 @@ class Service:
 
 
 def _incident(request: InferRequest, error: Exception) -> Rejected:
-    incident = uuid.uuid4().hex[:12]
+    incident, rejected = failed("the model")
     where = place(error)
     _LOG.error("incident %s: the model failed on request %r, %s", incident, request.id, where)
-    return Rejected(500, f"the model failed; incident {incident}")
+    return rejected

@@ -5,15 +5,14 @@ import logging
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 from components.foundation.signature import Tensor
-from inference.server.protocol.messages import Rejected
 from inference.transformer.plan import Columns
+from inference.transport.messages import RETRY_SOON, Rejected
 
 Entities = Sequence[Mapping[str, Any]]
 _LOG = logging.getLogger("transformer")
-_RETRY: Final = ((b"retry-after", b"1"),)
 
 
 class FeatureSource(Protocol):
@@ -50,7 +49,7 @@ class Lookups:
                 store fails.
         """
         if not self._places.acquire(blocking=False):
-            raise Rejected(429, "too many lookups are waiting; try again", headers=_RETRY)
+            raise Rejected(429, "too many lookups are waiting; try again", headers=RETRY_SOON)
         task: Future[Columns] = self._pool.submit(self.source.lookup, entities, features)
         task.add_done_callback(lambda _: self._places.release())
         try:

@@ -6,9 +6,8 @@ import time
 from collections.abc import Iterator
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-from prometheus_client.exposition import choose_encoder
 
-_EDGES = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+from inference.transport.exposition import EDGES, page
 
 
 class Part(enum.Enum):
@@ -34,7 +33,7 @@ class Metrics:
             "falaj_transformer_seconds",
             "Seconds of a request, by part.",
             ("model", "part"),
-            buckets=_EDGES,
+            buckets=EDGES,
             registry=self._registry,
         )
         agrees = Gauge(
@@ -65,5 +64,4 @@ class Metrics:
 
     def text(self, accept: str) -> tuple[bytes, bytes]:
         """Return all metrics and their media type, as who asks can read them."""
-        encode, kind = choose_encoder(accept)
-        return encode(self._registry), kind.encode()
+        return page(self._registry, accept)

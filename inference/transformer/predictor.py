@@ -8,11 +8,10 @@ import orjson
 
 from components.foundation.errors import UserError
 from components.foundation.signature import Signature
-from inference.server.protocol.messages import Headers, Rejected
 from inference.transport.client import Answer, Call, Client, Failed
+from inference.transport.messages import RETRY_SOON, Headers, Rejected
 
 _LENGTH: Final = b"inference-header-content-length"
-_RETRY: Final = ((b"retry-after", b"1"),)
 _BUSY: Final = frozenset({429, 503, 504})  # what passes
 _DENIED: Final = frozenset({401, 403})  # the client's token, or ours
 _TOLD_HEADERS: Final = frozenset({b"retry-after", b"www-authenticate"})
@@ -31,7 +30,7 @@ class Pin:
                 503,
                 f"the predictor serves version {got[:100]!r}, the features are for "
                 f"{self.version!r}; roll both out together",
-                headers=_RETRY,
+                headers=RETRY_SOON,
             )
 
 
@@ -97,7 +96,7 @@ class Predictor:
         try:
             return await self._client.send(call, seconds=seconds)
         except Failed as failed:
-            more = _RETRY if failed.status == 503 else ()
+            more = RETRY_SOON if failed.status == 503 else ()
             raise Rejected(failed.status, "the predictor did not answer", headers=more) from failed
 
     def _authorized(self) -> Headers:

@@ -5,14 +5,13 @@ import collections
 import http
 import logging
 import math
-import uuid
 from typing import Final, Protocol, cast
 
 import httptools
 
 from inference.transport.incoming import Incoming
 from inference.transport.limits import Budget, Limits
-from inference.transport.messages import Handler, Rejected, Reply
+from inference.transport.messages import Handler, Rejected, Reply, failed
 
 _LOG = logging.getLogger("http")
 _PIPELINED: Final = 32  # requests read ahead of the one being answered
@@ -188,9 +187,9 @@ class Connection(asyncio.Protocol):
             reply = Reply.refusal(rejected)
         # Whatever a handler raises, its client learns that it failed and under which number.
         except Exception:
-            incident = uuid.uuid4().hex[:12]
+            incident, told = failed("the server")
             _LOG.exception("incident %s", incident)
-            reply = Reply.refusal(Rejected(500, f"the server failed; incident {incident}"))
+            reply = Reply.refusal(told)
         self._write(request, reply)
 
     def _write(self, request: Incoming, reply: Reply) -> None:

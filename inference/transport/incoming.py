@@ -6,11 +6,10 @@ from collections.abc import Callable
 from typing import Final
 
 from inference.transport.limits import Budget, Limits
-from inference.transport.messages import Rejected
+from inference.transport.messages import RETRY_SOON, Rejected
 
 PREFETCH: Final = 64 << 10  # of a body, before anybody has asked for it
 _HEADER: Final = 32  # what a header costs beyond its bytes
-_RETRY: Final = ((b"retry-after", b"1"),)
 
 
 class Incoming:
@@ -104,7 +103,7 @@ class Incoming:
             self.break_off(self._too_large())
         elif not self._budget.take(len(chunk)):
             message = "too many large bodies at once; try again"
-            self.break_off(Rejected(429, message, headers=_RETRY))
+            self.break_off(Rejected(429, message, headers=RETRY_SOON))
         else:
             self._taken += len(chunk)
             self._keep(chunk)

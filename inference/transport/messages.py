@@ -1,6 +1,7 @@
 """What a handler is given and gives back."""
 
 import json
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
@@ -9,6 +10,7 @@ from components.foundation.errors import FalajError
 
 Headers = tuple[tuple[bytes, bytes], ...]
 JSON = b"application/json"
+RETRY_SOON: Headers = ((b"retry-after", b"1"),)
 
 
 class Rejected(FalajError):
@@ -56,6 +58,12 @@ class Handler(Protocol):
     """Answers requests, one at a time a connection; cancelled when its client has gone."""
 
     async def __call__(self, request: Request, /) -> Reply: ...
+
+
+def failed(what: str) -> tuple[str, Rejected]:
+    """Give a failure a number for the log, and the refusal that tells its client no more."""
+    incident = uuid.uuid4().hex[:12]
+    return incident, Rejected(500, f"{what} failed; incident {incident}")
 
 
 def not_allowed(*allowed: str) -> Rejected:

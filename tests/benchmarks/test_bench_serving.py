@@ -13,13 +13,14 @@ from components.foundation import onnx_runtime
 from components.foundation.signature import Signature
 from inference.server.protocol.open_inference_pb2 import ModelInferRequest
 from tests.benchmarks import bench_serving
-from tests.benchmarks.serving import arrivals, environments, servers
+from tests.benchmarks.serving import arrivals, environments
 from tests.benchmarks.serving.arrivals import Answer, Arrivals, Client
 from tests.benchmarks.serving.load import read_h2load, read_wrk
 from tests.benchmarks.serving.models import COSTLY, TINY, WIDE_IN, Model
 from tests.benchmarks.serving.payloads import Form, grpc_message, payload
 from tests.benchmarks.serving.report import Goal, Result, Turns, table
 from tests.benchmarks.serving.statistics import Sample, percentile
+from tests.inference import processes
 
 WRK_LINE = (
     '{"requests": 500, "seconds": 2.0, "refused": 100, "broken": 0, "p50_ms": 1.5, "p99_ms": 9}'
@@ -156,7 +157,7 @@ def test_arrivals_do_not_wait_for_answers_and_their_times_run_from_when_they_wer
 
 
 def test_a_server_that_is_gone_answers_nothing() -> None:
-    [port] = servers.free_ports(1)
+    [port] = processes.free_ports(1)
 
     assert asyncio.run(Client(port).send(arrivals.got("/"))) == 0
 

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import (
     CounterMetricFamily,
     GaugeMetricFamily,
@@ -18,6 +17,7 @@ from prometheus_client.utils import floatToGoString
 from inference.server.telemetry import board as b
 from inference.server.telemetry import layout, process
 from inference.server.telemetry.layout import Histogram, Phase, Shed
+from inference.transport.exposition import page
 
 _SERVER = ("model", "variant")
 _OWN = ("model", "version", "variant")
@@ -25,8 +25,7 @@ _OWN = ("model", "version", "variant")
 
 def text(board: b.Board, model: str, variant: str, *, accept: str) -> tuple[bytes, bytes]:
     """Return a page and its content type, in the format that a client accepts."""
-    encode, kind = choose_encoder(accept)
-    return encode(Page(board, model, variant)), kind.encode()
+    return page(Page(board, model, variant), accept)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,6 @@ import dataclasses
 import http.client
 import os
 import pathlib
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ from tests.benchmarks.serving import environments
 from tests.benchmarks.serving.environments import ROOT
 from tests.benchmarks.serving.models import Model
 from tests.benchmarks.serving.payloads import Form, Payload
+from tests.inference.processes import free_ports
 
 _PEERS = pathlib.Path(__file__).parent / "peers"
 _START_SECONDS = 60.0
@@ -184,12 +184,3 @@ def _proportional(pid: int) -> float:
     rollup = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text()
     [line] = [line for line in rollup.splitlines() if line.startswith("Pss:")]
     return float(line.split()[1])
-
-
-def free_ports(count: int) -> list[int]:
-    """Return ports that nothing listens on now."""
-    with contextlib.ExitStack() as stack:
-        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [int(probe.getsockname()[1]) for probe in probes]

@@ -1,8 +1,6 @@
 """Several workers on one port, reloading, and certificates, as processes."""
 
-import datetime
 import http.client
-import json
 import os
 import pathlib
 import re
@@ -18,7 +16,9 @@ from typing import Any
 import pytest
 
 from tests.inference.models import SIGNATURE, request, write_model
+from tests.inference.server.runtimes.releases import release_json
 from tests.inference.server.test_process import INFER, ask, free_port, served
+from tests.inference.transport.pki import Authority
 
 
 def children(pid: int) -> list[int]:
@@ -109,17 +109,13 @@ def swap(folder: pathlib.Path, version: str, offset: float) -> None:
     import onnx
     from onnx import numpy_helper
 
-    from components.foundation import digests
-
     model = onnx.load(folder / "model.onnx")
     constant = numpy_helper.from_array(np.full(3, offset, np.float32), "offsets")
     model.graph.initializer[0].CopyFrom(constant)
     fresh = folder.with_name("fresh")
     shutil.copytree(folder, fresh)
     onnx.save(model, fresh / "model.onnx")
-    files = {name: str(digests.of_file(fresh / name)) for name in ("model.onnx", "signature.json")}
-    release = {"model": "delays", "version": version, "files": files}
-    (fresh / "release.json").write_text(json.dumps(release))
+    release_json(fresh, version=version)
     folder.rename(folder.with_name(f"before-{version}"))
     fresh.rename(folder)
 
@@ -153,51 +149,14 @@ def test_a_reload_mixes_no_versions_and_loses_no_request(folder: pathlib.Path) -
     assert answers[-1][1]["model_version"] == "v2"
 
 
-@pytest.fixture
-def certificate(tmp_path: pathlib.Path) -> tuple[pathlib.Path, pathlib.Path]:
-    """Return a self-signed certificate of 127.0.0.1, and its key."""
-    import ipaddress
-
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test")])
-    now = datetime.datetime.now(datetime.UTC)
-    address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - datetime.timedelta(minutes=1))
-        .not_valid_after(now + datetime.timedelta(days=30))
-        .add_extension(x509.SubjectAlternativeName([address]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    cert_path, key_path = tmp_path / "tls.crt", tmp_path / "tls.key"
-    cert_path.write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    key_path.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )
-    return cert_path, key_path
-
-
-def test_serves_over_tls(
-    folder: pathlib.Path, certificate: tuple[pathlib.Path, pathlib.Path]
-) -> None:
-    cert, key = certificate
+def test_serves_over_tls(folder: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    authority = Authority("ours")
+    cert, key = authority.issue("server").write(tmp_path)
     port = free_port()
     command = [sys.executable, "-m", "inference.server", "--model_name", "delays"]
     command += ["--model_dir", str(folder), "--http_port", str(port), "--allow_anonymous"]
     command += ["--tls_cert", str(cert), "--tls_key", str(key)]
-    context = ssl.create_default_context(cafile=str(cert))
+    context = ssl.create_default_context(cadata=authority.cert.decode())
 
     def status(path: str) -> int:
         connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=10, context=context)

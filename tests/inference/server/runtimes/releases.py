@@ -4,7 +4,25 @@ import json
 import pathlib
 from typing import Any
 
+import pytest
+
 from components.foundation import digests
+from tests.inference.models import SIGNATURE
+
+misfits = pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        pytest.param({"name": "late"}, "'delay': the signature lacks it", id="name"),
+        pytest.param({"datatype": "FP64"}, "the model has FP32", id="datatype"),
+        pytest.param({"shape": [-1, 3]}, r"the model has FP32 \[-1\]", id="shape"),
+    ],
+)
+
+
+def misfit(change: dict[str, Any]) -> dict[str, Any]:
+    """Return the signature with another first input than the model's."""
+    [first, second] = SIGNATURE["inputs"]
+    return {**SIGNATURE, "inputs": [{**first, **change}, second]}
 
 
 def release_json(folder: pathlib.Path, **change: Any) -> None:

@@ -12,7 +12,7 @@ from components.foundation.errors import UserError
 from components.foundation.signature import Array
 from inference.server.runtimes import Model, load, place
 from tests.inference.models import OFFSETS, SIGNATURE
-from tests.inference.server.runtimes.releases import release_json
+from tests.inference.server.runtimes.releases import misfit, misfits, release_json
 
 pytestmark = pytest.mark.slow  # TensorFlow takes seconds to import
 
@@ -97,22 +97,12 @@ def test_a_failure_is_told_by_its_class(model: Model) -> None:
     assert place(failure.value) == "InvalidArgumentError"
 
 
-@pytest.mark.parametrize(
-    ("change", "says"),
-    [
-        pytest.param({"name": "late"}, "'delay': the signature lacks it", id="name"),
-        pytest.param({"datatype": "FP64"}, "the model has FP32", id="datatype"),
-        pytest.param({"shape": [-1, 3]}, r"the model has FP32 \[-1\]", id="shape"),
-    ],
-)
+@misfits
 def test_refuses_a_graph_that_is_not_what_its_signature_says(
     tmp_path: pathlib.Path, saved: pathlib.Path, change: dict[str, Any], says: str
 ) -> None:
-    [first, second] = SIGNATURE["inputs"]
-    signature = {**SIGNATURE, "inputs": [{**first, **change}, second]}
-
     with pytest.raises(UserError, match=says):
-        load(sealed(tmp_path / "model", saved, signature), name="delays", threads=1)
+        load(sealed(tmp_path / "model", saved, misfit(change)), name="delays", threads=1)
 
 
 def test_refuses_a_graph_without_a_serving_function(tmp_path: pathlib.Path) -> None:

@@ -12,7 +12,7 @@ from components.foundation.errors import UserError
 from components.foundation.signature import Array
 from inference.server.runtimes import Model, load, place
 from tests.inference.models import OFFSETS, SIGNATURE
-from tests.inference.server.runtimes.releases import release_json
+from tests.inference.server.runtimes.releases import misfit, misfits, release_json
 
 pytestmark = pytest.mark.slow  # PyTorch takes seconds to import, its exporter more
 
@@ -111,22 +111,12 @@ def test_a_failure_is_told_by_its_class(model: Model) -> None:
     assert place(failure.value) == "IndexError"
 
 
-@pytest.mark.parametrize(
-    ("change", "says"),
-    [
-        pytest.param({"name": "late"}, "'delay': the signature lacks it", id="name"),
-        pytest.param({"datatype": "FP64"}, "the model has FP32", id="datatype"),
-        pytest.param({"shape": [-1, 3]}, r"the model has FP32 \[-1\]", id="shape"),
-    ],
-)
+@misfits
 def test_refuses_a_program_that_is_not_what_its_signature_says(
     tmp_path: pathlib.Path, program: pathlib.Path, change: dict[str, Any], says: str
 ) -> None:
-    [first, second] = SIGNATURE["inputs"]
-    signature = {**SIGNATURE, "inputs": [{**first, **change}, second]}
-
     with pytest.raises(UserError, match=says):
-        load(sealed(tmp_path / "model", program, signature), name="delays", threads=1)
+        load(sealed(tmp_path / "model", program, misfit(change)), name="delays", threads=1)
 
 
 def test_refuses_a_program_with_more_outputs(tmp_path: pathlib.Path, program: pathlib.Path) -> None:
