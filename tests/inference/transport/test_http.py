@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import socket
 import time
 
 import httpx
@@ -193,11 +194,12 @@ def test_a_client_that_reads_nothing_is_let_go(serve: Serve) -> None:
 
     with running.connect() as client:
         client.sendall(GET * 20)
+        assert client.recv(1, socket.MSG_PEEK)  # the server has begun to answer
         deadline = time.monotonic() + 5
         while running.server.connections and time.monotonic() < deadline:
             time.sleep(0.05)
 
-    assert running.server.connections == 0
+        assert running.server.connections == 0
 
 
 def test_more_connections_than_allowed_are_closed(serve: Serve) -> None:
