@@ -12,6 +12,7 @@ from inference.server import batching
 from inference.transport.options import Bounded, add_bounds, add_listening, add_security, count
 
 _GRPC = "0 takes a free one (default: no gRPC)"
+_UNSEALED = "serve a PyTorch or TensorFlow program that nobody signed"
 _SPOOL = pathlib.Path(tempfile.gettempdir()) / "falaj-spool"
 
 
@@ -21,6 +22,7 @@ class Options(Bounded):
 
     model_name: str
     model_dir: pathlib.Path
+    unsafe_unsealed_program: bool
     variant: str
     grpc_port: int | None
     workers: int
@@ -74,6 +76,7 @@ def _model(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("model").add_argument
     add("--model_name", required=True, help="what requests call the model")
     add("--model_dir", required=True, type=pathlib.Path, help="the model and its signature.json")
+    add("--unsafe_unsealed_program", action="store_true", help=_UNSEALED)
     add("--variant", default="a", help="label of metrics and observations (default a)")
 
 

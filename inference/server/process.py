@@ -92,7 +92,11 @@ class Process:
         """Serve what the folder holds now; what was served goes on for those who began with it."""
         options = self._options
         model = await asyncio.to_thread(
-            load, options.model_dir, name=options.model_name, threads=options.threads
+            load,
+            options.model_dir,
+            name=options.model_name,
+            threads=options.threads,
+            unsafe_unsealed=options.unsafe_unsealed_program,
         )
         before, service.served = service.served, self._served(model, pool)
         self._shared.board.put(self._worker, State.READY)

@@ -49,10 +49,13 @@ def _unsealed(found: Folder, *, allowed: bool) -> None:
     if not allowed:
         raise UserError(
             f"{found.file}: is not of a sealed release, and programs of PyTorch and TensorFlow are "
-            "code; seal it, export it to ONNX, or allow unsealed programs if you made it yourself",
+            "code; seal it, export it to ONNX, or serve what you made yourself with "
+            "--unsafe_unsealed_program",
             code="program-unsealed",
         )
-    _LOG.warning("%s: serves a program that nobody signed", found.file)
+    _LOG.warning(
+        "%s: serves a program that nobody signed: --unsafe_unsealed_program is set", found.file
+    )
 
 
 def _open(found: Folder, threads: int) -> Program:

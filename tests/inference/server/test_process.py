@@ -135,6 +135,27 @@ def test_refuses_to_start_when_the_signature_does_not_fit(tmp_path: pathlib.Path
     assert "output 'p': the model lacks it" in done.stderr.splitlines()[-1]
 
 
+def test_a_program_that_nobody_signed_is_refused_unless_that_is_said(
+    tmp_path: pathlib.Path,
+) -> None:
+    folder = write_model(tmp_path / "plain")
+    (folder / "model.onnx").rename(folder / "model.pt2")
+
+    def last_line(*more: str) -> tuple[int, str]:
+        told = command(folder, free_port(), *more)
+        done = subprocess.run(told, capture_output=True, text=True, timeout=60, check=False)
+        return done.returncode, "\n".join(done.stderr.splitlines()[-2:])
+
+    code, refusal = last_line()
+    assert code == 2
+    assert "serve what you made yourself with --unsafe_unsealed_program" in refusal
+
+    code, past_it = last_line("--unsafe_unsealed_program")
+    assert code == 2
+    assert "that nobody signed: --unsafe_unsealed_program is set" in past_it
+    assert "is no archive" in past_it or "cannot load it" in past_it
+
+
 def test_says_that_the_port_is_taken(folder: pathlib.Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
