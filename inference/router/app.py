@@ -9,7 +9,7 @@ import asyncio
 import logging
 import time
 from dataclasses import dataclass, replace
-from typing import Final, Protocol, cast
+from typing import Final
 
 from inference.router import headers
 from inference.router.metrics import Metrics
@@ -23,13 +23,6 @@ _METHODS: Final = ("GET", "POST")
 _UNTYPED: Final = b"application/octet-stream"
 _GONE: Final = 499
 _READY_FOR: Final = 0.5  # seconds that one look at the upstreams is believed
-
-
-class _Raw(Request, Protocol):
-    """What the transport gives: the target is passed on as it came, not decoded and encoded."""
-
-    @property
-    def target(self) -> bytes: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +74,7 @@ class App:
                 case "/metrics":
                     accept = request.headers.get(b"accept", b"").decode("latin-1")
                     return Reply(200, *self._metrics.text(accept))
-        return await self._counted(self._choose(request), cast(_Raw, request))
+        return await self._counted(self._choose(request), request)
 
     async def _readiness(self) -> Reply:
         now = time.monotonic()
@@ -104,7 +97,7 @@ class App:
             raise Rejected(400, f"there is no such variant to force; known: {known}")
         return Choice(table, variant, replace(subject, known=Known.FORCED))
 
-    async def _counted(self, choice: Choice, request: _Raw) -> Reply:
+    async def _counted(self, choice: Choice, request: Request) -> Reply:
         began, code = time.perf_counter(), 500
         try:
             reply = await self._answer(choice, request)
@@ -122,7 +115,7 @@ class App:
             )
         return Reply(reply.status, reply.body, reply.kind, reply.headers + choice.told)
 
-    async def _answer(self, choice: Choice, request: _Raw) -> Reply:
+    async def _answer(self, choice: Choice, request: Request) -> Reply:
         """Answer, or say why not."""
         try:
             reply = await _forward(choice, request)
@@ -144,7 +137,7 @@ class App:
             _LOG.error("variant %s: %s", variant, why)
 
 
-async def _forward(choice: Choice, request: _Raw) -> Reply:
+async def _forward(choice: Choice, request: Request) -> Reply:
     named = request.headers.get(b"connection", b"")
     passed = headers.of_request(request.headers.items(), named=named)
     call = Call(

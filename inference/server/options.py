@@ -9,7 +9,14 @@ from dataclasses import dataclass
 from typing import Self
 
 from inference.server import batching
-from inference.transport.options import Bounded, add_bounds, add_listening, add_security, count
+from inference.transport.options import (
+    Bounded,
+    add_bounds,
+    add_listening,
+    add_security,
+    add_tokens,
+    count,
+)
 
 _GRPC = "0 takes a free one (default: no gRPC)"
 _UNSEALED = "serve a PyTorch or TensorFlow program that nobody signed"
@@ -99,11 +106,7 @@ def _telling(parser: argparse.ArgumentParser) -> None:
 
 
 def _security(parser: argparse.ArgumentParser) -> None:
-    add = add_security(parser).add_argument
-    add("--oidc_issuer", metavar="URL", help="whose bearer tokens are taken")
-    add("--oidc_audience", metavar="AUDIENCE", help="whom they must be meant for")
-    add("--oidc_ca", type=pathlib.Path, help="who signs the issuer's certificate")
-    add("--allow_anonymous", action="store_true", help="no tokens: something else checks them")
+    add_tokens(add_security(parser))
 
 
 def _cores() -> int:

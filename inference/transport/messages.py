@@ -43,6 +43,10 @@ class Request(Protocol):
     @property
     def method(self) -> str: ...
     @property
+    def target(self) -> bytes:
+        """Path and query as they came: what is passed on is not decoded and encoded again."""
+
+    @property
     def path(self) -> str: ...
     @property
     def query(self) -> str: ...

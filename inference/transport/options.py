@@ -107,6 +107,15 @@ def add_security(parser: argparse.ArgumentParser) -> "argparse._ArgumentGroup":
     return group
 
 
+def add_tokens(group: "argparse._ArgumentGroup") -> None:
+    """Add the flags that say whose tokens are taken, to the group of security."""
+    add = group.add_argument
+    add("--oidc_issuer", metavar="URL", help="whose bearer tokens are taken")
+    add("--oidc_audience", metavar="AUDIENCE", help="whom they must be meant for")
+    add("--oidc_ca", type=pathlib.Path, help="who signs the issuer's certificate")
+    add("--allow_anonymous", action="store_true", help="no tokens: something else checks them")
+
+
 def count(text: str) -> int:
     """Read a whole number from one on."""
     value = int(text)
