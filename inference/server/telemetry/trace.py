@@ -15,8 +15,10 @@ _RANDOM = 0x02
 
 _KEY = rb"[a-z0-9][a-z0-9_\-*/]{0,255}|[a-z0-9][a-z0-9_\-*/]{0,240}@[a-z][a-z0-9_\-*/]{0,13}"
 _VALUE = rb"[\x20-\x2b\x2d-\x3c\x3e-\x7e]{0,255}[\x21-\x2b\x2d-\x3c\x3e-\x7e]"
-_MEMBER = re.compile(rb"(?:%b)=%b" % (_KEY, _VALUE))
+_ONE = rb"(?:%b)=%b" % (_KEY, _VALUE)
+_MEMBER = re.compile(_ONE)
 _MEMBERS, _BYTES = 32, 512  # of a tracestate; it may not be longer, we need not keep more
+_PLAIN = re.compile(rb"%b(?:,%b){0,%d}" % (_ONE, _ONE, _MEMBERS - 1))  # nothing between members
 
 
 class Trace(NamedTuple):
@@ -62,7 +64,7 @@ def received(parent: bytes | None, state: bytes = b"") -> Trace:
     version, trace, span, flags, more = found.groups()
     if version == b"ff" or (more and version == b"00") or trace == _NO_TRACE or span == _NO_SPAN:
         return _new()
-    known = int(flags, 16) & _KNOWN_FLAGS
+    known = 1 if flags == b"01" else int(flags, 16) & _KNOWN_FLAGS
     kept = _kept(state) if state else b""
     return Trace(trace.decode(), os.urandom(8).hex(), span.decode(), known, kept)
 
@@ -74,6 +76,8 @@ def _new() -> Trace:
 
 def _kept(state: bytes) -> bytes:
     """Return what is passed on: whole members from the left; nothing where one is malformed."""
+    if len(state) <= _BYTES and _PLAIN.fullmatch(state):
+        return state  # as almost all are: one match is quicker than taking it apart
     members = [member for part in state.split(b",") if (member := part.strip(b" \t"))]
     if len(members) > _MEMBERS or not all(map(_MEMBER.fullmatch, members)):
         return b""
