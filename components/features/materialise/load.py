@@ -44,8 +44,7 @@ def load(
     Raises:
         UserError: the registry no longer defines what the reference says.
     """
-    views = repository.store(registry=registry).list_feature_views()
-    online = [view for view in views if view.online]
+    online = _online(repository.store(registry=registry))
     sources = {view.name: _source(view, tables, pinned) for view in online}
     store = repository.store([*sources.values()], registry=registry)
     _prepare(store, online)
@@ -88,6 +87,16 @@ def parse_time(text: str) -> datetime.datetime:
             code="time-malformed",
         ) from error
     return moment if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)
+
+
+def _online(store: "FeatureStore") -> list["FeatureView"]:
+    """Return the views to load, by name.
+
+    The registry's own order is of no use: Feast moves each view that it has loaded to the end,
+    so a load that is killed between two views leaves another order than a whole one.
+    """
+    views = [view for view in store.list_feature_views() if view.online]
+    return sorted(views, key=lambda view: view.name)
 
 
 def _source(view: "FeatureView", tables: Tables, pinned: Sequence[TableRef]) -> TableRef:

@@ -98,6 +98,14 @@ class Small:
         )
         return self.tables.append(self.flights, table, transactions={})
 
+    def add_view(self, name: str) -> None:
+        """Define another view of the weather, under a name of its own."""
+        file = self.folder / "definitions.py"
+        file.write_text(
+            f'{file.read_text()}\n{name} = FeatureView(name="{name}", entities=[origin], '
+            "ttl=weather.ttl, schema=weather.schema, source=weather.batch_source)\n"
+        )
+
     def redefine(self, old: str, new: str) -> None:
         file = self.folder / "definitions.py"
         assert old in file.read_text()

@@ -10,7 +10,7 @@ from components.features.materialise.component import materialise
 from components.features.repository import Repository
 from components.foundation.errors import UserError
 from components.foundation.storage import Settings
-from components.foundation.verdict import Decision
+from components.foundation.verdict import Decision, Verdict
 
 END = "2013-01-01T16:00:00Z"
 
@@ -19,6 +19,14 @@ END = "2013-01-01T16:00:00Z"
 def repository(small: Any, s3: Settings, tmp_path: pathlib.Path) -> Repository:
     environment = {**s3.environment(), "FALAJ_ONLINE_STORE": str(tmp_path / "online.db")}
     return Repository.load(small.package, environment, cache=tmp_path / "cache")
+
+
+@pytest.fixture
+def views(small: Any) -> Any:
+    """Let the repository have three views of its table, defined in no order of their names."""
+    small.add_view("squalls")
+    small.add_view("gales")
+    return small
 
 
 @pytest.fixture
@@ -70,6 +78,29 @@ def test_a_load_that_was_killed_is_done_again(
     store.registry.apply_feature_view(view, store.project)
 
     assert run()[1] == Decision.ACCEPT
+
+
+@pytest.mark.parametrize("loaded", range(3))
+def test_a_load_killed_between_two_views_is_judged_as_one_that_nobody_killed(
+    views: Any, run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, loaded: int
+) -> None:
+    views.observe(("EWR", 0, 0, 1.0))
+    undisturbed = Verdict.from_dict(run()[0])
+    original, before = load._write, iter(range(loaded))
+
+    def killed(*given: Any) -> None:
+        if next(before, None) is None:
+            raise KeyboardInterrupt
+        original(*given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(load, "_write", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run()
+
+    again = Verdict.from_dict(run()[0])
+    assert again.digest() == undisturbed.digest()
+    assert [view["view"] for view in again.evidence["views"]] == ["gales", "squalls", "weather"]
 
 
 def test_a_value_past_its_time_to_live_is_not_loaded(small: Any, run: Callable[..., Any]) -> None:
