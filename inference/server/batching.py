@@ -1,12 +1,14 @@
 """A bounded queue before a model: batches that adapt, deadlines that are kept or refused.
 
-While a batch is being predicted, what arrives waits; when a thread is free, it takes all that
+While a batch is being predicted, what arrives waits; when a thread is free, it takes what
 fits together. So a lone request never waits for company, and a busy server makes few, large
-batches. A request that could not be answered in time is refused when it arrives.
+batches: as large as is worth it, and no larger than the deadlines in it allow. A request that
+could not be answered in time is refused when it arrives.
 """
 
 import asyncio
 import collections
+import itertools
 import logging
 import math
 import time
@@ -17,6 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from components.foundation.signature import Array
+from inference.server.pace import Pace
 from inference.server.telemetry.metrics import Metrics, Phase, Shed
 from inference.transport.messages import Rejected
 
@@ -24,7 +27,9 @@ Tensors = Mapping[str, Array]
 Predict = Callable[[Tensors], dict[str, Array]]
 
 _LOG = logging.getLogger("server")
-_WEIGHT = 0.1  # of the newest batch in the averages that deadlines are judged by
+_SHARE = 0.4  # of the time that a request allows is one batch's at most: it may wait for another
+_PART = 0.5  # of a batch that is of use is still worth one
+_SURE = 0.9  # of the time that is left is planned with; guesses are no promises
 _TICK_SECONDS = 0.05  # how exactly a deadline is kept while a model is at work
 
 
@@ -46,14 +51,30 @@ class Limits:
 class Work:
     """One request in the queue; `done` is what its answer is waited for by."""
 
-    __slots__ = ("deadline", "done", "form", "inputs", "rows", "since")
+    __slots__ = ("allowed", "deadline", "done", "form", "inputs", "rows", "since")
 
     def __init__(
-        self, inputs: Tensors, *, rows: int, deadline: float, done: "asyncio.Future[Tensors]"
+        self,
+        inputs: Tensors,
+        *,
+        rows: int,
+        deadline: float,
+        allowed: float,
+        done: "asyncio.Future[Tensors]",
     ) -> None:
         self.inputs, self.rows, self.deadline, self.done = inputs, rows, deadline, done
-        self.since = time.perf_counter()
+        self.since, self.allowed = time.perf_counter(), allowed
         self.form = tuple(values.shape[1:] for values in inputs.values())
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """Requests at work together since a loop time, for as many seconds as was guessed."""
+
+    works: Sequence[Work]
+    rows: int
+    since: float
+    seconds: float
 
 
 class Batcher:
@@ -72,11 +93,11 @@ class Batcher:
         self._together = together  # the model takes any number of rows
         self._loop = asyncio.get_running_loop()
         self._waiting: collections.deque[Work] = collections.deque()
-        self._running: set[Work] = set()
-        self._batches = 0  # under way
+        self._waiting_rows = 0
+        self._running: set[Batch] = set()
         self._due = False  # a dispatch is scheduled
         self._ticking = False
-        self._batch_seconds = self._request_seconds = 0.0  # averages
+        self._pace = Pace()
 
     async def predict(self, inputs: Tensors, *, rows: int, deadline: float = math.inf) -> Tensors:
         """Predict, maybe together with others.
@@ -90,50 +111,72 @@ class Batcher:
             Rejected: 429 with Retry-After where the queue is full or the deadline cannot be
                 met, 504 where it was not met.
         """
-        self._admit(deadline)
-        work = Work(inputs, rows=rows, deadline=deadline, done=self._loop.create_future())
+        allowed = deadline - self._loop.time()
+        self._admit(rows, allowed)
+        work = Work(
+            inputs,
+            rows=rows,
+            deadline=deadline,
+            allowed=allowed,
+            done=self._loop.create_future(),
+        )
         self._waiting.append(work)
+        self._waiting_rows += rows
         self._metrics.queued(len(self._waiting))
         self._schedule()
         return await work.done
 
-    def _admit(self, deadline: float) -> None:
+    def _admit(self, rows: int, allowed: float) -> None:
         if len(self._waiting) >= self._limits.requests:
             raise self._refusal(Shed.QUEUE_FULL, "too many requests wait")
-        busy = self._batches or self._waiting
+        busy = self._running or self._waiting
         # An idle model is always tried: else one slow batch could close the door for ever.
-        if busy and self._loop.time() + self.expected_seconds() > deadline:
+        if busy and self._expected_seconds(rows, allowed) > _SURE * allowed:
             raise self._refusal(Shed.DEADLINE, "the deadline cannot be met")
 
-    def expected_seconds(self) -> float:
+    def _expected_seconds(self, rows: int, allowed: float) -> float:
         """Guess how long a request that arrives now would take."""
-        ahead = len(self._waiting) * self._request_seconds / self._limits.concurrency
-        under_way = 0.5 * self._batch_seconds if self._batches >= self._limits.concurrency else 0.0
-        return ahead + under_way + self._batch_seconds
+        most = self._most_rows(allowed)
+        before, beside = divmod(self._waiting_rows, most)
+        ahead = before * self._pace.seconds(most) / self._limits.concurrency
+        return self._free_in() + ahead + self._pace.seconds(beside + rows)
+
+    def _free_in(self) -> float:
+        """Guess when a batch can begin."""
+        if len(self._running) < self._limits.concurrency:
+            return 0.0
+        now = self._loop.time()
+        return max(0.0, min(batch.since + batch.seconds for batch in self._running) - now)
+
+    def _most_rows(self, allowed: float) -> float:
+        """Say how large a batch is of use to who allows so many seconds in all."""
+        worth = min(self._pace.worth(), self._pace.rows(_SHARE * allowed))
+        return max(1.0, min(worth, self._limits.rows))
 
     async def idle(self) -> None:
         """Wait until nobody waits for this model any more."""
-        while self._batches or self._waiting:
+        while self._running or self._waiting:
             await asyncio.sleep(_TICK_SECONDS)
 
     def _refusal(self, reason: Shed, message: str) -> Rejected:
         self._metrics.shed(reason)
-        seconds = str(max(1, math.ceil(self.expected_seconds()))).encode()
+        seconds = str(max(1, math.ceil(self._expected_seconds(1, math.inf)))).encode()
         return Rejected(429, f"{message}; try again", headers=((b"retry-after", seconds),))
 
     def _schedule(self) -> None:
         """Dispatch at the end of this turn of the loop, so that what came together goes so."""
-        if not self._due and self._batches < self._limits.concurrency:
+        if not self._due and len(self._running) < self._limits.concurrency:
             self._due = True
             self._loop.call_soon(self._dispatch)
 
     def _dispatch(self) -> None:
         self._due = False
-        while self._batches < self._limits.concurrency and (batch := self._take()):
-            self._batches += 1
-            self._running.update(batch)
+        while len(self._running) < self._limits.concurrency and (works := self._take()):
+            rows = sum(work.rows for work in works)
+            batch = Batch(works, rows, self._loop.time(), self._pace.seconds(rows))
+            self._running.add(batch)
             now = time.perf_counter()
-            for work in batch:
+            for work in works:
                 self._metrics.phase(Phase.QUEUE, now - work.since)
             self._pool.submit(self._run, batch)
         self._metrics.queued(len(self._waiting))
@@ -142,28 +185,37 @@ class Batcher:
 
     def _take(self) -> list[Work]:
         """Take the oldest request and, in order, those that fit to it."""
-        batch: list[Work] = []
+        works: list[Work] = []
         kept: list[Work] = []
-        rows = 0
-        while self._waiting and rows < self._limits.rows:
+        room = math.inf
+        while self._waiting and room > 0:
             work = self._waiting.popleft()
             if work.done.done() or self._expired(work):
-                continue
-            if not batch or self._fits(work, batch[0], rows):
-                batch.append(work)
-                rows += work.rows
-                if not self._together:
-                    break
-            else:
+                self._waiting_rows -= work.rows
+            elif works and (not self._together or work.form != works[0].form):
                 kept.append(work)
+            elif works and work.rows > room:
+                kept.append(work)
+                break
+            else:
+                works.append(work)
+                self._waiting_rows -= work.rows
+                room = min(room, self._room(work)) - work.rows
         self._waiting.extendleft(reversed(kept))
-        return batch
+        return works
 
-    def _fits(self, work: Work, first: Work, rows: int) -> bool:
-        return work.form == first.form and rows + work.rows <= self._limits.rows
+    def _room(self, work: Work) -> float:
+        """Say how many rows a batch with this request may have."""
+        return min(self._most_rows(work.allowed), self._pace.rows(_SURE * self._left(work)))
+
+    def _left(self, work: Work) -> float:
+        return work.deadline - self._loop.time()
 
     def _expired(self, work: Work) -> bool:
-        if self._loop.time() < work.deadline:
+        """Answer for a request that would be late, or make a batch too small for all behind it."""
+        together = min(self._most_rows(work.allowed), self._waiting_rows)
+        takes = self._pace.seconds(max(work.rows, _PART * together)) if self._waiting else 0.0
+        if takes < self._left(work):
             return False
         self._metrics.shed(Shed.DEADLINE)
         work.done.set_exception(Rejected(504, "the deadline passed before the model was free"))
@@ -172,30 +224,26 @@ class Batcher:
     def _tick(self) -> None:
         """Answer for what a model at work will answer too late."""
         now = self._loop.time()
-        for work in self._running:
+        for work in itertools.chain.from_iterable(batch.works for batch in self._running):
             if work.deadline <= now and not work.done.done():
                 work.done.set_exception(Rejected(504, "the model did not answer by the deadline"))
         self._ticking = bool(self._running)
         if self._ticking:
             self._loop.call_later(_TICK_SECONDS, self._tick)
 
-    def _run(self, batch: Sequence[Work]) -> None:
+    def _run(self, batch: Batch) -> None:
         """Predict, in a thread of the pool."""
         started = time.perf_counter()
-        results = list(_results(self._predict, batch))
+        results = list(_results(self._predict, batch.works))
         seconds = time.perf_counter() - started
         self._loop.call_soon_threadsafe(self._finish, batch, results, seconds)
 
-    def _finish(
-        self, batch: Sequence[Work], results: Sequence[Tensors | Exception], seconds: float
-    ) -> None:
-        self._batches -= 1
-        self._running.difference_update(batch)
-        self._learn(seconds, len(batch))
-        rows = sum(work.rows for work in batch)
+    def _finish(self, batch: Batch, results: Sequence[Tensors | Exception], seconds: float) -> None:
+        self._running.discard(batch)
+        self._pace.learn(batch.rows, self._loop.time() - batch.since)
         self._metrics.phase(Phase.PREDICT, seconds)
-        self._metrics.batch(rows, requests=len(batch))
-        for work, result in zip(batch, results, strict=True):
+        self._metrics.batch(batch.rows, requests=len(batch.works))
+        for work, result in zip(batch.works, results, strict=True):
             if work.done.done():
                 continue
             if isinstance(result, Exception):
@@ -204,11 +252,6 @@ class Batcher:
                 work.done.set_result(result)
         if self._waiting:
             self._dispatch()
-
-    def _learn(self, seconds: float, requests: int) -> None:
-        weight = _WEIGHT if self._batch_seconds else 1.0
-        self._batch_seconds += weight * (seconds - self._batch_seconds)
-        self._request_seconds += weight * (seconds / requests - self._request_seconds)
 
 
 def _results(predict: Predict, batch: Sequence[Work]) -> Iterator[Tensors | Exception]:

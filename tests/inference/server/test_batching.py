@@ -125,7 +125,7 @@ def test_a_batch_holds_no_more_rows_than_allowed(make: Make) -> None:
         return await asked(make(model, rows=3), rows(1, 2), rows(3, 4), rows(5), rows(*range(9)))
 
     asyncio.run(scenario())
-    assert model.batches == [[1, 2, 5], [3, 4], [0, 1, 2, 3, 4, 5, 6, 7, 8]]
+    assert model.batches == [[1, 2], [3, 4, 5], [0, 1, 2, 3, 4, 5, 6, 7, 8]]
 
 
 def test_an_error_stays_with_the_request_that_caused_it(make: Make) -> None:
@@ -219,7 +219,7 @@ def test_an_idle_model_is_tried_whatever_it_took_before(make: Make) -> None:
     async def scenario() -> Any:
         batcher = make(slow)
         await batcher.predict(rows(0), rows=1)
-        batcher._batch_seconds = 60.0
+        batcher._pace.learn(1, 60.0)
         now = asyncio.get_running_loop().time()
         return await batcher.predict(rows(1), rows=1, deadline=now + 1)
 
@@ -256,6 +256,43 @@ def test_what_nobody_waits_for_any_more_is_not_predicted(make: Make) -> None:
 
     asyncio.run(scenario())
     assert model.batches == [[1]]
+
+
+@pytest.mark.parametrize(
+    ("fixed", "each", "allowed"),
+    [(0.0, 2e-3, 1.0), (5e-3, 0.5e-3, 0.1)],
+    ids=["cost by the row", "cost by the batch"],
+)
+def test_batches_stay_within_the_deadlines_under_three_times_the_load(
+    make: Make, fixed: float, each: float, allowed: float
+) -> None:
+    """A batch of all that wait would be late as a whole; batches of one would waste the model."""
+    rate = 0.85 / (fixed / 40 + each)  # in batches of 40, with what a sleep takes more
+
+    def model(inputs: Tensors) -> dict[str, Any]:
+        time.sleep(fixed + each * len(inputs["x"]))
+        return {"y": inputs["x"]}
+
+    async def one(batcher: Batcher) -> int:
+        deadline = asyncio.get_running_loop().time() + allowed
+        try:
+            await batcher.predict(rows(1), rows=1, deadline=deadline)
+        except Rejected as rejected:
+            return rejected.status
+        return 200
+
+    async def scenario() -> tuple[list[int], float]:
+        batcher, started = make(model), time.monotonic()
+        tasks: list[asyncio.Future[int]] = []
+        while (lasted := time.monotonic() - started) < 3:
+            due = int(3 * rate * lasted) - len(tasks)
+            tasks += [asyncio.ensure_future(one(batcher)) for _ in range(due)]
+            await asyncio.sleep(1e-3)
+        return await asyncio.gather(*tasks), lasted
+
+    statuses, lasted = asyncio.run(scenario())
+    assert statuses.count(200) > 0.9 * rate * lasted
+    assert statuses.count(429) > statuses.count(504)
 
 
 def test_goodput_stays_near_capacity_at_three_times_the_load(make: Make) -> None:
