@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import logging
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import Executor
@@ -15,25 +16,68 @@ from inference.server.protocol.messages import InferRequest
 from inference.server.routes import Route, Verb, route
 from inference.server.security.tokens import Gate, bearer
 from inference.server.service import Served, Service
-from inference.server.telemetry.metrics import Phase
-from inference.transport.messages import JSON, Rejected, Reply, Request, not_allowed
+from inference.server.telemetry.exposition import Page
+from inference.server.telemetry.following import Follower, current
+from inference.server.telemetry.metrics import Phase, Shed
+from inference.transport.messages import JSON, Rejected, Reply, Request, failed, not_allowed
 
 Made = TypeVar("Made")
+
+_LOG = logging.getLogger("server")
 _BINARY: Final = b"application/octet-stream"
 _LENGTH: Final = b"inference-header-content-length"
+_NO_ROOM: Final = 429
 _LARGE: Final = 16 << 10  # bytes of JSON that are parsed, and values written, off the loop
 _ABOUT: Final = {"name": "falaj", "version": "2", "extensions": ["binary_tensor_data"]}
 
 
 class App:
-    """Answers requests over HTTP; `aside` runs what would hold the loop up."""
+    """Answers requests over HTTP.
 
-    def __init__(self, service: Service, *, aside: Executor, gate: Gate) -> None:
+    Args:
+        service: what answers.
+        aside: runs what would hold the loop up.
+        gate: decides who may ask.
+        follower: says which requests are traced and logged.
+        page: the metrics.
+    """
+
+    def __init__(
+        self, service: Service, *, aside: Executor, gate: Gate, follower: Follower, page: Page
+    ) -> None:
         self._service, self._aside, self._gate = service, aside, gate
+        self._follower, self._page = follower, page
         self._loop = asyncio.get_running_loop()
 
-    async def __call__(self, request: Request) -> Reply:
+    def __call__(self, request: Request) -> Coroutine[Any, Any, Reply]:
         """Answer; raises Rejected with the status that says why not."""
+        if self._follower.wants(request.headers.get(b"traceparent")):
+            return self._followed(request)
+        return self._answer(request)
+
+    async def _followed(self, request: Request) -> Reply:
+        """Answer and say in which span, a refusal too; have a line logged."""
+        headers = request.headers
+        parent, state = headers.get(b"traceparent"), headers.get(b"tracestate", b"")
+        method, path = request.method, request.path
+        with self._follower.follow(parent, state, method=method, path=path) as followed:
+            reply = await self._settled(request)
+            followed.answered(reply.status, len(reply.body))
+        traced = (*reply.headers, (b"traceparent", followed.header))
+        return Reply(reply.status, reply.body, reply.kind, traced)
+
+    async def _settled(self, request: Request) -> Reply:
+        try:
+            return await self._answer(request)
+        except Rejected as rejected:
+            return Reply.refusal(rejected)
+        # As the transport does, which knows of no trace.
+        except Exception:
+            incident, told = failed("the server")
+            _LOG.exception("incident %s", incident)
+            return Reply.refusal(told)
+
+    async def _answer(self, request: Request) -> Reply:
         asked = route(request.path)
         if request.method != asked.verb.method:
             raise not_allowed(asked.verb.method)
@@ -44,6 +88,8 @@ class App:
                 return await self._counted(asked, request, self._infer)
             case Verb.V1_PREDICT:
                 return await self._counted(asked, request, self._predict)
+            case Verb.METRICS:
+                return await self._metrics(request)
             case Verb.INDEX:
                 await request.body()
         return self._told(asked, request)
@@ -67,8 +113,6 @@ class App:
             case Verb.V1_MODEL:
                 self._service.named(asked.model)
                 return _json({"name": asked.model, "ready": str(self._service.ready())})
-            case Verb.METRICS:
-                return self._metrics(request)
         return self._metadata(self._service.named(asked.model, asked.version))
 
     def _ready(self, facts: Mapping[str, object]) -> Reply:
@@ -91,10 +135,10 @@ class App:
             )
         )
 
-    def _metrics(self, request: Request) -> Reply:
-        served = self._service.named(self._service.name)
-        body, kind = served.metrics.text(request.headers.get(b"accept", b"").decode("latin-1"))
-        return Reply(200, body, kind)
+    async def _metrics(self, request: Request) -> Reply:
+        accept = request.headers.get(b"accept", b"").decode("latin-1")
+        work = self._loop.run_in_executor(self._aside, self._page.text, accept)
+        return Reply(200, *await work)
 
     async def _counted(
         self,
@@ -107,7 +151,7 @@ class App:
 
     async def _infer(self, served: Served, request: Request) -> Reply:
         json_length = _json_length(request.headers)
-        body = await request.body()
+        body = await _body(served, request)
         size = len(body) if json_length is None else json_length
         read = functools.partial(rest.parse, body, served.signature, json_length=json_length)
         parsed = await self._timed(served, Phase.PARSE, read, large=size > _LARGE)
@@ -125,7 +169,7 @@ class App:
     async def _predict(self, served: Served, request: Request) -> Reply:
         if _json_length(request.headers) is not None:
             raise Rejected(415, "v1 has no binary tensors; send JSON")
-        body = await request.body()
+        body = await _body(served, request)
         read = functools.partial(v1.parse, body, served.signature)
         parsed: InferRequest = await self._timed(
             served, Phase.PARSE, read, large=len(body) > _LARGE
@@ -144,6 +188,19 @@ class App:
             return await self._loop.run_in_executor(self._aside, work) if large else work()
         finally:
             served.metrics.phase(phase, time.perf_counter() - started)
+
+
+async def _body(served: Served, request: Request) -> bytes | bytearray:
+    """Read the body of an inference request, and count where there is no room for it."""
+    try:
+        body = await request.body()
+    except Rejected as rejected:
+        if rejected.status == _NO_ROOM:
+            served.metrics.shed(Shed.MEMORY)
+        raise
+    if (followed := current()) is not None:
+        followed.bytes_in = len(body)
+    return body
 
 
 def _json(value: object, *, status: int = 200) -> Reply:

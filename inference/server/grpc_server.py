@@ -10,22 +10,24 @@ import functools
 import logging
 import math
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from typing import Any, Final, Protocol, TypeVar
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeVar
 
 import grpc
 import grpc.aio
 
 from components.foundation.errors import UserError
-from components.foundation.signature import Array, Signature, Tensor
+from components.foundation.signature import Array, Tensor
 from inference.server.protocol import grpc_codec
 from inference.server.protocol import open_inference_pb2 as pb
 from inference.server.protocol.messages import Form, InferRequest
 from inference.server.security.scopes import Verb
-from inference.server.telemetry.layout import Phase
+from inference.server.service import Served, Service
+from inference.server.telemetry.following import Followed, Follower, current
+from inference.server.telemetry.layout import Phase, Shed
 from inference.transport.limits import Budget, Limits
 from inference.transport.messages import RETRY_SOON, Rejected, failed
 
@@ -50,67 +52,22 @@ _CODES: Final = {
     503: grpc.StatusCode.UNAVAILABLE,
     504: grpc.StatusCode.DEADLINE_EXCEEDED,
 }
+_NOT_FOLLOWED: Final = contextlib.nullcontext[None]()
 
 T = TypeVar("T")
 Metadata = Mapping[str, str]
 Authorize = Callable[[Verb, bytes | None], Awaitable[object]]
-Around = Callable[[Metadata], AbstractContextManager[object]]
 Method = Callable[[bytes, float | None], Awaitable[bytes]]  # a message, and by which loop time
-
-
-class Served(Protocol):
-    """One version of the model; a reload puts another in its place."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def version(self) -> str: ...
-    @property
-    def platform(self) -> str: ...
-    @property
-    def signature(self) -> Signature: ...
-    @property
-    def metrics(self) -> "Clock": ...
-
-
-class Clock(Protocol):
-    """Is told how long a part of a request took."""
-
-    def phase(self, phase: Phase, seconds: float) -> None: ...
-
-
-class Service(Protocol):
-    """The one way in to the model, whatever the wire; what is Any here is a Served of its own."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def served(self) -> Any: ...
-
-    def live(self) -> bool: ...
-    def ready(self) -> bool: ...
-    def named(self, model: str, version: str = "") -> Any:
-        """Return what is served now; raises Rejected 404 or 503."""
-
-    async def counted(self, served: Any, answer: Awaitable[T]) -> T:
-        """Await an answer and count how it ended."""
-
-    async def infer(
-        self, served: Any, request: InferRequest, *, deadline: float | None = None
-    ) -> Mapping[str, Array]:
-        """Predict by that loop time, or sooner where the request says so; raises Rejected.
-
-        Cancelled when the client has gone.
-        """
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What clients may take beyond the limits that HTTP has too.
+    """What clients may take.
 
     Messages that are on their way take at most `calls` times the limit of one.
 
     Attributes:
+        limits: those that HTTP has too.
         calls: under way together; RESOURCE_EXHAUSTED beyond.
         streams: calls under way on one connection; a client waits beyond.
         message_seconds: for a message to arrive; DEADLINE_EXCEEDED beyond.
@@ -119,6 +76,7 @@ class Bounds:
         age_seconds: after which a client is asked to connect anew, so that it finds new workers.
     """
 
+    limits: Limits = field(default_factory=Limits)
     calls: int = 1024
     streams: int = 256
     message_seconds: float = 60.0
@@ -127,18 +85,49 @@ class Bounds:
     age_seconds: float = 900.0
 
 
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where to listen.
+
+    Attributes:
+        port: 0 takes a free one.
+        credentials: of TLS; plain text without.
+        shared: whether other processes may listen on the same port.
+    """
+
+    host: str
+    port: int
+    credentials: grpc.ServerCredentials | None = None
+    shared: bool = False
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+    def bind(self, server: grpc.aio.Server) -> int:
+        """Make a server listen there and return the port; raises UserError where it cannot."""
+        try:
+            if self.credentials is None:
+                bound: int = server.add_insecure_port(str(self))
+            else:
+                bound = server.add_secure_port(str(self), self.credentials)
+        except RuntimeError:
+            raise UserError(
+                f"{self}: gRPC cannot listen there; name another port", code="port-taken"
+            ) from None
+        return bound
+
+
 class GrpcServer:
-    """One model's gRPC endpoint; made, started and stopped on one running loop.
+    """One model's gRPC endpoint; made and used on one running loop.
 
     Args:
         service: what answers.
         aside: runs what would hold the loop up.
         authorize: is given a verb and the bearer token, if there is one, except for health;
             raises Rejected 401 or 403.
-        around: is entered around each call with its metadata, by lower-case key; for traces.
-        budget: bytes of messages at work; shared with HTTP where it is given.
-        credentials: of TLS; plain text without.
-        shared_port: whether other processes may listen on the same port.
+        follower: says which calls are traced and logged.
+        budget: bytes of messages at work; HTTP's own.
     """
 
     def __init__(
@@ -147,43 +136,31 @@ class GrpcServer:
         *,
         aside: Executor,
         authorize: Authorize,
-        around: Around | None = None,
-        limits: Limits | None = None,
+        follower: Follower,
+        budget: Budget,
         bounds: Bounds | None = None,
-        budget: Budget | None = None,
-        credentials: grpc.ServerCredentials | None = None,
-        shared_port: bool = False,
     ) -> None:
-        limits, self._bounds = limits or Limits(), bounds or Bounds()
         self._service, self._aside, self._authorize = service, aside, authorize
-        self._around = around or contextlib.nullcontext
-        self._budget = budget or Budget(limits.bodies_bytes)
-        self._credentials = credentials
+        self._follower, self._budget, self._bounds = follower, budget, bounds or Bounds()
         self._loop = asyncio.get_running_loop()
-        self._server = grpc.aio.server(
+
+    @contextlib.asynccontextmanager
+    async def listening(self, address: Address, *, grace: float) -> AsyncIterator[int]:
+        """Answer until the block ends, which is given the port.
+
+        At the end no more calls are taken; those under way are cancelled after the grace.
+        """
+        server = grpc.aio.server(
             handlers=[grpc.method_handlers_generic_handler(NAME, self._methods())],
-            options=_options(limits, self._bounds, shared_port=shared_port),
+            options=_options(self._bounds, shared_port=address.shared),
             maximum_concurrent_rpcs=self._bounds.calls,
         )
-
-    async def start(self, host: str, port: int) -> int:
-        """Listen, on a free port where 0 is given, and return the port."""
-        address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        port = address.bind(server)
+        await server.start()
         try:
-            if self._credentials is None:
-                bound: int = self._server.add_insecure_port(address)
-            else:
-                bound = self._server.add_secure_port(address, self._credentials)
-        except RuntimeError:
-            raise UserError(
-                f"{address}: gRPC cannot listen there; name another port", code="port-taken"
-            ) from None
-        await self._server.start()
-        return bound
-
-    async def stop(self, grace: float) -> None:
-        """Take no more calls; wait for those under way, and cancel them after the grace."""
-        await self._server.stop(grace)
+            yield port
+        finally:
+            await server.stop(grace)
 
     def _methods(self) -> dict[str, Any]:
         """Name every method, with the verb that a caller must be allowed."""
@@ -196,15 +173,20 @@ class GrpcServer:
             "RepositoryIndex": (pb.RepositoryIndexRequest, self._index, Verb.METADATA),
         }
         methods = {
-            name: self._handler(_telling(kind, answer), verb)
+            name: self._handler(name, _telling(kind, answer), verb)
             for name, (kind, answer, verb) in told.items()
         }
-        return {**methods, "ModelInfer": self._handler(self._infer, Verb.INFER)}
+        return {**methods, "ModelInfer": self._handler("ModelInfer", self._infer, Verb.INFER)}
 
-    def _handler(self, method: Method, verb: Verb | None) -> Any:
+    def _handler(self, name: str, method: Method, verb: Verb | None) -> Any:
         async def serve(_: Any, context: Any) -> bytes:
+            metadata = _joined(context.invocation_metadata() or ())
             try:
-                return await self._reply(method, verb, context)
+                with self._followed(name, metadata, context) as followed:
+                    body = await self._reply(method, verb, metadata, context)
+                    if followed is not None:
+                        followed.answered(200, len(body))
+                return body
             except Rejected as rejected:
                 return _refuse(context, rejected)
             # Whatever else is raised, the client learns that it failed and under which number.
@@ -214,20 +196,44 @@ class GrpcServer:
         # On the wire one message and a stream of one are the same; a stream is read by us.
         return grpc.stream_unary_rpc_method_handler(serve)
 
-    async def _reply(self, method: Method, verb: Verb | None, context: Any) -> bytes:
+    def _followed(
+        self, name: str, metadata: Metadata, context: Any
+    ) -> AbstractContextManager[Followed | None]:
+        """Tell the client the span that it is answered in, where the call is to be followed."""
+        parent, state = metadata.get("traceparent"), metadata.get("tracestate", "")
+        if not self._follower.wants(parent):
+            return _NOT_FOLLOWED
+        followed = self._follower.follow(
+            None if parent is None else parent.encode(),
+            state.encode(),
+            method="POST",
+            path=f"/{NAME}/{name}",
+        )
+        context.set_trailing_metadata((("traceparent", followed.header.decode()),))
+        return followed
+
+    async def _reply(
+        self, method: Method, verb: Verb | None, metadata: Metadata, context: Any
+    ) -> bytes:
         left = context.time_remaining()
         deadline = None if left is None else self._loop.time() + left
-        metadata = _joined(context.invocation_metadata() or ())
         if verb is not None:
             await self._authorize(verb, _token(metadata))
         body = await self._body(context)
         if not self._budget.take(len(body)):
-            raise Rejected(429, "too many bytes are under way; try again", headers=RETRY_SOON)
+            raise self._no_room(verb)
+        if (followed := current()) is not None:
+            followed.bytes_in = len(body)
         try:
-            with self._around(metadata):
-                return await method(body, deadline)
+            return await method(body, deadline)
         finally:
             self._budget.give(len(body))
+
+    def _no_room(self, verb: Verb | None) -> Rejected:
+        served = self._service.served
+        if verb is Verb.INFER and served is not None:
+            served.metrics.shed(Shed.MEMORY)
+        return Rejected(429, "too many bytes are under way; try again", headers=RETRY_SOON)
 
     async def _body(self, context: Any) -> bytes:
         try:
@@ -272,7 +278,7 @@ class GrpcServer:
         return pb.ModelReadyResponse(ready=self._service.ready())
 
     def _metadata(self, asked: pb.ModelMetadataRequest) -> pb.ModelMetadataResponse:
-        served: Served = self._service.named(asked.name, asked.version)
+        served = self._service.named(asked.name, asked.version)
         return pb.ModelMetadataResponse(
             name=served.name,
             versions=[served.version],
@@ -300,7 +306,8 @@ def _timed(served: Served, phase: Phase) -> Iterator[None]:
         served.metrics.phase(phase, time.perf_counter() - started)
 
 
-def _options(limits: Limits, bounds: Bounds, *, shared_port: bool) -> list[tuple[str, int]]:
+def _options(bounds: Bounds, *, shared_port: bool) -> list[tuple[str, int]]:
+    limits = bounds.limits
     return [
         ("grpc.so_reuseport", int(shared_port)),
         ("grpc.max_receive_message_length", limits.body_bytes),  # also of what is unpacked
@@ -375,7 +382,7 @@ def _refuse(context: Any, rejected: Rejected) -> bytes:
     context.set_code(_CODES.get(rejected.status, grpc.StatusCode.INTERNAL))
     context.set_details(str(rejected)[:_REASON])
     told = [(key.decode(), value.decode()) for key, value in rejected.headers if key in _TOLD]
-    context.set_trailing_metadata(tuple(told))
+    context.set_trailing_metadata((*(context.trailing_metadata() or ()), *told))
     return b""
 
 

@@ -102,11 +102,19 @@ def _telling(parser: argparse.ArgumentParser) -> None:
     add("--observations", metavar="DIR|s3://...", help="where observation parts go (default: none)")
     add("--spool_dir", type=pathlib.Path, default=_SPOOL, help="what waits lies there")
     add("--spool_mib", type=count, default=128, help="how much may wait (default 128)")
-    add("--access_log", type=float, default=0, metavar="SHARE", help="of requests (default 0)")
+    add("--access_log", type=_share, default=0, metavar="SHARE", help="of traces (default 0)")
 
 
 def _security(parser: argparse.ArgumentParser) -> None:
     add_tokens(add_security(parser))
+
+
+def _share(text: str) -> float:
+    """Read a number from 0 to 1."""
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{value:g}, expected 0 to 1")
+    return value
 
 
 def _cores() -> int:

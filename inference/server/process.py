@@ -23,8 +23,13 @@ from inference.server.runtimes import Model, load
 from inference.server.security.tokens import Gate
 from inference.server.service import Served, Service
 from inference.server.telemetry import scores
+from inference.server.telemetry.access_log import AccessLog
 from inference.server.telemetry.board import Board, State
+from inference.server.telemetry.exposition import Page
+from inference.server.telemetry.following import Follower
 from inference.server.telemetry.metrics import Metrics
+from inference.server.telemetry.worker import Worker
+from inference.transport.limits import Budget
 from inference.transport.server import DRAIN_SECONDS, Server
 from inference.transport.tls import Certificates
 
@@ -54,6 +59,15 @@ def run(shared: Shared, worker: int) -> int:
     return 0
 
 
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    """What was read from the folder."""
+
+    model: Model
+    metrics: Metrics
+    spool: Spool | None
+
+
 class Process:
     """A worker: its service, its threads, and the signals that it heeds."""
 
@@ -66,16 +80,21 @@ class Process:
         """Listen, load, serve, drain; raises FalajError where the model cannot be served."""
         options, shared = self._options, self._shared
         self._heed_signals()
-        with ThreadPoolExecutor(1, "aside") as aside, self._pool() as pool:
+        counts = Worker(shared.board, self._worker)
+        with (
+            contextlib.closing(AccessLog(options.access_log, dropped=counts.unlogged)) as log,
+            ThreadPoolExecutor(1, "aside") as aside,
+            self._pool() as pool,
+        ):
             service = Service(
                 options.model_name, timeout=options.timeout, all_ready=shared.board.all_ready
             )
-            app = App(service, aside=aside, gate=shared.gate)
-            server = Server(app, options.limits)
+            follower = Follower(log, variant=options.variant)
+            server = Server(self._app(service, aside, follower), options.limits)
             listening = server.protected(shared.listener, shared.certificates)
-            async with shared.gate.running(), listening:
+            async with shared.gate.running(counts.refused), listening:
                 await self._load(service, pool)
-                async with self._grpc(service, aside, server):
+                async with self._grpc(service, aside, follower, server.budget):
                     await self._until_told(service, pool)
             await self._close(service.served)
         _LOG.info("drained")
@@ -88,17 +107,16 @@ class Process:
     def _pool(self) -> ThreadPoolExecutor:
         return ThreadPoolExecutor(self._options.concurrency, "predict")
 
+    def _app(self, service: Service, aside: Executor, follower: Follower) -> App:
+        options, shared = self._options, self._shared
+        page = Page(shared.board, options.model_name, options.variant, shared.certificates)
+        return App(service, aside=aside, gate=shared.gate, follower=follower, page=page)
+
     async def _load(self, service: Service, pool: ThreadPoolExecutor) -> None:
         """Serve what the folder holds now; what was served goes on for those who began with it."""
-        options = self._options
-        model = await asyncio.to_thread(
-            load,
-            options.model_dir,
-            name=options.model_name,
-            threads=options.threads,
-            unsafe_unsealed=options.unsafe_unsealed_program,
-        )
-        before, service.served = service.served, self._served(model, pool)
+        loaded = await asyncio.to_thread(self._loaded)
+        model = loaded.model
+        before, service.served = service.served, self._served(loaded, pool)
         self._shared.board.put(self._worker, State.READY)
         host, port = self._shared.listener.getsockname()[:2]
         where = f"{self._scheme}://{host}:{port}"
@@ -109,8 +127,15 @@ class Process:
     def _scheme(self) -> str:
         return "http" if self._shared.certificates is None else "https"
 
-    def _served(self, model: Model, pool: ThreadPoolExecutor) -> Served:
+    def _loaded(self) -> _Loaded:
+        """Read the folder and open what a model needs; blocks."""
         options = self._options
+        model = load(
+            options.model_dir,
+            name=options.model_name,
+            threads=options.threads,
+            unsafe_unsealed=options.unsafe_unsealed_program,
+        )
         metrics = Metrics(
             self._shared.board,
             self._worker,
@@ -119,14 +144,18 @@ class Process:
             options.variant,
             scores.read_edges(options.model_dir),
         )
+        return _Loaded(model, metrics, self._spool(model, metrics))
+
+    def _served(self, loaded: _Loaded, pool: ThreadPoolExecutor) -> Served:
+        model, metrics = loaded.model, loaded.metrics
         batcher = Batcher(
             model.predict,
             pool=pool,
-            limits=options.queueing,
+            limits=self._options.queueing,
             metrics=metrics,
             together=model.batches,
         )
-        return Served(model, metrics, batcher, self._spool(model, metrics))
+        return Served(model, metrics, batcher, loaded.spool)
 
     def _spool(self, model: Model, metrics: Metrics) -> Spool | None:
         options = self._options
@@ -149,27 +178,29 @@ class Process:
             await asyncio.to_thread(served.spool.close)
 
     @contextlib.asynccontextmanager
-    async def _grpc(self, service: Service, aside: Executor, server: Server) -> AsyncIterator[None]:
+    async def _grpc(
+        self, service: Service, aside: Executor, follower: Follower, budget: Budget
+    ) -> AsyncIterator[None]:
         """Listen over gRPC, where that is wanted."""
-        if self._options.grpc_port is None:
+        options, certificates = self._options, self._shared.certificates
+        if options.grpc_port is None:
             yield
             return
-        from inference.server.grpc_server import GrpcServer
+        from inference.server.grpc_server import Address, Bounds, GrpcServer
 
-        certificates = self._shared.certificates
-        grpc = GrpcServer(
+        server = GrpcServer(
             service,
             aside=aside,
             authorize=self._shared.gate.authorize,
-            limits=self._options.limits,
-            budget=server.budget,
-            credentials=None if certificates is None else certificates.grpc_credentials(),
-            shared_port=self._options.workers > 1,
+            follower=follower,
+            budget=budget,
+            bounds=Bounds(options.limits),
         )
-        port = await grpc.start(self._options.host, self._options.grpc_port)
-        _LOG.info("gRPC on %s:%d", self._options.host, port)
-        yield
-        await grpc.stop(DRAIN_SECONDS)
+        credentials = None if certificates is None else certificates.grpc_credentials()
+        address = Address(options.host, options.grpc_port, credentials, options.workers > 1)
+        async with server.listening(address, grace=DRAIN_SECONDS) as port:
+            _LOG.info("gRPC on %s:%d", options.host, port)
+            yield
 
     async def _until_told(self, service: Service, pool: ThreadPoolExecutor) -> None:
         loop = asyncio.get_running_loop()

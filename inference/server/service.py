@@ -15,6 +15,7 @@ from inference.observer.spool import Spool
 from inference.server.batching import Batcher, Tensors
 from inference.server.protocol.messages import InferRequest
 from inference.server.runtimes import Model, place
+from inference.server.telemetry.following import current
 from inference.server.telemetry.metrics import Metrics
 from inference.transport.messages import RETRY_SOON, Rejected, failed
 
@@ -84,6 +85,8 @@ class Service:
         """Await an answer and count it by its status, whatever it is."""
         metrics, started = served.metrics, time.perf_counter()
         metrics.in_flight(1)
+        if (followed := current()) is not None:
+            followed.model, followed.version = served.name, served.version
         status = 500
         try:
             answered = await answer
@@ -112,6 +115,8 @@ class Service:
         Raises:
             Rejected: 429 or 504 from the queue, 500 where the model failed.
         """
+        if (followed := current()) is not None:
+            followed.request_id, followed.rows = request.id, request.rows
         until = self._loop.time() + min(request.timeout or math.inf, self._timeout)
         until = min(until, math.inf if deadline is None else deadline)
         try:

@@ -83,9 +83,14 @@ class Certificates:
         return self._material.context
 
     @property
+    def expires(self) -> float:
+        """When the certificate in use expires, in seconds since 1970."""
+        return self._material.expires
+
+    @property
     def certificate_expiry(self) -> float:
         """Seconds until the certificate expires; negative once it has."""
-        return self._material.expires - time.time()
+        return self.expires - time.time()
 
     async def watch(self, changed: Callable[[], Awaitable[None]], *, seconds: float = 5.0) -> None:
         """Look for other files again and again; await `changed` when new ones were taken.

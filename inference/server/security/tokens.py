@@ -55,15 +55,14 @@ class Identity:
     until: float
 
 
+Told = Callable[[Reason], None]
+
+
 class Gate(Protocol):
     """Decides who may do what."""
 
-    @property
-    def refused(self) -> Mapping[Reason, int]:
-        """How often somebody was refused, by reason."""
-
-    def running(self) -> contextlib.AbstractAsyncContextManager[None]:
-        """Keep what decisions need up to date until the block ends."""
+    def running(self, told: Told) -> contextlib.AbstractAsyncContextManager[None]:
+        """Keep what decisions need up to date until the block ends; tell why who is refused."""
 
     async def authorize(self, verb: Verb, token: bytes | None) -> Identity:
         """Say who asks; raises Rejected 401, 403 or 503."""
@@ -113,11 +112,7 @@ class _Invalid(Exception):
 
 
 class Authorizer:
-    """Believes tokens that the issuer signed for us; for one event loop.
-
-    Attributes:
-        refused: how often, by reason.
-    """
+    """Believes tokens that the issuer signed for us; for one event loop."""
 
     def __init__(
         self,
@@ -132,10 +127,11 @@ class Authorizer:
         self._cache = KeyCache(fetch, pace=pace or Pace(), clock=clock)
         self._known: collections.OrderedDict[bytes, Identity] = collections.OrderedDict()
         self._known_by: KeySet | None = None
-        self.refused: collections.Counter[Reason] = collections.Counter()
+        self._told: Told | None = None
 
-    def running(self) -> contextlib.AbstractAsyncContextManager[None]:
-        """Keep the issuer's keys up to date until the block ends."""
+    def running(self, told: Told) -> contextlib.AbstractAsyncContextManager[None]:
+        """Keep the issuer's keys up to date until the block ends; tell why who is refused."""
+        self._told = told
         return self._cache.running()
 
     async def authorize(self, verb: Verb, token: bytes | None) -> Identity:
@@ -148,10 +144,10 @@ class Authorizer:
         try:
             identity = await self._identify(token)
         except _Invalid as invalid:
-            self.refused[invalid.reason] += 1
+            self._tell(invalid.reason)
             raise self._refusal(invalid.reason) from None
         if verb not in identity.verbs:
-            self.refused[Reason.SCOPE] += 1
+            self._tell(Reason.SCOPE)
             raise _lacks(self._rules.scopes.name(verb))
         return identity
 
@@ -199,6 +195,10 @@ class Authorizer:
         if len(self._known) > self._remembered:
             self._known.popitem(last=False)
 
+    def _tell(self, reason: Reason) -> None:
+        if self._told is not None:
+            self._told(reason)
+
     def _refusal(self, reason: Reason) -> Rejected:
         if reason is Reason.NO_KEYS:
             return _no_keys()
@@ -208,11 +208,8 @@ class Authorizer:
 class AllowAnonymous:
     """Lets everybody do everything: the hatch that `--allow_anonymous` opens."""
 
-    def __init__(self) -> None:
-        self.refused: collections.Counter[Reason] = collections.Counter()
-
     @contextlib.asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
+    async def running(self, told: Told) -> AsyncIterator[None]:
         """Warn at the start; there is nothing to keep."""
         _LOG.warning("anybody may ask: --allow_anonymous is set")
         yield

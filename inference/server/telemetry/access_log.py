@@ -87,12 +87,16 @@ class AccessLog:
         self._share, self._dropped, self._file, self._capacity = share, dropped, file, capacity
         self._entries: queue.SimpleQueue[Entry | None] = queue.SimpleQueue()
         self._writer = threading.Thread(target=self._write_all, name="access-log", daemon=True)
-        if share > 0:
+        if self.on:
             self._writer.start()
+
+    @property
+    def on(self) -> bool:
+        return self._share > 0
 
     def wants(self, trace: Trace) -> bool:
         """Say whether a trace is in the sample; ask before making an entry."""
-        return self._share > 0 and trace.within(self._share)
+        return self.on and trace.within(self._share)
 
     def add(self, entry: Entry) -> None:
         """Have an entry written, or dropped where too many wait already; never waits."""
@@ -103,7 +107,7 @@ class AccessLog:
 
     def close(self) -> None:
         """Write what waits, for as long as a moment; called once, when nobody logs any more."""
-        if self._share <= 0:
+        if not self.on:
             return
         self._entries.put(None)
         self._writer.join(_PATIENCE_S)

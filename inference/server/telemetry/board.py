@@ -12,12 +12,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from inference.server.security.tokens import Reason
 from inference.server.telemetry import layout, versions
 
 Cells: TypeAlias = "memoryview[float]"
 
-PID, STATE, IN_FLIGHT, QUEUED, UNLOGGED = range(5)
-_HEAD = 8  # cells of a row before its slots
+PID, STATE, IN_FLIGHT, QUEUED, UNLOGGED, REFUSED = range(6)  # REFUSED is the first of its cells
+_HEAD = REFUSED + len(Reason)  # cells of a row before its slots
 _ROW = _HEAD + versions.SLOTS * layout.SIZE
 _CELL = 8
 _DIRECTORY = -(-versions.SIZE // mmap.PAGESIZE) * mmap.PAGESIZE

@@ -14,27 +14,34 @@ from prometheus_client.metrics_core import (
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
+from inference.server.security.tokens import Reason
 from inference.server.telemetry import board as b
 from inference.server.telemetry import layout, process
 from inference.server.telemetry.layout import Histogram, Phase, Shed
 from inference.transport.exposition import page
+from inference.transport.tls import Certificates
 
+_EXPIRY = "tls_certificate_expiry_timestamp_seconds"
 _SERVER = ("model", "variant")
 _OWN = ("model", "version", "variant")
 
 
-def text(board: b.Board, model: str, variant: str, *, accept: str) -> tuple[bytes, bytes]:
-    """Return a page and its content type, in the format that a client accepts."""
-    return page(Page(board, model, variant), accept)
-
-
 @dataclass(frozen=True, slots=True)
 class Page(Collector):
-    """Families of series, made anew from the board at each scrape."""
+    """Families of series, made anew from the board at each scrape; from any thread.
+
+    Attributes:
+        certificates: the server's own, asked when they expire; None without TLS.
+    """
 
     board: b.Board
     model: str
     variant: str
+    certificates: Certificates | None = None
+
+    def text(self, accept: str = "") -> tuple[bytes, bytes]:
+        """Return the page and its content type, in the format that a client accepts."""
+        return page(self, accept)
 
     def collect(self) -> Iterator[Metric]:
         totals = self.board.totals()
@@ -49,6 +56,9 @@ class Page(Collector):
         yield self._counter("observations_dropped", layout.DROPPED, totals, _DROPPED)
         yield from self._scores(totals)
         yield from self._server()
+        yield self._refused()
+        if self.certificates is not None:
+            yield self._gauge(_EXPIRY, self.certificates.expires, _EXPIRES)
         yield from _processes(self.board)
 
     def _own(self, total: b.Total) -> tuple[str, str, str]:
@@ -111,19 +121,29 @@ class Page(Collector):
 
     def _server(self) -> Iterator[Metric]:
         """Give what is of the server as a whole and of no version."""
-        board, own = self.board, (self.model, self.variant)
+        board = self.board
         for name, value, help_ in (
             ("inference_in_flight", board.sum(b.IN_FLIGHT), _IN_FLIGHT),
             ("inference_queue_requests", board.sum(b.QUEUED), _QUEUED),
             ("inference_workers", float(board.workers), _WORKERS),
             ("inference_workers_ready", float(board.ready), _READY),
         ):
-            gauge = GaugeMetricFamily(name, help_, labels=_SERVER)
-            gauge.add_metric(own, value)
-            yield gauge
+            yield self._gauge(name, value, help_)
         counter = CounterMetricFamily("access_log_dropped", _UNLOGGED, labels=_SERVER)
-        counter.add_metric(own, board.sum(b.UNLOGGED))
+        counter.add_metric((self.model, self.variant), board.sum(b.UNLOGGED))
         yield counter
+
+    def _refused(self) -> Metric:
+        """Count by reason, each from the start; a token's words are in none of them."""
+        family = CounterMetricFamily("callers_refused", _REFUSED, labels=(*_SERVER, "reason"))
+        for cell, reason in enumerate(Reason, b.REFUSED):
+            family.add_metric((self.model, self.variant, reason.value), self.board.sum(cell))
+        return family
+
+    def _gauge(self, name: str, value: float, help_: str) -> Metric:
+        gauge = GaugeMetricFamily(name, help_, labels=_SERVER)
+        gauge.add_metric((self.model, self.variant), value)
+        return gauge
 
 
 def _codes(total: b.Total) -> Sequence[float]:
@@ -192,3 +212,5 @@ _QUEUED = "Requests that wait for a prediction."
 _WORKERS = "Worker processes that there should be."
 _READY = "Worker processes that are ready."
 _UNLOGGED = "Lines that the access log could not keep."
+_REFUSED = "Requests without a token that allows them, by reason."
+_EXPIRES = "When the server's certificate expires, in seconds since 1970."

@@ -21,7 +21,6 @@ class Shed(enum.IntEnum):
     QUEUE_FULL = 0
     DEADLINE = 1
     MEMORY = 2
-    DRAINING = 3
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from components.foundation.signature import Array
 from inference.server.telemetry import board as b
-from inference.server.telemetry import exposition, layout, scores
+from inference.server.telemetry import layout, scores
 from inference.server.telemetry.layout import Histogram, Phase, Shed
 
 __all__ = ["Metrics", "Phase", "Shed"]
@@ -41,10 +41,6 @@ class Metrics:
         opened = self.board.open(self.worker, self.version, edges=self.score_edges)
         self._cells, self._scores = opened.cells, layout.score_histogram(opened.edges)
         self._head = self.board.head(self.worker)
-
-    def retarget(self, version: str, *, score_edges: Sequence[float] = ()) -> "Metrics":
-        """Return the counters of another version; these stay good for who still holds them."""
-        return Metrics(self.board, self.worker, self.model, version, self.variant, score_edges)
 
     def answered(self, code: int, *, seconds: float) -> None:
         """Count an answer by its HTTP status (gRPC: the status it stands for)."""
@@ -102,15 +98,6 @@ class Metrics:
         """Count observations that could not be kept."""
         with self._lock:
             self._cells[layout.DROPPED] += rows
-
-    def unlogged(self, lines: int) -> None:
-        """Count lines that the access log could not keep."""
-        with self._lock:
-            self._head[b.UNLOGGED] += lines
-
-    def text(self, accept: str = "") -> tuple[bytes, bytes]:
-        """Return the metrics of all workers, and their content type, as the client accepts it."""
-        return exposition.text(self.board, self.model, self.variant, accept=accept)
 
 
 _SECONDS, _SECONDS_SUM = layout.SECONDS.at, layout.SECONDS.sum

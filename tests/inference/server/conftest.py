@@ -18,7 +18,10 @@ from inference.server.batching import Batcher, Limits
 from inference.server.runtimes import Model, load
 from inference.server.security.tokens import AllowAnonymous, Gate
 from inference.server.service import Served, Service
+from inference.server.telemetry.access_log import AccessLog
 from inference.server.telemetry.board import Board, State
+from inference.server.telemetry.exposition import Page
+from inference.server.telemetry.following import Follower
 from inference.server.telemetry.metrics import Metrics
 from inference.transport import limits as transport
 from inference.transport.server import Server
@@ -115,7 +118,10 @@ def _start(model: Model, *, gate: Gate, limits: Limits) -> Running:
             service.served = Served(model, metrics, batcher)
             board.put(0, State.READY)
             bounds = transport.Limits(body_bytes=100_000)
-            server = Server(App(service, aside=aside, gate=gate), bounds)
+            follower = Follower(AccessLog(0, dropped=print), variant="b")
+            page = Page(board, "delays", "b")
+            app = App(service, aside=aside, gate=gate, follower=follower, page=page)
+            server = Server(app, bounds)
             async with server.running(listener, tls=None, drain_seconds=2):
                 ready.set()
                 await stopped.wait()

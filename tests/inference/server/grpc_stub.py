@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import grpc
 import grpc.aio
@@ -13,11 +13,14 @@ import numpy as np
 import pytest
 
 from components.foundation.signature import Array, Signature, Tensor
-from inference.server.grpc_server import NAME, GrpcServer
+from inference.server.grpc_server import NAME, Address, Bounds, GrpcServer
 from inference.server.protocol import open_inference_pb2 as pb
 from inference.server.protocol.messages import InferRequest, Rejected
 from inference.server.security.scopes import Verb
-from inference.server.telemetry.layout import Phase
+from inference.server.telemetry.access_log import AccessLog
+from inference.server.telemetry.following import Follower
+from inference.server.telemetry.layout import Phase, Shed
+from inference.transport.limits import Budget, Limits
 
 Predict = Callable[[InferRequest, float | None], Awaitable[Mapping[str, Array]]]
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
@@ -37,6 +40,7 @@ class Model:
     platform: str = "test"
     signature: Signature = SIGNATURE
     timed: list[Phase] = field(default_factory=list)
+    sheds: list[Shed] = field(default_factory=list)
 
     @property
     def metrics(self) -> "Model":
@@ -45,6 +49,9 @@ class Model:
     def phase(self, phase: Phase, seconds: float) -> None:
         assert seconds >= 0
         self.timed.append(phase)
+
+    def shed(self, reason: Shed) -> None:
+        self.sheds.append(reason)
 
 
 @dataclass
@@ -107,16 +114,26 @@ class Client:
         return refused.value
 
 
+def made(service: Service, *, limits: Limits | None = None, **options: Any) -> GrpcServer:
+    """Make the server of a service, by default one that lets everybody in and logs nothing."""
+    bounds = options.pop("bounds", Bounds(limits or Limits()))
+    base = {"authorize": anybody, "follower": Follower(AccessLog(0, dropped=print), variant="a")}
+    base |= {"budget": Budget(bounds.limits.bodies_bytes), "bounds": bounds}
+    return GrpcServer(cast(Any, service), **{**base, **options})
+
+
 @contextlib.asynccontextmanager
-async def serving(service: Service, **options: Any) -> AsyncIterator[Client]:
+async def serving(
+    service: Service, *, credentials: Any = None, **options: Any
+) -> AsyncIterator[Client]:
     with ThreadPoolExecutor(2) as pool:
-        server = GrpcServer(service, **{"aside": pool, "authorize": anybody, **options})
-        port = await server.start("127.0.0.1", 0)
-        try:
-            async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-                yield Client(channel, port)
-        finally:
-            await server.stop(0)
+        server = made(service, **{"aside": pool, **options})
+        address = Address("127.0.0.1", 0, credentials)
+        async with (
+            server.listening(address, grace=0) as port,
+            grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel,
+        ):
+            yield Client(channel, port)
 
 
 def request(*values: float, raw: bool = True, model: str = "delays", **facts: Any) -> Any:

@@ -1,6 +1,7 @@
 """What a client of gRPC may take: bytes, calls, connections and time; and how it listens."""
 
 import asyncio
+import dataclasses
 import datetime
 import ipaddress
 import time
@@ -20,20 +21,22 @@ from cryptography.x509.oid import NameOID
 
 from components.foundation.errors import UserError
 from components.foundation.signature import Array
-from inference.server.grpc_server import NAME, Bounds, GrpcServer
+from inference.server.grpc_server import NAME, Address, Bounds
 from inference.server.protocol.messages import InferRequest
+from inference.server.telemetry.layout import Shed
 from inference.transport.limits import Limits
 from tests.inference.server.grpc_stub import (
     Client,
     Run,
     Service,
-    anybody,
     doubled,
+    made,
     request,
     serving,
 )
 
 Code = grpc.StatusCode
+LOOPBACK = Address("127.0.0.1", 0)
 
 
 @pytest.fixture(scope="module")
@@ -60,15 +63,19 @@ def test_a_message_beyond_the_limit_is_refused(run: Run) -> None:
 def test_messages_at_work_share_a_budget(run: Run) -> None:
     async def talk() -> None:
         small = Limits(body_bytes=1000, bodies_bytes=500)
-        async with serving(Service(), limits=small) as client:
+        async with serving(service, limits=small) as client:
             refused = await client.refusal("ModelInfer", request(*range(200)))
+            await client.refusal("ServerMetadata", b"x" * 600)
             answers = [await client.infer(request(*range(50))) for _ in range(5)]
 
         assert refused.code() is Code.RESOURCE_EXHAUSTED
         assert list(refused.trailing_metadata()) == [("retry-after", "1")]
         assert len(answers) == 5
 
+    service = Service()
     run(talk())
+
+    assert service.served.sheds == [Shed.MEMORY]
 
 
 def test_a_compressed_message_is_unpacked_up_to_the_limit(run: Run) -> None:
@@ -192,13 +199,13 @@ def test_a_drained_server_answers_what_it_took(run: Run) -> None:
 
     async def talk() -> None:
         with ThreadPoolExecutor(1) as aside:
-            server = GrpcServer(Service(wait), aside=aside, authorize=anybody)
-            port = await server.start("127.0.0.1", 0)
+            listening = made(Service(wait), aside=aside).listening(LOOPBACK, grace=5)
+            port = await listening.__aenter__()
             async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
                 client = Client(channel, port)
                 taken = client.call("ModelInfer", request(1))
                 await begun.wait()
-                stopping = asyncio.create_task(server.stop(5))
+                stopping = asyncio.create_task(listening.__aexit__(None, None, None))
                 await asyncio.sleep(0.05)
                 late = await client.refusal("ModelInfer", request(1), timeout=2)
                 started = time.monotonic()
@@ -215,17 +222,16 @@ def test_a_drained_server_answers_what_it_took(run: Run) -> None:
 def test_a_port_is_shared_by_workers_only(run: Run) -> None:
     async def talk() -> None:
         with ThreadPoolExecutor(1) as aside:
-            made = [
-                GrpcServer(Service(), aside=aside, authorize=anybody, shared_port=shared)
-                for shared in (True, True, False)
-            ]
-            port = await made[0].start("127.0.0.1", 0)
-            assert await made[1].start("127.0.0.1", port) == port
-            with pytest.raises(UserError, match="gRPC cannot listen there") as refused:
-                await made[2].start("127.0.0.1", port)
+            server = made(Service(), aside=aside)
+            shared = dataclasses.replace(LOOPBACK, shared=True)
+            async with server.listening(shared, grace=0) as port:
+                beside = dataclasses.replace(shared, port=port)
+                async with server.listening(beside, grace=0) as second:
+                    assert second == port
+                with pytest.raises(UserError, match="gRPC cannot listen there") as refused:
+                    async with server.listening(Address("127.0.0.1", port), grace=0):
+                        raise AssertionError
             assert refused.value.code == "port-taken"
-            for server in made:
-                await server.stop(0)
 
     run(talk())
 

@@ -1,5 +1,4 @@
 import asyncio
-import contextlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -266,18 +265,41 @@ def test_a_caller_is_judged_by_verb_and_token_before_the_message_is_read(run: Ru
     ]
 
 
-def test_trace_context_stands_around_the_call(run: Run) -> None:
-    @contextlib.contextmanager
-    def around(metadata: Mapping[str, str]) -> Iterator[None]:
-        seen.append(metadata.get("traceparent"))
-        yield
-        seen.append("left")
+TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+TRACED = (("traceparent", f"00-{TRACE}-{SPAN}-01"),)
+
+
+def test_a_trace_goes_on_in_a_span_that_the_trailers_name(run: Run) -> None:
+    async def refuse(verb: Verb, token: bytes | None) -> None:
+        if token is None:
+            raise Rejected(401, "no token", headers=((b"www-authenticate", b"Bearer"),))
 
     async def talk() -> None:
-        async with serving(Service(), around=around) as client:
-            await client.infer(request(1), metadata=[("traceparent", "00-a-b-01")])
+        async with serving(Service(), authorize=refuse) as client:
+            call = client.call(
+                "ModelInfer", request(1), metadata=(*TRACED, ("authorization", "Bearer x"))
+            )
+            await call
+            answered.append(dict(await call.trailing_metadata()))
+            refused = await client.refusal("ModelInfer", request(1), metadata=TRACED)
+            answered.append(dict(refused.trailing_metadata()))
 
-    seen: list[str | None] = []
+    answered: list[dict[str, str]] = []
     run(talk())
 
-    assert seen == ["00-a-b-01", "left"]
+    spans = [told["traceparent"].split("-") for told in answered]
+    assert [(version, trace, flags) for version, trace, _, flags in spans] == [
+        ("00", TRACE, "01")
+    ] * 2
+    assert len({SPAN, *(span for _, _, span, _ in spans)}) == 3
+    assert answered[1]["www-authenticate"] == "Bearer"
+
+
+def test_a_call_without_a_trace_gets_none_where_nothing_is_logged(run: Run) -> None:
+    async def talk() -> None:
+        async with serving(Service()) as client:
+            call = client.call("ModelInfer", request(1))
+            await call
+            assert "traceparent" not in dict(await call.trailing_metadata() or ())
+
+    run(talk())

@@ -56,7 +56,7 @@ def test_forged_key_ids_cause_one_fetch_a_while() -> None:
     provider = Provider()
 
     async def forge() -> list[int]:
-        async with provider.gate.running():
+        async with provider.gate.running(lambda reason: None):
             asked = (provider.status(NEW, f"forged-{number}") for number in range(100))
             together = await asyncio.gather(*asked)
             later = [await provider.status(NEW, f"late-{number}") for number in range(100)]

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import serialization
 
 from inference.server.security.jwks import ALGORITHMS
 from inference.server.security.scopes import Verb
-from inference.server.security.tokens import Authorizer, Identity, Reason, Rules
+from inference.server.security.tokens import Authorizer, Identity, Reason, Rules, Told
 from inference.transport.messages import Rejected
 from tests.inference.server.security.issuing import (
     AUDIENCE,
@@ -32,18 +32,25 @@ def authorizer(*jwks: Any, **more: Any) -> Authorizer:
     return Authorizer(Rules(ISSUER, AUDIENCE), lambda: keys, **more)
 
 
-def ask(gate: Authorizer, token: bytes | None, verb: Verb = Verb.INFER) -> Identity:
+def ignore(reason: Reason) -> None:
+    """Be told and do nothing."""
+
+
+def ask(
+    gate: Authorizer, token: bytes | None, verb: Verb = Verb.INFER, told: Told = ignore
+) -> Identity:
     async def asking() -> Identity:
-        return await gate.authorize(verb, token)
+        async with gate.running(told):
+            return await gate.authorize(verb, token)
 
     return asyncio.run(asking())
 
 
 def refused(token: bytes | None, reason: Reason, gate: Authorizer | None = None) -> Rejected:
-    gate = gate or authorizer()
+    told = list[Reason]()
     with pytest.raises(Rejected) as caught:
-        ask(gate, token)
-    assert dict(gate.refused) == {reason: 1}
+        ask(gate or authorizer(), token, told=told.append)
+    assert told == [reason]
     return caught.value
 
 

@@ -15,7 +15,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from components.deployment.roll_out import counters
 from components.foundation.statistics.eprocess import Arm
 from inference.server.telemetry.board import Board, Cells, State
+from inference.server.telemetry.exposition import Page
 from inference.server.telemetry.metrics import Metrics, Phase, Shed
+from inference.server.telemetry.worker import Worker
 
 OWN = 'model="delays",variant="a",version="7"'
 
@@ -32,8 +34,8 @@ def metrics(board: Board) -> Metrics:
     return Metrics(board, 0, "delays", "7", "a", (0.25, 0.5))
 
 
-def page(metrics: Metrics) -> str:
-    return metrics.text()[0].decode()
+def page(metrics: Metrics, accept: str = "") -> str:
+    return Page(metrics.board, metrics.model, metrics.variant).text(accept)[0].decode()
 
 
 def lines(metrics: Metrics, name: str) -> Mapping[str, float]:
@@ -87,7 +89,7 @@ def test_counts_each_thing_where_it_belongs(metrics: Metrics) -> None:
     metrics.batch(1, requests=1)
     metrics.shed(Shed.MEMORY)
     metrics.dropped(4)
-    metrics.unlogged(6)
+    Worker(metrics.board, 0).unlogged(6)
     metrics.in_flight(1)
     metrics.in_flight(1)
     metrics.in_flight(-1)
@@ -155,7 +157,7 @@ def test_workers_merge_and_either_can_be_asked(board: Board, metrics: Metrics) -
 def test_versions_are_counted_apart_and_the_old_one_s_last_answers_are_its_own(
     metrics: Metrics,
 ) -> None:
-    newer = metrics.retarget("8", score_edges=(0.75,))
+    newer = Metrics(metrics.board, 0, "delays", "8", "a", (0.75,))
     newer.answered(200, seconds=0.1)
     newer.scores(np.array([0.7]))
     metrics.answered(500, seconds=0.1)
@@ -222,17 +224,15 @@ class Guarded:
         lambda metrics: metrics.phase(Phase.PARSE, 0.5),
         lambda metrics: metrics.batch(2, requests=1),
         lambda metrics: metrics.dropped(1),
-        lambda metrics: metrics.unlogged(1),
         lambda metrics: metrics.scores(np.array([0.4, np.nan])),
     ],
-    ids=["phase", "batch", "dropped", "unlogged", "scores"],
+    ids=["phase", "batch", "dropped", "scores"],
 )
 def test_what_threads_count_is_counted_under_a_lock(
     metrics: Metrics, count: Callable[[Metrics], None]
 ) -> None:
     before = page(metrics)
     metrics._cells = cast(Cells, Guarded(metrics._cells, metrics._lock))
-    metrics._head = cast(Cells, Guarded(metrics._head, metrics._lock))
 
     count(metrics)
 
@@ -266,7 +266,7 @@ def test_a_rollout_reads_the_page_and_the_death_of_a_worker_makes_no_requests(
 def test_the_page_is_in_the_format_that_is_accepted(
     metrics: Metrics, accept: str, kind: bytes
 ) -> None:
-    body, told = metrics.text(accept)
+    body, told = Page(metrics.board, "delays", "a").text(accept)
 
     assert told.startswith(kind)
     assert body.endswith(b"# EOF\n") == kind.startswith(b"application/")
@@ -279,7 +279,7 @@ def test_both_formats_are_what_their_parsers_take(board: Board, edges: tuple[flo
     metrics.scores(np.array([-3.0, 0.3]))
 
     plain = list(text_string_to_metric_families(page(metrics)))
-    open_page = metrics.text("application/openmetrics-text")[0].decode()
+    open_page = page(metrics, "application/openmetrics-text")
     # The library is typed but for this function.
     strict = list(openmetrics_families(open_page))  # type: ignore[no-untyped-call]
 

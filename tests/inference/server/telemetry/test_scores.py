@@ -13,6 +13,7 @@ from components.preparation.profile.columns import Numeric
 from components.preparation.profile.profile import Profile
 from inference.server.telemetry import scores
 from inference.server.telemetry.board import Board
+from inference.server.telemetry.exposition import Page
 from inference.server.telemetry.metrics import Metrics
 
 EDGES = (-1.0, 0.0, 0.1, 0.25, 7.5)
@@ -78,7 +79,7 @@ def test_the_page_has_the_profile_s_counts(tmp_path: pathlib.Path) -> None:
     for start in range(0, 5000, 250):
         metrics.scores(served[start : start + 250])
 
-    families = text_string_to_metric_families(metrics.text()[0].decode())
+    families = text_string_to_metric_families(Page(board, "m", "a").text()[0].decode())
     samples = [s for f in families for s in f.samples if s.name == "inference_score_bucket"]
     column = profile.columns["score"]
     assert isinstance(column, Numeric)
