@@ -6,6 +6,7 @@ import sys
 import threading
 
 import pyarrow as pa
+import pytest
 
 from components.foundation import cost
 from components.foundation.cost import Amount, Cost
@@ -71,3 +72,67 @@ def test_processor_and_memory_of_a_program_it_ran_count() -> None:
     assert paid.cpu_seconds >= 0.2
     assert paid.peak_bytes >= 300 * 2**20
     assert paid.seconds > 0
+
+
+def test_the_peak_is_of_the_block_and_not_of_what_came_before() -> None:
+    before = _used(300)
+
+    with cost.metered() as meter:
+        _used(50)
+        paid = meter.cost()
+
+    assert before > 300 * 2**20
+    assert paid.peak_bytes < before - 200 * 2**20
+
+
+def test_an_outer_block_keeps_its_peak_when_an_inner_one_begins() -> None:
+    with cost.metered() as outer:
+        _used(300)
+        with cost.metered() as inner:
+            _used(50)
+            within = inner.cost()
+
+    assert outer.cost().peak_bytes >= within.peak_bytes + 200 * 2**20
+
+
+def test_a_program_does_not_pay_for_what_started_it() -> None:
+    peak = "from components.foundation import cost; print(cost.own_peak_bytes())"
+    held = bytearray(b"x") * (300 * 2**20)
+
+    told = subprocess.run([sys.executable, "-c", peak], check=True, capture_output=True, text=True)
+
+    assert int(told.stdout) < len(held)
+
+
+def test_a_program_that_ran_before_the_block_does_not_count() -> None:
+    subprocess.run([sys.executable, "-c", "bytearray(b'x') * (600 * 2**20)"], check=True)
+
+    with cost.metered() as meter:
+        subprocess.run([sys.executable, "-c", ""], check=True)
+        paid = meter.cost()
+
+    assert paid.peak_bytes < 600 * 2**20
+
+
+@pytest.mark.parametrize("status", [None, "Name:\tpython\n"], ids=["no file", "no such line"])
+def test_where_no_proc_tells_the_system_is_asked(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path, status: str | None
+) -> None:
+    monkeypatch.setattr(cost, "_STATUS", tmp_path / "status")
+    if status:
+        cost._STATUS.write_text(status)
+    monkeypatch.setattr(cost, "_CLEAR", tmp_path / "none" / "clear_refs")
+    used = _used(50)
+
+    with cost.metered() as meter:
+        paid = meter.cost()
+
+    assert paid.peak_bytes >= used
+
+
+def _used(megabytes: int) -> int:
+    """Use memory and give it back; return the most that was in use."""
+    held = bytearray(b"x") * (megabytes * 2**20)
+    peak = cost.own_peak_bytes()
+    del held
+    return peak

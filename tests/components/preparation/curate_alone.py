@@ -4,6 +4,7 @@ import json
 import pathlib
 import sys
 
+from components.foundation import cost
 from components.foundation.engine import Limits
 from components.foundation.storage import Settings
 from components.foundation.tables import TableRef, Tables
@@ -23,14 +24,8 @@ def main(settings: str, source: str, cache: str, sql: str, contract: str, memory
         Tables(Settings(**json.loads(settings))),
         pathlib.Path(cache),
     )
-    print(json.dumps({"out": done.rows_out, "bad": done.quarantined, "peak_mb": _peak_mb()}))
-
-
-def _peak_mb() -> float:
-    """Return this program's own peak; getrusage's is at least what started it had in use."""
-    status = pathlib.Path("/proc/self/status").read_text()
-    [line] = [line for line in status.splitlines() if line.startswith("VmHWM:")]
-    return int(line.split()[1]) / 1024
+    peak_mb = cost.own_peak_bytes() / 2**20
+    print(json.dumps({"out": done.rows_out, "bad": done.quarantined, "peak_mb": peak_mb}))
 
 
 main(*sys.argv[1:])
