@@ -9,8 +9,8 @@ from typing import Any, Final, Self
 import numpy as np
 
 from components.foundation.errors import UserError
+from components.foundation.formats import saved_graph
 from components.foundation.signature import Array, Signature
-from inference.server.runtimes import saved_graph
 from inference.server.runtimes.model import Port
 
 _LOG = logging.getLogger("server")

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from components.foundation.errors import UserError
-from inference.server.runtimes import saved_graph
+from components.foundation.formats import saved_graph
 
-pytestmark = pytest.mark.slow  # TensorFlow takes seconds to import
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("frameworks")]  # TensorFlow takes seconds
 
 Call = Callable[[Any, Any], Any]
 
@@ -208,3 +208,18 @@ def test_refuses_what_is_no_graph(tmp_path: pathlib.Path) -> None:
     (tmp_path / "saved_model.pb").write_bytes(b"broken")
     with pytest.raises(UserError, match="is no SavedModel"):
         saved_graph.check(tmp_path)
+
+
+def test_what_stands_in_the_file_is_what_tensorflow_knows_without_effects() -> None:
+    from tensorflow.core.framework import op_def_pb2
+    from tensorflow.python.client import pywrap_tf_session
+
+    listed = pywrap_tf_session.TF_GetBuffer(pywrap_tf_session.TF_GetAllOpList())
+    known = {op.name: op.is_stateful for op in op_def_pb2.OpList.FromString(listed).op}
+
+    assert saved_graph.without_effects() == {
+        name
+        for name, stateful in known.items()
+        if not stateful and not saved_graph.reaches_outside(name)
+    }
+    assert not saved_graph.may_run("Unheard")
