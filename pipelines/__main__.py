@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from components.foundation.errors import FalajError
 from pipelines.commands import (
     catalogue,
+    channels,
     compile,
     errors,
     explain,
@@ -35,6 +36,7 @@ _COMMANDS = (
     report,
     serve,
     releases,
+    channels,
     verify,
     explain,
     residency,

@@ -31,7 +31,7 @@ def add(verbs: "Verbs") -> None:
 
 def seal(arguments: argparse.Namespace) -> int:
     """Seal a folder."""
-    store, keys = _store_and_keys()
+    store, keys = store_and_keys()
     sealed = release.seal(arguments.folder, model=arguments.model, facts={}, store=store, keys=keys)
     print(sealed.uri)
     return 0
@@ -39,13 +39,14 @@ def seal(arguments: argparse.Namespace) -> int:
 
 def unseal(arguments: argparse.Namespace) -> int:
     """Verify and decrypt a release into a folder."""
-    store, keys = _store_and_keys()
+    store, keys = store_and_keys()
     opened = release.unseal(arguments.uri, arguments.folder, store=store, keys=keys)
     print(f"{opened.uri} verified into {arguments.folder}")
     return 0
 
 
-def _store_and_keys() -> tuple[ObjectStore, KeyRing]:
+def store_and_keys() -> tuple[ObjectStore, KeyRing]:
+    """Return what the environment names."""
     return (
         ObjectStore(Settings.from_environment(os.environ)),
         KeyRing.from_environment(os.environ),

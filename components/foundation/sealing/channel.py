@@ -2,18 +2,20 @@
 
     s3://falaj-models/MODEL/channel/CHANNEL
 
-A pointer carries its history and a serial that only grows. Pointing where the channel
-already points changes nothing.
+A pointer carries its history and a serial that only grows; the evidence holds a note of every
+move (moves.py). Pointing where the channel already points changes nothing but the time of the
+signature, which a reader may demand to be young.
 """
 
 import dataclasses
+import datetime
 import json
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 from components.foundation import digests, verdict
 from components.foundation.errors import Refused, UserError
-from components.foundation.sealing import envelope
+from components.foundation.sealing import envelope, moves
 from components.foundation.sealing import release as releases
 from components.foundation.sealing.keys import KeyRing
 from components.foundation.sealing.uri import BUCKET, ReleaseUri, checked_name
@@ -37,11 +39,16 @@ class Move:
 
 @dataclass(frozen=True, slots=True)
 class Pointer:
-    """Where a channel points; `history` is newest first and includes the present."""
+    """Where a channel points; `history` is newest first and includes the present.
+
+    Attributes:
+        signed: when that was said last; a move says it, and `renew`.
+    """
 
     model: str
     channel: str
     history: tuple[Move, ...]
+    signed: str = ""
 
     def __str__(self) -> str:
         return f"{_address(self.model, self.channel)}@{self.serial}"
@@ -76,21 +83,41 @@ class Pointer:
 
     @classmethod
     def from_dict(cls, value: dict[str, Any]) -> Self:
-        return cls(
-            value["model"], value["channel"], tuple(Move(**move) for move in value["history"])
-        )
+        history = tuple(Move(**move) for move in value["history"])
+        return cls(value["model"], value["channel"], history, value["signed"])
+
+    def check_age(self, most: datetime.timedelta) -> None:
+        """Refuse what was signed too long ago: it may have been put back."""
+        age = datetime.datetime.now(datetime.UTC) - datetime.datetime.fromisoformat(self.signed)
+        if age > most:
+            raise Refused(
+                f"channel {self.model}/{self.channel}: was signed {age.days} days ago, at most "
+                f"{most.days} are allowed; renew it if it is the newest: falaj channels "
+                f"{self.model} --channel {self.channel} --renew",
+                code="channel-stale",
+            )
 
 
 def current(
-    model: str, *, store: ObjectStore, keys: KeyRing, channel: str = CHAMPION
+    model: str,
+    *,
+    store: ObjectStore,
+    keys: KeyRing,
+    channel: str = CHAMPION,
+    max_age: datetime.timedelta | None = None,
 ) -> Pointer | None:
     """Return where a channel points, or None when it was never set.
 
     Raises:
-        Refused: the pointer is not signed by us or belongs to another model or channel.
+        Refused: the pointer is not signed by us, belongs to another model or channel, was
+            signed longer ago than allowed, or is not the newest in the evidence.
     """
     found = _read(model, channel, store, keys)
-    return found[0] if found else None
+    if found is None:
+        return None
+    if max_age is not None:
+        found[0].check_age(max_age)
+    return found[0]
 
 
 def resolve(
@@ -139,12 +166,32 @@ def move(
     found = _read(model, channel, store, keys)
     before, etag = found or (Pointer(model, channel, ()), None)
     if before.history and before.uri == to_uri:
+        _note(before, store)
         return before
     serial = before.serial + 1 if before.history else 1
     content = str(target.statement.content)
     step = Move(serial, to_uri, content, reason, verdict.now())
-    after = dataclasses.replace(before, history=(step, *before.history)[:_HISTORY])
+    history = (step, *before.history)[:_HISTORY]
+    after = dataclasses.replace(before, history=history, signed=step.time)
     _write(after, etag, store, keys)
+    _note(after, store)
+    return after
+
+
+def renew(
+    model: str, *, store: ObjectStore, keys: KeyRing, channel: str = CHAMPION
+) -> Pointer | None:
+    """Sign a channel anew where it points, so that its readers see it young; None if unset.
+
+    Raises:
+        Conflict: somebody moved it meanwhile.
+        Refused: it is not the newest state that was signed.
+    """
+    found = _read(model, channel, store, keys)
+    if found is None:
+        return None
+    after = dataclasses.replace(found[0], signed=verdict.now())
+    _write(after, found[1], store, keys)
     return after
 
 
@@ -153,6 +200,24 @@ def _address(model: str, channel: str) -> Address:
 
 
 def _read(
+    model: str, channel: str, store: ObjectStore, keys: KeyRing
+) -> tuple[Pointer, str] | None:
+    """Read a channel's newest state; what moves while we look is looked at again."""
+    seen = -1
+    while True:
+        found = _signed(model, channel, store, keys)
+        serial = found[0].serial if found else 0
+        if not moves.goes_on(model, channel, serial, store=store):
+            break
+        if serial <= seen:
+            raise moves.put_back(model, channel, serial)
+        seen = serial
+    if found is not None:
+        _check_note(found[0], store)
+    return found
+
+
+def _signed(
     model: str, channel: str, store: ObjectStore, keys: KeyRing
 ) -> tuple[Pointer, str] | None:
     address = _address(model, channel)
@@ -170,6 +235,16 @@ def _read(
             code="channel-copied",
         )
     return pointer, etag
+
+
+def _check_note(pointer: Pointer, store: ObjectStore) -> None:
+    move = asdict(pointer.history[0])
+    moves.check(pointer.model, pointer.channel, pointer.serial, move, store=store)
+
+
+def _note(pointer: Pointer, store: ObjectStore) -> None:
+    move = asdict(pointer.history[0])
+    moves.remember(pointer.model, pointer.channel, pointer.serial, move, store=store)
 
 
 def _decode(payload: bytes, where: str) -> Pointer:

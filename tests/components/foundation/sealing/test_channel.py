@@ -1,3 +1,4 @@
+import datetime
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -133,3 +134,81 @@ def test_resolve_takes_what_is_given_else_where_the_channel_points(
         channel.resolve(unique, "", store=store, keys=keys)
     channel.move(unique, sealed.uri, store=store, keys=keys, reason="first")
     assert channel.resolve(unique, "", store=store, keys=keys) == sealed.uri
+
+
+@pytest.fixture
+def moved(seal: Seal, store: ObjectStore, keys: KeyRing, unique: str) -> Release:
+    """A release that the channel left again."""
+    first = seal(model=unique)
+    channel.move(unique, first.uri, store=store, keys=keys, reason="first")
+    return first
+
+
+def test_an_old_state_that_is_put_back_is_refused(
+    seal: Seal, store: ObjectStore, keys: KeyRing, unique: str, moved: Release
+) -> None:
+    here = Address("falaj-models", f"{unique}/channel/champion")
+    old = store.get(here)
+    channel.move(unique, seal(model=unique, code="b").uri, store=store, keys=keys, reason="better")
+
+    store.put(here, old)
+
+    with pytest.raises(Refused, match="is at move 1, the evidence holds move 2"):
+        channel.current(unique, store=store, keys=keys)
+    with pytest.raises(Refused, match="an old state was put back"):
+        channel.move(unique, moved.uri, store=store, keys=keys, reason="and on")
+
+
+def test_a_channel_that_was_removed_is_not_taken_for_new(
+    store: ObjectStore, keys: KeyRing, unique: str, moved: Release
+) -> None:
+    store.delete(Address("falaj-models", f"{unique}/channel/champion"))
+
+    with pytest.raises(Refused, match="the evidence holds move 1"):
+        channel.move(unique, moved.uri, store=store, keys=keys, reason="anew")
+
+
+def test_a_second_history_under_the_same_number_is_refused(
+    seal: Seal, store: ObjectStore, keys: KeyRing, unique: str
+) -> None:
+    here = Address("falaj-models", f"{unique}/channel/champion")
+    channel.move(unique, seal(model=unique).uri, store=store, keys=keys, reason="first")
+    note = Address("falaj-evidence", f"channels/{unique}/champion/00000001.json")
+    store.put(note, store.get(note).replace(b"first", b"other"))
+
+    with pytest.raises(Refused, match="two histories were signed"):
+        channel.current(unique, store=store, keys=keys)
+    assert store.exists(here)
+
+
+def test_a_mover_killed_before_its_note_is_believed_and_the_next_one_notes(
+    store: ObjectStore, keys: KeyRing, unique: str, moved: Release
+) -> None:
+    note = Address("falaj-evidence", f"channels/{unique}/champion/00000001.json")
+    store.delete(note)
+
+    assert channel.current(unique, store=store, keys=keys) is not None
+    channel.move(unique, moved.uri, store=store, keys=keys, reason="again")
+
+    assert store.exists(note)
+
+
+def test_a_reader_may_demand_a_young_signature_and_renewing_gives_one(
+    store: ObjectStore, keys: KeyRing, unique: str, moved: Release
+) -> None:
+    hour = datetime.timedelta(hours=1)
+    before = channel.current(unique, store=store, keys=keys, max_age=hour)
+    with pytest.raises(Refused, match="was signed 0 days ago, at most 0 are allowed; renew it"):
+        channel.current(unique, store=store, keys=keys, max_age=datetime.timedelta())
+
+    renewed = channel.renew(unique, store=store, keys=keys)
+
+    assert before is not None
+    assert renewed is not None
+    assert renewed.signed > before.signed
+    assert renewed.history == before.history
+    assert channel.current(unique, store=store, keys=keys) == renewed
+
+
+def test_what_was_never_set_is_not_renewed(store: ObjectStore, keys: KeyRing, unique: str) -> None:
+    assert channel.renew(unique, store=store, keys=keys) is None
