@@ -17,6 +17,7 @@ from components.governance.report import rendering
 from components.governance.report.story import (
     Audit,
     Curve,
+    Forgery,
     Judged,
     Measure,
     Quarantined,
@@ -133,6 +134,7 @@ class _Telling:
             rollouts=tuple(r for part in self.parts for r in self._rollouts(part)),
             windows=tuple(self._windows()),
             releases=tuple(self._releases()),
+            forgeries=tuple(self._forgeries()),
             residency=tuple(j for j in verdicts if j.entry in self._attested),
             audit=Audit(len(self.proof.entries), self.proof.head, len(verdicts)),
         )
@@ -256,6 +258,11 @@ class _Telling:
             fates[uri] = fate
         for uri, fate in fates.items():
             yield self._release(uri, fate, made.get(uri, ""))
+
+    def _forgeries(self) -> Iterator[Forgery]:
+        for stage in self.job.stages:
+            for what, refused in stage.facts.get("forgeries", {}).items():
+                yield Forgery(what, refused)
 
     def _release(self, uri: str, fate: str, made_by: str) -> Release:
         model, version = uri.split("/")[-2:]

@@ -75,6 +75,7 @@ class _Job:
         self._stage("Deploy the first champion", first, lambda: example.deploy_first(first))
         better = self._train("torch")
         self._three_candidates(first, better)
+        self._stage("Try forgeries", better, lambda: example.try_forgeries(first, better))
         for month in range(CANARY_MONTH + 1, months + 1):
             self._production(month)
             if month == CANARY_MONTH + 1:  # the labels of the canary's month have come
@@ -117,6 +118,8 @@ class _Job:
         took = time.monotonic() - began
         if "answers" in outcome.result:
             self._told.say(f"    {_clients(outcome.result)}")
+        for what, refused in outcome.result.get("forgeries", {}).items():
+            self._told.say(f"    {what}: {refused}")
         self._told.say("    unchanged, skipped" if outcome.skipped else f"    done in {took:.1f} s")
         return outcome
 

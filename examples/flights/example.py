@@ -17,6 +17,7 @@ from components.foundation.signature import Signature
 from components.foundation.storage import Address
 from components.foundation.tables import TableRef
 from examples.flights import weather_service, world
+from examples.flights.forgeries import Forger, check
 from examples.flights.models import faulty
 from pipelines import compiled
 from pipelines.laptop.runner import LocalRunner, Run
@@ -132,6 +133,13 @@ class Example:
             data[len(data) // 2] ^= 1
             self.laptop.store.put(target, bytes(data))
         return uri
+
+    def try_forgeries(self, first: str, better: str) -> dict[str, Any]:
+        """Try what a thief of the bucket could; raises Refused if anything gets through."""
+        forger = Forger(self.laptop, self.project.model.name)
+        tampered = self.make_tampered(better)
+        attempts = check([*forger.attempts(older=first, newer=better, tampered=tampered)])
+        return {"forgeries": {attempt.what: attempt.refused for attempt in attempts}}
 
     def _seal(self, folder: pathlib.Path, facts: Mapping[str, Any]) -> str:
         model, store = self.project.model.name, self.laptop.store

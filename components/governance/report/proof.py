@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from html import escape
 
 from components.foundation.page import Html, badge, decided, evidence, exact, facts, judged, table
-from components.governance.report.story import Audit, Judged, Release, Story
+from components.governance.report.story import Audit, Forgery, Judged, Release, Story
 from components.governance.report.words import Links, anchor, many
 
 
@@ -12,6 +12,12 @@ def releases(rows: Sequence[Release], links: Links) -> str:
     """Show each release: what became of it, digests, who signed it, and what it was made of."""
     shown = "".join(f"<div>{_release(one, links)}</div>" for one in rows)
     return f'<div class="pair">{shown}</div>' if shown else ""
+
+
+def forgeries(rows: Sequence[Forgery]) -> str:
+    """Show what was tried against the releases, and what was said to it."""
+    shown = [[one.what, one.refused] for one in rows]
+    return table(["Tried", "Refused because"], shown, stacked=True) if shown else ""
 
 
 def residency(rows: Sequence[Judged], links: Links) -> str:

@@ -61,6 +61,7 @@ def _parts(story: Story, links: Links) -> dict[str, list[Section]]:
         ],
         "What proves it": [
             Section("releases", "What was released", proof.releases(story.releases, links)),
+            Section("forgeries", "What was forged", proof.forgeries(story.forgeries)),
             Section("lineage", "What came from what", channel.lineage(story, links)),
             Section("residency", "Where the bytes are", proof.residency(story.residency, links)),
             Section("audit", "The audit log", proof.audit(story.audit)),

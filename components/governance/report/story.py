@@ -248,6 +248,14 @@ class Release:
 
 
 @dataclass(frozen=True, slots=True)
+class Forgery:
+    """Something that a thief of the bucket could try, and the sentence that refused it."""
+
+    what: str
+    refused: str
+
+
+@dataclass(frozen=True, slots=True)
 class Audit:
     """The audit log as it was when the page was made, and what was held against it."""
 
@@ -276,6 +284,7 @@ class Story:
     rollouts: tuple[Rollout, ...] = ()
     windows: tuple[Window, ...] = ()
     releases: tuple[Release, ...] = ()
+    forgeries: tuple[Forgery, ...] = ()
     residency: tuple[Judged, ...] = ()
     audit: Audit | None = None
 
