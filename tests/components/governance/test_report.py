@@ -16,6 +16,7 @@ from components.governance.report.story import (
     Audit,
     Curve,
     Effect,
+    Forgery,
     Judged,
     Measure,
     Quarantined,
@@ -158,6 +159,7 @@ def test_no_text_of_a_story_becomes_markup() -> None:
             (Rollout(evil, verdict, evil, 1, answers={evil: 1}),),
             (Window(evil, evil, (Effect(evil, 1.0),), evil, 0.5, state=evil),),
             (Release(evil, evil, evil, evil, evil, evil, evil, evil, evil, (evil,)),),
+            (Forgery(evil, evil),),
             (judgement,),
             Audit(1, evil, 1),
         )
