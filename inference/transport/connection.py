@@ -180,8 +180,8 @@ class Connection(asyncio.Protocol):
 
     async def _answer(self, request: Incoming) -> None:
         try:
-            if request.broken is not None:
-                raise request.broken
+            if request.broken is not None and not request.method:
+                raise request.broken  # its head is not whole; a body that broke is told who asks
             reply = await self._host.handler(request)
         except Rejected as rejected:
             reply = Reply.refusal(rejected)

@@ -75,11 +75,18 @@ def serve(folder: pathlib.Path) -> Iterator[Serve]:
     """Return what starts a server of the test model, or of another one."""
     ends: list[Callable[[], None]] = []
 
-    def start(model: Any = None, *, gate: Gate | None = None, **queueing: Any) -> Running:
+    def start(
+        model: Any = None,
+        *,
+        gate: Gate | None = None,
+        bounds: transport.Limits | None = None,
+        **queueing: Any,
+    ) -> Running:
         running = _start(
             model or load(folder, name="delays", threads=1),
             gate=gate or AllowAnonymous(),
             limits=Limits(**queueing),
+            bounds=bounds or transport.Limits(body_bytes=100_000),
         )
         ends.append(running.end)
         return running
@@ -99,7 +106,7 @@ def ask(running: Running) -> Ask:
     return running.ask
 
 
-def _start(model: Model, *, gate: Gate, limits: Limits) -> Running:
+def _start(model: Model, *, gate: Gate, limits: Limits, bounds: transport.Limits) -> Running:
     board = Board(workers=1)
     board.enter(0)
     listener = socket.create_server(("127.0.0.1", 0))
@@ -117,7 +124,6 @@ def _start(model: Model, *, gate: Gate, limits: Limits) -> Running:
             )
             service.served = Served(model, metrics, batcher)
             board.put(0, State.READY)
-            bounds = transport.Limits(body_bytes=100_000)
             follower = Follower(AccessLog(0, dropped=print), variant="b")
             page = Page(board, "delays", "b")
             app = App(service, aside=aside, gate=gate, follower=follower, page=page)

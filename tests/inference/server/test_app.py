@@ -12,6 +12,8 @@ import pytest
 from components.foundation.signature import Signature
 from inference.observer.observation import Prediction
 from inference.server.telemetry.board import IN_FLIGHT
+from inference.server.telemetry.exposition import Page
+from inference.transport import limits as transport
 from tests.inference.models import OFFSETS, SIGNATURE, request
 from tests.inference.server.conftest import INFER, Running, Serve
 
@@ -236,6 +238,30 @@ def test_until_the_model_is_there_the_server_is_alive_and_says_503(running: Runn
     assert ask("/v2/health/ready").status_code == 503
     answer = ask(INFER, request(delay=[0], carrier=[0]))
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+    page = ask("/metrics")
+    assert page.status_code == 200
+    assert 'inference_workers{model="delays",variant="b"} 1.0' in page.text
+
+
+def test_health_answers_while_the_page_of_metrics_is_made(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, go = threading.Event(), threading.Event()
+
+    def text(page: Page, accept: str) -> tuple[bytes, bytes]:
+        begun.set()
+        assert go.wait(10), "nobody let it"
+        return b"late", b"text/plain"
+
+    monkeypatch.setattr(Page, "text", text)
+    with ThreadPoolExecutor(1) as client:
+        page = client.submit(running.ask, "/metrics")
+        assert begun.wait(5)
+        alive = running.ask("/v2/health/live").status_code
+        unfinished = not page.done()
+        go.set()
+
+    assert (alive, unfinished, page.result().text) == (200, True, "late")
 
 
 class Slow:
@@ -283,6 +309,33 @@ def test_what_finds_the_queue_full_is_429_and_told_when_to_come_back(serve: Serv
     assert all("retry-after" in answer.headers for answer in answers if answer.status_code == 429)
     shed = 'inference_shed_total{model="delays",reason="queue_full",variant="b",version="0"} 5.0'
     assert shed in running.ask("/metrics").text
+
+
+def test_a_body_that_finds_no_room_is_429_and_counted_as_shed(serve: Serve) -> None:
+    running = serve(bounds=transport.Limits(body_bytes=1000, bodies_bytes=500))
+
+    answer = running.ask(INFER, b" " * 600)
+    running.ask(INFER, b" " * 1100)
+
+    assert (answer.status_code, answer.headers["retry-after"]) == (429, "1")
+    shed = 'inference_shed_total{model="delays",reason="memory",variant="b",version="0"} 1.0'
+    assert shed in running.ask("/metrics").text
+
+
+def test_a_failure_of_the_server_s_own_is_told_its_span_and_no_word_more(
+    running: Running, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ready() -> bool:
+        raise ValueError("a secret")
+
+    monkeypatch.setattr(running.service, "ready", ready)
+    parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    answer = running.ask("/v2/health/ready", headers={"traceparent": parent})
+
+    assert answer.status_code == 500
+    assert answer.headers["traceparent"].startswith(parent[:36])
+    assert "secret" not in answer.text
+    assert answer.json()["error"].rpartition(" ")[2] in caplog.text
 
 
 def test_a_deadline_that_passes_is_504(serve: Serve) -> None:
