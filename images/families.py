@@ -36,7 +36,7 @@ FAMILIES = {
     "tensorflow": Family(runs_steps=True, extras=("tensorflow",), only=("onnxruntime",)),
     "release": Family(runs_steps=True, extras=("data", "serving")),
     "serving": Family(extras=("serving",), only=("cryptography", "numpy")),
-    "initializer": Family(only=("cryptography", "obstore")),
+    "initializer": Family(only=("blake3", "cryptography", "obstore")),
 }
 BUILDERS = ("setuptools", "wheel")  # what builds the few packages that come as source only
 
