@@ -84,6 +84,14 @@ class Estimator(_Strict):
     parameters: dict[str, Any] = {}
 
 
+class Provenance(_Strict):
+    """Who answers for a model; no release is sealed without."""
+
+    licence: str  # an SPDX expression; LicenseRef- and a name of your own is one
+    source: str
+    trained_by: str
+
+
 class Model(_Strict):
     name: str
     task: Task = Task.CLASSIFICATION
@@ -93,6 +101,7 @@ class Model(_Strict):
     inputs: list[str]
     slices: list[str] = []
     expectations: str
+    provenance: Provenance
     torch: Estimator | None = None
     tensorflow: Estimator | None = None
 

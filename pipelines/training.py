@@ -14,6 +14,7 @@ from components.preparation.profile.component import profile
 from components.preparation.split.component import split
 from components.release.export_onnx.component import export_onnx
 from components.release.register.component import register
+from components.release.scan_model.component import scan_model
 from components.release.seal.component import seal
 from components.release.smoke_test.component import smoke_test
 from components.training.train_tensorflow.component import train_tensorflow
@@ -138,7 +139,7 @@ def _train(
 def _judge_and_release(
     project: Project, place: Place, framework: str, *, sets: Any, model: Any, seed: Any
 ) -> None:
-    """Evaluate what will be served, bless it, try it in the real server, seal it."""
+    """Scan and evaluate what will be served, bless it, try it in the real server, seal it."""
     test, label = sets.outputs["test"], project.model.label
     task = str(project.model.task)
     exported = export_onnx(model=model.outputs["model"], rows=test)
@@ -146,6 +147,9 @@ def _judge_and_release(
     place.settle(exported, name="Export to ONNX", memory="4G")
     stages.hold(place, exported, name="Gate on the export")
     onnx = exported.outputs["onnx"]
+    provenance = project.model.provenance.model_dump()
+    scanned = place.settle(scan_model(model=onnx, **provenance), name="Scan the model's files")
+    clean = stages.hold(place, scanned, name="Gate on the scan")
     evaluated = evaluate(
         model=onnx,
         test=test,
@@ -168,7 +172,7 @@ def _judge_and_release(
     place.settle(blessed, name="Bless against the champion", cached=False, keys=Keys.OPEN)
     good = stages.hold(place, blessed, name="Gate on the blessing")
     tried = place.settle(
-        smoke_test(model=onnx, rows=test).after(good), name="Smoke test in the real server"
+        smoke_test(model=onnx, rows=test).after(good, clean), name="Smoke test in the real server"
     )
     safe = stages.hold(place, tried, name="Gate on the smoke test")
     described = profile(table=evaluated.outputs["scored"], columns=[*project.model.inputs, "score"])
@@ -179,7 +183,7 @@ def _judge_and_release(
         evaluation=evaluated.outputs["evaluation"],
         contract=project.data_contract,
         model_name=project.model.name,
-        facts={"training": sets.outputs["train"], "test": test},
+        facts={"training": sets.outputs["train"], "test": test, "provenance": provenance},
     ).after(safe)
     place.settle(sealed, name="Seal", keys=Keys.SIGN, retries=2)
     registered = register(

@@ -64,6 +64,8 @@ class Card:
     band: Sequence[float] | None = None  # of a regression: holds 9 of 10 validation errors
     data: str = ""  # of models made before there was one
     export: Mapping[str, Any] = field(default_factory=dict)  # of an ONNX folder: how it was made
+    provenance: Mapping[str, Any] = field(default_factory=dict)  # as scan_model reads it
+    declares: Mapping[str, Any] = field(default_factory=dict)  # as scan_model reads it
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +81,9 @@ def write(folder: pathlib.Path, signature: Signature, card: Card) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     _dump(folder / "signature.json", signature.to_dict())
     facts = asdict(card)
-    if card.band is None:  # a classifier's card says what it always said
-        del facts["band"]
+    for name in ("band", "provenance", "declares"):  # a card without says what it always said
+        if not facts[name]:
+            del facts[name]
     _dump(folder / CARD, facts)
 
 

@@ -1,0 +1,1 @@
+"""Judge what a model folder holds before it is sealed."""
