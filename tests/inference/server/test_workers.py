@@ -1,5 +1,6 @@
 """Several workers on one port, reloading, and certificates, as processes."""
 
+import contextlib
 import http.client
 import os
 import pathlib
@@ -147,6 +148,27 @@ def test_a_reload_mixes_no_versions_and_loses_no_request(folder: pathlib.Path) -
     told = {(body["model_version"], round(body["outputs"][0]["data"][0], 1)) for _, body in answers}
     assert told == {("v1", 0.5), ("v2", 1.0)}
     assert answers[-1][1]["model_version"] == "v2"
+
+
+def test_health_answers_while_a_reload_waits_for_its_files(folder: pathlib.Path) -> None:
+    profile, writing = folder / "profile.json", list[int]()
+
+    def read_by_the_server() -> bool:
+        with contextlib.suppress(OSError):  # nobody reads it yet
+            writing.append(os.open(profile, os.O_WRONLY | os.O_NONBLOCK))
+        return bool(writing)
+
+    with served(folder) as (server, port):
+        os.mkfifo(profile)
+        server.send_signal(signal.SIGHUP)
+        until(read_by_the_server)
+        assert ask(port, "/v2/health/live")[0] == 200
+        assert ask(port, INFER, request(delay=[1], carrier=[0]))[0] == 200
+        os.write(writing[0], b'{"version": 0}')
+        os.close(writing[0])
+        assert server.stderr is not None
+        said = iter(server.stderr.readline, "")
+        assert any("the model stays as it was" in line and "profile.json" in line for line in said)
 
 
 def test_serves_over_tls(folder: pathlib.Path, tmp_path: pathlib.Path) -> None:
