@@ -249,6 +249,24 @@ def test_a_broken_file_keeps_the_old_certificates_says_so_once_and_is_tried_agai
     assert "stay in use" in said[0]
 
 
+@pytest.mark.parametrize("text", [b"", b"# nobody yet\n"], ids=["empty", "a comment"])
+def test_a_file_without_client_authorities_keeps_the_old_ones(
+    house: House, caplog: pytest.LogCaptureFixture, text: bytes
+) -> None:
+    async def scenario() -> None:
+        async with served(house.mutual()) as (port, taken):
+            house.client_ca.write_bytes(text)
+            await asyncio.sleep(10 * LOOK)
+            assert not taken.is_set()
+            known = house.client(house.theirs, "known")
+            assert await asyncio.to_thread(ask, port, known) == 200
+            assert await is_refused(port, house.client())
+
+    asyncio.run(scenario())
+
+    assert f"{house.client_ca}: is no PEM file of certificates" in caplog.text
+
+
 def test_a_file_put_back_as_it_was_ends_the_complaint(
     house: House, caplog: pytest.LogCaptureFixture
 ) -> None:
