@@ -28,8 +28,8 @@ SECRET = 12.625
 
 
 @contextlib.contextmanager
-def logging(folder: pathlib.Path, share: str = "1") -> Iterator[Running]:
-    with running(folder, *OPEN, "--access_log", share) as server:
+def logging(folder: pathlib.Path, share: str = "1", *more: str) -> Iterator[Running]:
+    with running(folder, *OPEN, "--access_log", share, *more) as server:
         wait_ready(server.http)
         yield server
 
@@ -176,6 +176,32 @@ def test_a_client_that_goes_away_is_logged_with_499(folder: pathlib.Path) -> Non
 def _in_flight(server: Running) -> bool:
     found = re.search(r"inference_in_flight\{.*\} (\S+)", metrics(server.http))
     return bool(found and float(found[1]))
+
+
+def test_each_worker_writes_its_lines(folder: pathlib.Path) -> None:
+    with logging(folder, "1", "--workers", "2") as server:
+        told = [ask(server.http, "/v2", traceparent=PARENT)[1] for _ in range(40)]
+        logged = lines(server)
+
+    spans = {span_of(headers["traceparent"]) for headers in told}
+    assert len(spans) == 40
+    assert {line["span_id"] for line in logged} == spans
+
+
+def test_what_is_answered_while_it_drains_is_logged(folder: pathlib.Path) -> None:
+    body = json.dumps(request(delay=[1], carrier=[0])).encode()
+    head = f"POST {INFER} HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n\r\n".encode()
+    with logging(folder) as server:
+        with socket.create_connection(("127.0.0.1", server.http), timeout=10) as half_sent:
+            half_sent.sendall(head)
+            until(lambda: _in_flight(server))
+            server.process.terminate()
+            time.sleep(0.3)
+            half_sent.sendall(body)
+            assert half_sent.recv(10_000).startswith(b"HTTP/1.1 200")
+        logged = lines(server)
+
+    assert [line["status"] for line in logged if line["path"] == INFER] == [200]
 
 
 def test_grpc_is_traced_and_logged_alike(folder: pathlib.Path) -> None:
