@@ -4,6 +4,7 @@ import json
 import pathlib
 import socket
 import subprocess
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -55,6 +56,22 @@ def test_nothing_stays_when_it_stops(tmp_path: pathlib.Path) -> None:
     assert not [path for path in after - before if str(port) in path.name]
     with pytest.raises(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port)):
         pass
+
+
+def test_a_connection_without_a_request_holds_no_stop_up_and_nothing_is_lost(
+    tmp_path: pathlib.Path,
+) -> None:
+    with contextlib.ExitStack() as held:
+        with seaweedfs.running(tmp_path, buckets=["things"]) as first:
+            ObjectStore(first).put(THING, b"kept")
+            volume = Ports(**json.loads((tmp_path / "ports.json").read_text())).volume
+            held.enter_context(socket.create_connection(("127.0.0.1", volume)))
+            began = time.monotonic()
+
+        assert time.monotonic() - began < 10
+
+    with seaweedfs.running(tmp_path, buckets=["things"]) as second:
+        assert ObjectStore(second).get(THING) == b"kept"
 
 
 def test_a_wrong_password_is_refused(tmp_path: pathlib.Path) -> None:
