@@ -99,6 +99,18 @@ def _smoke(found: Evidence) -> Iterator[str]:
     yield from (f"{one['name']}: answered {one['got']}, wanted {one['wanted']}" for one in wrong)
 
 
+def _scan(found: Evidence) -> Iterator[str]:
+    counted = ("files", "operators", "tensors", "pickles")
+    yield ", ".join(f"{_count(found[name])} {name}" for name in counted)
+    yield f"scanned by {', '.join(found['scanners'])}"
+    said = found["provenance"]
+    yield f"licence {said['licence'] or 'none'}, trained by {said['trained_by'] or 'nobody'}"
+    refused = found["findings"]
+    yield from _some(refused, lambda one: f"{one['file']}: {one['rule']}: {one['says']}")
+    if not refused:
+        yield "one file that is no model, names code or reaches outside would have refused it"
+
+
 def _rollout(found: Evidence) -> Iterator[str]:
     if not found:
         yield "no candidate was waiting; a newly deployed release would start a rollout"
@@ -195,6 +207,7 @@ _KINDS: dict[str, Callable[[Evidence], Iterator[str]]] = {
     "residency": _residency,
     "bless": _bless,
     "export": _export,
+    "scan": _scan,
     "smoke": _smoke,
     "rollout": _rollout,
     "drift": _drift,

@@ -71,6 +71,11 @@ SEEN = {
 TRIED = {"difference": 1e-8, "difference_limit": 1e-5, "errors": 0, "p99_limit_ms": 250}
 SMOKED = {**TRIED, "malformed": [{"name": "no JSON", "got": 200, "wanted": 400, "good": False}]}
 VIEW = {"view": "planes", "rows": 3317, "compared": 1000, "different": 2, "missing": 0}
+SCANNED = {
+    **{"files": 4, "operators": 12, "tensors": 3, "pickles": 1, "scanners": ["opcodes"]},
+    "provenance": {"licence": "Apache-2.0", "source": "here", "trained_by": ""},
+    "findings": [{"file": "a.pkl", "rule": "pickle", "says": "asks for os.system"}],
+}
 KINDS: dict[str, tuple[Mapping[str, Any], list[str]]] = {
     "bless delays": (
         BLESSED,
@@ -79,6 +84,7 @@ KINDS: dict[str, tuple[Mapping[str, Any], list[str]]] = {
     "rollout a -> b": (ROLLED, ["7 errors of 100 requests (7.00%)", "e-value 31; 20 rolls"]),
     "drift delays": (DRIFTED, ["temp, distribution: effect 0.5, floor 0.03", "1 of 1 questions"]),
     "performance x": (SEEN, ["5 of 10 have labels (50.0%, at least 80%", "wholly below 0.65"]),
+    "scan": (SCANNED, ["4 files", "trained by nobody", "a.pkl: pickle: asks for os.system"]),
     "smoke test": (SMOKED, ["1.0e-08, bound 1e-05", "no JSON: answered 200, wanted 400", "250 ms"]),
     "export to ONNX": (
         {"max_difference": 1e-3, "tolerance": 1e-4, "rows": 256},
