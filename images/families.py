@@ -34,7 +34,7 @@ FAMILIES = {
     "data": Family(runs_steps=True, extras=("features",)),
     "torch": Family(runs_steps=True, extras=("torch",), only=("onnxruntime",)),
     "tensorflow": Family(runs_steps=True, extras=("tensorflow",), only=("onnxruntime",)),
-    "release": Family(runs_steps=True, extras=("data", "serving")),
+    "release": Family(runs_steps=True, extras=("data", "scan", "serving")),
     "serving": Family(extras=("serving",), only=("cryptography", "numpy")),
     "initializer": Family(only=("blake3", "cryptography", "obstore")),
 }
