@@ -4,41 +4,69 @@ import hashlib
 import json
 import pathlib
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from components.foundation.errors import UserError
+
+SHA256, BLAKE3 = "sha256", "blake3"
+_BUFFER = 2**18  # bytes read at a time: they stay in the processor's cache
+
+
+class Hasher(Protocol):
+    """What digests bytes as they pass."""
+
+    def update(self, data: bytes | memoryview, /) -> object: ...
+
+    def hexdigest(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Digest:
-    """A SHA-256 digest; `Digest.parse(str(d)) == d`."""
+    """A digest of 256 bits; `Digest.parse(str(d)) == d`."""
 
     hex: str
+    algorithm: str = SHA256
 
     def __str__(self) -> str:
-        return f"sha256:{self.hex}"
+        return f"{self.algorithm}:{self.hex}"
 
     @classmethod
     def parse(cls, text: str) -> Self:
         algorithm, _, value = text.partition(":")
-        if algorithm != "sha256" or len(value) != 64 or set(value) - set("0123456789abcdef"):
+        known = algorithm in (SHA256, BLAKE3)
+        if not known or len(value) != 64 or set(value) - set("0123456789abcdef"):
             raise UserError(
-                f"digest {text!r}: expected sha256: and 64 hex digits", code="digest-malformed"
+                f"digest {text!r}: expected sha256: or blake3: and 64 hex digits",
+                code="digest-malformed",
             )
-        return cls(value)
+        return cls(value, algorithm)
 
     @property
     def short(self) -> str:
         return self.hex[:12]
 
 
-def of_bytes(data: bytes | memoryview) -> Digest:
-    return Digest(hashlib.sha256(data).hexdigest())
+def of_bytes(data: bytes | memoryview, algorithm: str = SHA256) -> Digest:
+    digest = hasher(algorithm)
+    digest.update(data)
+    return Digest(digest.hexdigest(), algorithm)
 
 
-def of_file(path: pathlib.Path) -> Digest:
-    with path.open("rb") as file:
-        return Digest(hashlib.file_digest(file, "sha256").hexdigest())
+def of_file(path: pathlib.Path, algorithm: str = SHA256) -> Digest:
+    digest, buffer = hasher(algorithm), memoryview(bytearray(_BUFFER))
+    with path.open("rb", buffering=0) as file:
+        while size := file.readinto(buffer):
+            digest.update(buffer[:size])
+    return Digest(digest.hexdigest(), algorithm)
+
+
+def hasher(algorithm: str = SHA256) -> Hasher:
+    """Begin a digest; BLAKE3 is five times as fast as SHA-256, and not in every image."""
+    if algorithm == BLAKE3:
+        import blake3
+
+        return blake3.blake3()
+    return hashlib.sha256()
 
 
 def of_folder(path: pathlib.Path) -> Digest:

@@ -13,6 +13,12 @@ class Reader(Protocol):
     def read(self, size: int, /) -> bytes: ...
 
 
+class Filler(Protocol):
+    """What fills a buffer with what comes next, and says how much that was; 0 at its end."""
+
+    def readinto(self, buffer: memoryview, /) -> int | None: ...
+
+
 class Pieces:
     """Read a stream of pieces by sizes of one's own."""
 
@@ -24,6 +30,15 @@ class Pieces:
             self._left = memoryview(next(self._pieces, b""))
         piece, self._left = self._left[:size], self._left[size:]
         return bytes(piece)
+
+    def readinto(self, buffer: memoryview, /) -> int:
+        """Copy what comes next to a buffer; return how much, 0 at the end."""
+        if not self._left:
+            self._left = memoryview(next(self._pieces, b""))
+        size = min(len(buffer), len(self._left))
+        buffer[:size] = self._left[:size]
+        self._left = self._left[size:]
+        return size
 
 
 class Counted:

@@ -181,11 +181,20 @@ class ObjectStore:
         return bytes(data)
 
     @contextlib.contextmanager
-    def reading(self, address: Address) -> Iterator[Reader]:
+    def reading(self, address: Address) -> Iterator[Pieces]:
         """Open an object to read it piece by piece, in bounded memory."""
         with _translated(address):
             result = self._bucket(address).get(address.key)
             yield Pieces(iter(result.stream(min_chunk_size=PIECE)))
+
+    def get_range(self, address: Address, start: int, size: int) -> bytes:
+        """Read a part of an object; less than asked where it ends."""
+
+        def get() -> bytes:
+            with _translated(address):
+                return bytes(self._bucket(address).get_range(address.key, start=start, length=size))
+
+        return self.settings.patience.again(get)
 
     def put(self, address: Address, data: bytes) -> None:
         with _translated(address):

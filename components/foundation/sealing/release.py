@@ -1,7 +1,8 @@
-"""Seal a folder into a release, and open one again.
+"""Seal a folder into a release, and open one again (docs/sealing.md).
 
     s3://falaj-models/MODEL/VERSION/
         files/...         every file, encrypted (stream.py)
+        model.sig         signature over the plaintext, for the OpenSSF's tool (openssf.py)
         keys.json         the release key, wrapped; the only object that key rotation touches
         statement.json    signed (envelope.py, statement.py); written last, never replaced
 
@@ -10,34 +11,32 @@ so sealers that race or were killed write the same bytes; without the statement 
 a release.
 """
 
-import hashlib
-import os
 import pathlib
-import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from components.foundation import digests
-from components.foundation.digests import Digest
+from components.foundation.digests import BLAKE3, Digest
 from components.foundation.errors import Refused, UserError, nearest
-from components.foundation.pieces import Reader
-from components.foundation.sealing import envelope, stream, wrapped
+from components.foundation.sealing import envelope, openssf, paths, stream, wrapped
+from components.foundation.sealing.destination import Destination
 from components.foundation.sealing.keys import KeyRing
+from components.foundation.sealing.measured import Measured
+from components.foundation.sealing.parallel import each
+from components.foundation.sealing.paths import OPENED, SIGNATURE
 from components.foundation.sealing.statement import (
     KIND,
-    OPENED,
     SealedFile,
     Statement,
-    check_paths,
+    commitment,
     content,
 )
-from components.foundation.sealing.stream import Header
 from components.foundation.sealing.uri import BUCKET, ReleaseUri, checked_name
 from components.foundation.storage import Address, Conflict, NotFound, ObjectStore
 
 _STATEMENT = "statement.json"
-_PARTIAL = ".unsealing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +68,11 @@ class Release:
             )
         return files[path]
 
+    def digests(self) -> dict[str, Digest]:
+        """Return what the opened folder holds, besides release.json."""
+        plain = {file.path: file.plain for file in self.statement.files}
+        return {**plain, SIGNATURE: self.statement.signature}
+
     def to_dict(self) -> dict[str, Any]:
         """Say what the release is, for release.json and for the audit log."""
         return {
@@ -76,7 +80,7 @@ class Release:
             "version": self.version,
             "uri": self.uri,
             "content": str(self.statement.content),
-            "files": {file.path: str(file.plain) for file in self.statement.files},
+            "files": {name: str(digest) for name, digest in self.digests().items()},
             "facts": dict(self.statement.facts),
         }
 
@@ -112,17 +116,18 @@ def seal(
         Refused: the version exists and is not ours, or not of this content.
     """
     checked_name(model)
-    plain = {path: _measure(folder / path) for path in _paths(folder)}
-    identity = content(model, {p: Digest(h.digest.hex()) for p, h in plain.items()}, facts)
+    measured = each(partial(Measured.of, folder), paths.of_folder(folder))
+    plain = {one.path: one.plain for one in measured}
+    identity = content(model, plain, facts)
     location = ReleaseUri(BUCKET, model, identity.short)
     if store.exists(location.address / _STATEMENT):
         return _same(read(location, store=store, keys=keys), identity)
+    signature = _signature(location, plain, store=store, keys=keys)
     key = wrapped.get_or_create(location.address, identity, store=store, keys=keys)
-    files = [
-        _put(folder, path, header, key=key, location=location, store=store)
-        for path, header in plain.items()
-    ]
-    statement = Statement(model, location.version, identity, tuple(files), facts)
+    files = each(partial(_put, key=key, address=location.address, store=store), measured)
+    statement = Statement(
+        model, location.version, identity, commitment(key), signature, tuple(files), facts
+    )
     signed = envelope.sign(statement.encode(), kind=KIND, keys=keys)
     try:
         store.create(location.address / _STATEMENT, signed)
@@ -169,42 +174,69 @@ def unseal(uri: str, destination: pathlib.Path, *, store: ObjectStore, keys: Key
     """
     release = read(ReleaseUri.parse(uri), store=store, keys=keys)
     _check_objects(release, store)
-    _check_destination(release, destination)
-    address = release.location.address
-    key = wrapped.get(address, release.statement.content, store=store, keys=keys)
-    partial = destination / _PARTIAL
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    try:
-        for file in release.statement.files:
-            _fetch(file, partial / file.path, key=key, address=address, store=store)
-        _put_in_place(release, partial, destination)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    files = release.statement.files
+    names = [*(file.path for file in files), SIGNATURE, OPENED]
+    into = Destination(destination, uri)
+    into.check(names)
+    key = _key(release, store, keys)
+    with into.writing(names) as folder:
+        (folder / SIGNATURE).write_bytes(_signature_of(release, store))
+        each(
+            partial(_fetch, folder, key=key, release=release, store=store), release.statement.files
+        )
+        (folder / OPENED).write_bytes(digests.canonical_json(release.to_dict()))
     return release
 
 
-def read_file(uri: str, path: str, *, store: ObjectStore, keys: KeyRing) -> bytes:
-    """Verify a release and decrypt one file of it into memory, e.g. its profile."""
+def read_file(
+    uri: str,
+    path: str,
+    *,
+    store: ObjectStore,
+    keys: KeyRing,
+    offset: int = 0,
+    length: int | None = None,
+) -> bytes:
+    """Verify a release and decrypt one file of it into memory, e.g. its profile; or a part.
+
+    Of a part only the chunks that hold it are read, and only whoever can open the release could
+    have forged them; of a whole file not even they.
+
+    Args:
+        uri: the release.
+        path: of the file.
+        store: where the release lies.
+        keys: a ring that can open it.
+        offset: where the part begins.
+        length: how long it is; it ends with the file.
+
+    Raises:
+        UserError: no such release or file, or a part that begins outside of it.
+        Refused: anything is not as it was signed.
+    """
     release = read(ReleaseUri.parse(uri), store=store, keys=keys)
-    file, address = release.file(path), release.location.address
-    key = wrapped.get(address, release.statement.content, store=store, keys=keys)
-    return b"".join(bytes(piece) for piece in _pieces(file, key=key, address=address, store=store))
+    file, key = release.file(path), _key(release, store, keys)
+    if (offset, length) == (0, None):
+        return b"".join(map(bytes, _pieces(file, key=key, release=release, store=store)))
+    rest = file.size - offset if length is None else length
+    if offset < 0 or rest < 0:
+        raise UserError(
+            f"{path}: part at {offset} of length {rest}; the file has {file.size} bytes",
+            code="release-file-part",
+        )
+    stored = partial(store.get_range, _file(release.location.address, path))
+    part = stream.decrypt_range(
+        stored, header=file.header, key=key, path=path, offset=offset, length=rest
+    )
+    return b"".join(map(bytes, part))
 
 
 def verify(uri: str, *, store: ObjectStore, keys: KeyRing) -> Release:
     """Check a release without decrypting it: signature, names, and every sealed byte."""
     release = read(ReleaseUri.parse(uri), store=store, keys=keys)
     _check_objects(release, store)
-    for file in release.statement.files:
-        with store.reading(_file(release.location.address, file.path)) as source:
-            got = _digest(source)
-        if got != file.sealed:
-            raise Refused(
-                f"release {uri}, {file.path}: sealed bytes have digest {got}, the statement "
-                f"covers {file.sealed}; restore the object or seal the model again",
-                code="release-altered",
-            )
+    _signature_of(release, store)
+    each(partial(_verify_file, release=release, store=store), release.statement.files)
     return release
 
 
@@ -218,50 +250,52 @@ def _same(release: Release, identity: Digest) -> Release:
     return release
 
 
-def _paths(folder: pathlib.Path) -> list[str]:
-    found = sorted(folder.rglob("*"))
-    for path in found:
-        if path.is_symlink() or not (path.is_file() or path.is_dir()):
-            raise UserError(
-                f"{path}: is a link or no file; a release holds plain files only",
-                code="release-path",
-            )
-    paths = [path.relative_to(folder).as_posix() for path in found if path.is_file()]
-    if not paths:
-        raise UserError(
-            f"{folder}: holds no files; name the folder of a model", code="release-empty"
-        )
-    check_paths(paths)
-    return paths
-
-
-def _measure(path: pathlib.Path) -> Header:
-    return Header(path.stat().st_size, bytes.fromhex(digests.of_file(path).hex))
-
-
 def _file(address: Address, path: str) -> Address:
     return address / "files" / path
 
 
-def _put(
-    folder: pathlib.Path,
-    path: str,
-    header: Header,
-    *,
-    key: bytes,
-    location: ReleaseUri,
-    store: ObjectStore,
-) -> SealedFile:
-    with (folder / path).open("rb") as plain:
-        before = os.fstat(plain.fileno())
-        sealed = stream.Pieces(stream.encrypt(plain, header=header, key=key, path=path))
-        store.put_stream(_file(location.address, path), sealed, size=header.sealed_size)
-        after = os.fstat(plain.fileno())
-    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
-        raise UserError(
-            f"{folder / path}: changed while it was sealed; seal it again", code="file-changed"
+def _key(release: Release, store: ObjectStore, keys: KeyRing) -> bytes:
+    """Unwrap the release's key, which has to be the one that the statement commits to."""
+    address = release.location.address
+    key = wrapped.get(address, release.statement.content, store=store, keys=keys)
+    release.statement.check_key(key, where=str(wrapped.address(address)))
+    return key
+
+
+def _signature(
+    location: ReleaseUri, plain: Mapping[str, Digest], *, store: ObjectStore, keys: KeyRing
+) -> Digest:
+    """Sign the plaintext, or adopt the signature of whoever sealed the same before."""
+    address = location.address / SIGNATURE
+    try:
+        data = store.get_bounded(address, limit=envelope.MAX_BYTES)
+    except NotFound:
+        data = openssf.sign(location.model, plain, keys=keys)
+        try:
+            store.create(address, data)
+        except Conflict:
+            return _signature(location, plain, store=store, keys=keys)
+    if openssf.signed(data, keys=keys, where=str(address)) != plain:
+        raise Refused(
+            f"{address}: signs other files than are sealed; remove the object, then seal again",
+            code="release-altered",
         )
-    return SealedFile(path, header.size, Digest(header.digest.hex()), sealed.digest())
+    return digests.of_bytes(data, BLAKE3)
+
+
+def _signature_of(release: Release, store: ObjectStore) -> bytes:
+    data = store.get_bounded(release.location.address / SIGNATURE, limit=envelope.MAX_BYTES)
+    stream.check_digest(digests.of_bytes(data, BLAKE3), release.statement.signature, SIGNATURE)
+    return data
+
+
+def _put(measured: Measured, *, key: bytes, address: Address, store: ObjectStore) -> SealedFile:
+    header, path = measured.header, measured.path
+    with measured.file.open("rb", buffering=0) as plain:
+        sealed = stream.Sealing(plain, header=header, key=key, path=path)
+        store.put_stream(_file(address, path), sealed, size=header.sealed_size)
+    measured.check()
+    return SealedFile(path, header.size, measured.plain, sealed.digest())
 
 
 def _check_objects(release: Release, store: ObjectStore) -> None:
@@ -269,8 +303,8 @@ def _check_objects(release: Release, store: ObjectStore) -> None:
     address = release.location.address
     wanted = {str(_file(address, f.path)): f.header.sealed_size for f in release.statement.files}
     found = {str(item.address): item.size for item in store.list(address)}
-    for name in (str(address / _STATEMENT), str(wrapped.address(address))):
-        found.pop(name, None)
+    for beside in (address / _STATEMENT, address / SIGNATURE, wrapped.address(address)):
+        found.pop(str(beside), None)
     for name in sorted(wanted.keys() | found.keys()):
         if wanted.get(name) != found.get(name):
             got, want = _bytes(found.get(name)), _bytes(wanted.get(name))
@@ -281,58 +315,33 @@ def _check_objects(release: Release, store: ObjectStore) -> None:
             )
 
 
-def _digest(source: Reader) -> Digest:
-    digest = hashlib.sha256()
-    while piece := source.read(stream.CHUNK):
-        digest.update(piece)
-    return Digest(digest.hexdigest())
-
-
 def _bytes(size: int | None) -> str:
     return "no such object" if size is None else f"{size} bytes"
 
 
-def _check_destination(release: Release, destination: pathlib.Path) -> None:
-    """Refuse to mix a release with files of something else."""
-    ours = {file.path for file in release.statement.files} | {OPENED}
-    for path in destination.rglob("*"):
-        name = path.relative_to(destination).as_posix()
-        if not path.is_dir() and name not in ours and not name.startswith(f"{_PARTIAL}/"):
-            raise UserError(
-                f"{path}: is not of release {release.uri}; unseal into an empty folder",
-                code="folder-not-empty",
-            )
+def _verify_file(file: SealedFile, *, release: Release, store: ObjectStore) -> None:
+    digest, buffer = digests.hasher(BLAKE3), memoryview(bytearray(stream.CHUNK))
+    with store.reading(_file(release.location.address, file.path)) as source:
+        while size := source.readinto(buffer):
+            digest.update(buffer[:size])
+    stream.check_digest(Digest(digest.hexdigest(), BLAKE3), file.sealed, file.path)
 
 
 def _fetch(
-    file: SealedFile, path: pathlib.Path, *, key: bytes, address: Address, store: ObjectStore
+    folder: pathlib.Path, file: SealedFile, *, key: bytes, release: Release, store: ObjectStore
 ) -> None:
+    path = folder / file.path
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as plain:
-        for piece in _pieces(file, key=key, address=address, store=store):
+        for piece in _pieces(file, key=key, release=release, store=store):
             plain.write(piece)
 
 
 def _pieces(
-    file: SealedFile, *, key: bytes, address: Address, store: ObjectStore
+    file: SealedFile, *, key: bytes, release: Release, store: ObjectStore
 ) -> Iterator[memoryview]:
-    """Yield a file's plaintext, authenticated; at its end the digest has to be the signed one."""
-    digest = hashlib.sha256()
-    with store.reading(_file(address, file.path)) as source:
-        for piece in stream.decrypt(source, header=file.header, key=key, path=file.path):
-            digest.update(piece)
-            yield piece
-    if digest.hexdigest() != file.plain.hex:
-        raise Refused(
-            f"{file.path}: digest is sha256:{digest.hexdigest()}, the statement covers "
-            f"{file.plain}; seal the model again",
-            code="release-altered",
+    """Yield a file's plaintext; what was yielded is sound once the iteration has ended."""
+    with store.reading(_file(release.location.address, file.path)) as source:
+        yield from stream.decrypt(
+            source, header=file.header, key=key, path=file.path, sealed_as=file.sealed
         )
-
-
-def _put_in_place(release: Release, partial: pathlib.Path, destination: pathlib.Path) -> None:
-    (partial / OPENED).write_bytes(digests.canonical_json(release.to_dict()))
-    for name in [*(file.path for file in release.statement.files), OPENED]:
-        (partial / name).chmod(0o444)
-        (destination / name).parent.mkdir(parents=True, exist_ok=True)
-        os.replace(partial / name, destination / name)

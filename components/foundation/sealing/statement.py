@@ -1,22 +1,27 @@
 """What is signed: an in-toto Statement over everything a release is made of."""
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
 from components.foundation import digests
-from components.foundation.digests import Digest
+from components.foundation.digests import BLAKE3, SHA256, Digest
 from components.foundation.errors import FalajError, Refused, UserError
-from components.foundation.sealing.stream import Header
+from components.foundation.sealing.keys import derive
+from components.foundation.sealing.paths import check_paths
+from components.foundation.sealing.stream import MAX_SIZE, Header
 
 KIND = "application/vnd.in-toto+json"
-OPENED = "release.json"  # written by the opener, so no file of a release may have this name
 _TYPE = "https://in-toto.io/Statement/v1"
-_PREDICATE = "https://falaj.example/sealed-release/v1"
-_FORMAT = 1
-_PATH = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*(?:/[A-Za-z0-9_][A-Za-z0-9._-]*)*")
+_PREDICATE = "https://falaj.example/sealed-release/v2"
+_FORMAT = 2
+_ALGORITHMS = {
+    "cipher": "AES-256-GCM-STREAM-1MiB",
+    "derivation": "HKDF-SHA256",
+    "digest": "BLAKE3",
+}
+_COMMITMENT = b"falaj key commitment 2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,37 +37,55 @@ class SealedFile:
     def header(self) -> Header:
         return Header(self.size, bytes.fromhex(self.plain.hex))
 
+    @classmethod
+    def parse(cls, path: str, value: Mapping[str, Any]) -> Self:
+        """Read a file's entry; raises ValueError or UserError for what is none."""
+        size = value["size"]
+        if type(size) is not int or not 0 <= size <= MAX_SIZE:
+            raise ValueError(f"{path}: size {size!r} is none of a file")
+        return cls(path, size, _blake3(value["plain"]), _blake3(value["sealed"]))
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"size": self.size, "plain": str(self.plain), "sealed": str(self.sealed)}
+
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """`Statement.decode(s.encode()) == s`."""
+    """`Statement.decode(s.encode()) == s`.
+
+    Attributes:
+        content: digest of name, files and facts; the version is its beginning.
+        key: commitment to the release key, see `commitment`.
+        signature: digest of `model.sig`, the signature in the OpenSSF's format.
+    """
 
     model: str
     version: str
     content: Digest
+    key: str
+    signature: Digest
     files: tuple[SealedFile, ...]
     facts: Mapping[str, Any]
 
     def encode(self) -> bytes:
-        files = {
-            file.path: {"size": file.size, "plain": str(file.plain), "sealed": str(file.sealed)}
-            for file in self.files
+        subject = [{"name": f.path, "digest": {BLAKE3: f.plain.hex}} for f in self.files]
+        predicate = {
+            "format": _FORMAT,
+            "algorithms": _ALGORITHMS,
+            "model": self.model,
+            "version": self.version,
+            "content": str(self.content),
+            "key": self.key,
+            "signature": str(self.signature),
+            "files": {file.path: file.to_dict() for file in self.files},
+            "facts": dict(self.facts),
         }
         return digests.canonical_json(
             {
                 "_type": _TYPE,
-                "subject": [
-                    {"name": f.path, "digest": {"sha256": f.plain.hex}} for f in self.files
-                ],
+                "subject": subject,
                 "predicateType": _PREDICATE,
-                "predicate": {
-                    "format": _FORMAT,
-                    "model": self.model,
-                    "version": self.version,
-                    "content": str(self.content),
-                    "files": files,
-                    "facts": dict(self.facts),
-                },
+                "predicate": predicate,
             }
         )
 
@@ -72,43 +95,54 @@ class Statement:
         own = content(self.model, plain, self.facts)
         return (own, own.short) == (self.content, self.version)
 
+    def check_key(self, key: bytes, *, where: str) -> None:
+        """Refuse a key other than the one that this release was sealed with."""
+        if commitment(key) != self.key:
+            raise Refused(
+                f"{where}: holds another key than the one that the statement commits to; restore "
+                "the object from the bucket's versions",
+                code="release-key-altered",
+            )
+
     @classmethod
     def decode(cls, payload: bytes, *, where: str) -> Self:
         """Read a statement whose signature holds.
 
         Raises:
-            Refused: it is of another type or format, or contradicts itself.
+            Refused: it is of another format, names unknown algorithms, or contradicts itself.
         """
+        predicate = _predicate(payload, where)
         try:
-            statement = cls._from_predicate(json.loads(payload))
+            statement = cls._parse(predicate)
             check_paths([file.path for file in statement.files])
+            whole = statement.encode() == payload and statement.agrees()
         except (ValueError, KeyError, TypeError, AttributeError, FalajError) as error:
-            raise Refused(
-                f"{where}: is signed, but no statement of format {_FORMAT}: {error}; was it sealed "
-                "by a newer version?",
-                code="statement-malformed",
-            ) from error
-        if statement.encode() != payload or not statement.agrees():
-            raise Refused(
-                f"{where}: is signed, but its parts contradict each other; seal it again",
-                code="statement-malformed",
-            )
+            raise _malformed(where, f"no statement of format {_FORMAT}: {error}") from error
+        if not whole:
+            raise _malformed(where, "its parts contradict each other")
         return statement
 
     @classmethod
-    def _from_predicate(cls, value: Mapping[str, Any]) -> Self:
-        predicate = value["predicate"]
-        files = (
-            SealedFile(path, f["size"], Digest.parse(f["plain"]), Digest.parse(f["sealed"]))
-            for path, f in sorted(predicate["files"].items())
-        )
+    def _parse(cls, value: Mapping[str, Any]) -> Self:
+        """Read a predicate; what it has beyond these names shows as a contradiction."""
+        files = (SealedFile.parse(path, file) for path, file in sorted(value["files"].items()))
+        content = Digest.parse(value["content"])
+        if content.algorithm != SHA256:
+            raise ValueError(f"content {content}: expected sha256")
         return cls(
-            predicate["model"],
-            predicate["version"],
-            Digest.parse(predicate["content"]),
-            tuple(files),
-            predicate["facts"],
+            model=_text(value["model"]),
+            version=_text(value["version"]),
+            content=content,
+            key=_text(value["key"]),
+            signature=_blake3(value["signature"]),
+            files=tuple(files),
+            facts=value["facts"],
         )
+
+
+def commitment(key: bytes) -> str:
+    """Commit to a release key: AES-GCM alone would open under more than one."""
+    return derive(key, info=_COMMITMENT, length=32).hex()
 
 
 def content(model: str, plain: Mapping[str, Digest], facts: Mapping[str, Any]) -> Digest:
@@ -126,18 +160,40 @@ def content(model: str, plain: Mapping[str, Digest], facts: Mapping[str, Any]) -
         ) from error
 
 
-def check_paths(paths: list[str]) -> None:
-    """Raise UserError for a path that could leave a folder, hide in it, or have a twin."""
-    seen: dict[str, str] = {}
-    for path in paths:
-        if _PATH.fullmatch(path) is None or path.lower() == OPENED:
-            raise UserError(
-                f"{path!r}: not a path of a release; expected letters, digits, '.', '_' and '-' "
-                f"between slashes, no leading dot, not {OPENED}",
-                code="release-path",
-            )
-        twin = seen.setdefault(path.lower(), path)
-        if twin != path:
-            raise UserError(
-                f"{path!r} and {twin!r}: differ only in case; rename one", code="release-path"
-            )
+def _predicate(payload: bytes, where: str) -> Mapping[str, Any]:
+    """Return the predicate once its format and its algorithms are the ones we know."""
+    try:
+        predicate: Mapping[str, Any] = json.loads(payload)["predicate"]
+        got, algorithms = predicate["format"], predicate.get("algorithms")
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise _malformed(where, f"no statement of format {_FORMAT}: {error}") from error
+    if got != _FORMAT:
+        raise Refused(
+            f"{where}: is of format {got!r}, this version opens format {_FORMAT}; seal the model "
+            "again, or open it with the version that sealed it",
+            code="statement-format",
+        )
+    if algorithms != _ALGORITHMS:
+        raise Refused(
+            f"{where}: names the algorithms {algorithms!r}, expected {_ALGORITHMS}; seal the model "
+            "again",
+            code="statement-format",
+        )
+    return predicate
+
+
+def _malformed(where: str, problem: str) -> Refused:
+    return Refused(f"{where}: is signed, but {problem}; seal it again", code="statement-malformed")
+
+
+def _blake3(text: Any) -> Digest:
+    digest = Digest.parse(_text(text))
+    if digest.algorithm != BLAKE3:
+        raise ValueError(f"digest {digest}: expected blake3")
+    return digest
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"{str(value)[:40]!r} where text is expected")
+    return value

@@ -1,6 +1,6 @@
-"""One file encrypted in chunks: AES-256-GCM in the STREAM construction.
+"""One file encrypted in chunks: AES-256-GCM in the STREAM construction (docs/sealing.md).
 
-    header := magic (8) | chunk size (4) | plaintext size (8) | SHA-256 of the plaintext (32)
+    header := magic (8) | chunk size (4) | plaintext size (8) | BLAKE3 of the plaintext (32)
     chunk  := ciphertext | tag (16)
     nonce  := prefix (7) | chunk number (4) | 1 for the last chunk, else 0 (1)
 
@@ -9,25 +9,26 @@ path as context: a key meets only one plaintext, so sealing again gives the same
 never a nonce twice. Every chunk has the header as associated data. Numbers are big-endian.
 """
 
-import hashlib
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from components.foundation.digests import Digest
+from components.foundation import digests
+from components.foundation.digests import BLAKE3, Digest
 from components.foundation.errors import Refused, UserError
-from components.foundation.pieces import Reader
+from components.foundation.pieces import Filler
 from components.foundation.sealing.keys import derive
 
 CHUNK = 1 << 20
 TAG = 16
+MAX_SIZE = CHUNK << 32
 _HEADER = struct.Struct(">8sIQ32s")
 _NONCE = struct.Struct(">7sIB")
-_MAGIC = b"falaj\x00\x00\x01"
-_MAX_CHUNKS = 1 << 32
+_MAGIC = b"falaj\x00\x00\x02"
+_RESTORE = "restore the object or seal the model again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,43 +49,87 @@ class Header:
     def sealed_size(self) -> int:
         return _HEADER.size + self.size + TAG * self.chunks
 
+    def sizes(self) -> Iterator[int]:
+        """Yield the plaintext size of each chunk."""
+        for number in range(self.chunks):
+            yield self.size_of(number)
 
-class _Cipher:
+    def size_of(self, number: int) -> int:
+        return min(CHUNK, self.size - number * CHUNK)
+
+
+class Cipher:
     """The chunks of one file under its own key."""
 
     def __init__(self, release_key: bytes, path: str, header: Header) -> None:
-        info = b"falaj sealed file 1\x00" + path.encode()
+        info = b"falaj sealed file 2\x00" + path.encode()
         material = derive(release_key, salt=header.digest, info=info, length=39)
         self._gcm = AESGCM(material[:32])
         self._prefix = material[32:]
-        self._header = header.encode()
-        self._last = header.chunks - 1
+        self._path, self._shape, self._header = path, header, header.encode()
 
     def seal(self, number: int, plain: memoryview, into: memoryview) -> None:
         self._gcm.encrypt_into(self._nonce(number), plain, self._header, into)
 
-    def open(self, number: int, sealed: memoryview, into: memoryview) -> None:
-        self._gcm.decrypt_into(self._nonce(number), sealed, self._header, into)
+    def open(self, number: int, sealed: memoryview | bytes, into: memoryview) -> None:
+        """Decrypt a chunk; raises Refused if it is not the one that was sealed."""
+        try:
+            if len(sealed) != len(into) + TAG:
+                raise InvalidTag
+            self._gcm.decrypt_into(self._nonce(number), sealed, self._header, into)
+        except InvalidTag:
+            raise Refused(
+                f"{self._path}: chunk {number + 1} of {self._shape.chunks} is not what was sealed; "
+                f"{_RESTORE}",
+                code="release-altered",
+            ) from None
 
     def _nonce(self, number: int) -> bytes:
-        return _NONCE.pack(self._prefix, number, number == self._last)
+        return _NONCE.pack(self._prefix, number, number == self._shape.chunks - 1)
 
 
-def encrypt(source: Reader, *, header: Header, key: bytes, path: str) -> Iterator[memoryview]:
+class Sealing:
+    """A file as it is sealed, to read from once; knows the digest of what was read."""
+
+    def __init__(self, source: Filler, *, header: Header, key: bytes, path: str) -> None:
+        """Begin; raises UserError for a file that is larger than the format allows."""
+        if header.size > MAX_SIZE:
+            raise UserError(
+                f"{path}: {header.size} bytes; a sealed file holds at most {MAX_SIZE}",
+                code="file-too-large",
+            )
+        self._pieces = encrypt(source, header=header, key=key, path=path)
+        self._left = memoryview(b"")
+        self._digest = digests.hasher(BLAKE3)
+
+    def __iter__(self) -> Iterator[memoryview]:
+        """Yield what is left, piece by piece; each is valid until the next is asked for."""
+        for piece in self._pieces:
+            self._digest.update(piece)
+            yield piece
+
+    def read(self, size: int, /) -> bytes:
+        """Return up to `size` bytes, nothing at the end."""
+        if not self._left:
+            self._left = next(iter(self), memoryview(b""))
+        piece, self._left = self._left[:size], self._left[size:]
+        return bytes(piece)
+
+    def digest(self) -> Digest:
+        return Digest(self._digest.hexdigest(), BLAKE3)
+
+
+def encrypt(source: Filler, *, header: Header, key: bytes, path: str) -> Iterator[memoryview]:
     """Yield the sealed file piece by piece; each piece is valid until the next is asked for.
 
     Raises:
-        UserError: the file is larger than the format allows, or has another size than it had.
+        UserError: the file has another size than it had.
     """
-    if header.chunks > _MAX_CHUNKS:
-        raise UserError(
-            f"{path}: {header.size} bytes; a sealed file holds at most 4 PiB", code="file-too-large"
-        )
-    cipher = _Cipher(key, path, header)
+    cipher = Cipher(key, path, header)
     plain, sealed = memoryview(bytearray(CHUNK)), memoryview(bytearray(CHUNK + TAG))
     yield memoryview(header.encode())
-    for number, size in enumerate(_sizes(header)):
-        if not _fill(source, plain[:size]):
+    for number, size in enumerate(header.sizes()):
+        if fill(source, plain[:size]) < size:
             raise UserError(
                 f"{path}: became shorter while it was sealed; seal it again", code="file-changed"
             )
@@ -92,72 +137,85 @@ def encrypt(source: Reader, *, header: Header, key: bytes, path: str) -> Iterato
         yield sealed[: size + TAG]
 
 
-def decrypt(source: Reader, *, header: Header, key: bytes, path: str) -> Iterator[memoryview]:
+def decrypt(
+    source: Filler, *, header: Header, key: bytes, path: str, sealed_as: Digest
+) -> Iterator[memoryview]:
     """Yield the plaintext piece by piece, each authenticated before it is handed out.
+
+    Whoever can open a release could forge chunks; so what was handed out holds only once the
+    iteration has ended, when the sealed bytes had the digest that was signed.
 
     Raises:
         Refused: the source is not byte for byte what was sealed under this key, path, header.
     """
-    cipher = _Cipher(key, path, header)
+    cipher, digest = Cipher(key, path, header), digests.hasher(BLAKE3)
+    plain, sealed = memoryview(bytearray(CHUNK)), memoryview(bytearray(CHUNK + TAG))
+    _check_header(source, header, path, digest.update)
+    for number, size in enumerate(header.sizes()):
+        got = sealed[: fill(source, sealed[: size + TAG])]
+        digest.update(got)
+        cipher.open(number, got, plain[:size])
+        yield plain[:size]
+    if fill(source, sealed[:1]):
+        raise Refused(f"{path}: goes on after its last chunk; {_RESTORE}", code="release-altered")
+    check_digest(Digest(digest.hexdigest(), BLAKE3), sealed_as, path)
+
+
+def decrypt_range(
+    read: Callable[[int, int], bytes],
+    *,
+    header: Header,
+    key: bytes,
+    path: str,
+    offset: int,
+    length: int,
+) -> Iterator[memoryview]:
+    """Yield a part of the plaintext, for which only the chunks that hold it are read.
+
+    Args:
+        read: returns bytes of the sealed file, given where they begin and how many.
+        header: as the statement has it.
+        key: the release's.
+        path: of the file.
+        offset: where the part begins in the plaintext.
+        length: how long it is; it ends with the file.
+
+    Raises:
+        Refused: a chunk is not what was sealed under this key, path, header.
+    """
+    cipher, plain = Cipher(key, path, header), memoryview(bytearray(CHUNK))
+    end = min(offset + length, header.size)
+    for number in range(offset // CHUNK, -(-end // CHUNK) if offset < end else 0):
+        size, begin = header.size_of(number), number * CHUNK
+        sealed = read(_HEADER.size + number * (CHUNK + TAG), size + TAG)
+        cipher.open(number, sealed, plain[:size])
+        yield plain[max(offset - begin, 0) : min(end - begin, size)]
+
+
+def check_digest(got: Digest, want: Digest, path: str) -> None:
+    """Raise Refused unless sealed bytes have the digest that was signed."""
+    if got != want:
+        raise Refused(
+            f"{path}: sealed bytes have digest {got}, the statement covers {want}; {_RESTORE}",
+            code="release-altered",
+        )
+
+
+def fill(source: Filler, buffer: memoryview) -> int:
+    """Fill a buffer from a source that may give less than asked; return how far it went."""
+    done = 0
+    while done < len(buffer) and (size := source.readinto(buffer[done:])):
+        done += size
+    return done
+
+
+def _check_header(
+    source: Filler, header: Header, path: str, digest: Callable[[memoryview], object]
+) -> None:
     head = memoryview(bytearray(_HEADER.size))
-    if not _fill(source, head) or head != header.encode():
+    if fill(source, head) < len(head) or head != header.encode():
         raise Refused(
             f"{path}: its header is not the one that the statement covers; {_RESTORE}",
             code="release-altered",
         )
-    plain, sealed = memoryview(bytearray(CHUNK)), memoryview(bytearray(CHUNK + TAG))
-    for number, size in enumerate(_sizes(header)):
-        whole = _fill(source, sealed[: size + TAG])
-        try:
-            if not whole:
-                raise InvalidTag
-            cipher.open(number, sealed[: size + TAG], plain[:size])
-        except InvalidTag:
-            raise Refused(
-                f"{path}: chunk {number + 1} of {header.chunks} is not what was sealed; {_RESTORE}",
-                code="release-altered",
-            ) from None
-        yield plain[:size]
-    if source.read(1):
-        raise Refused(f"{path}: goes on after its last chunk; {_RESTORE}", code="release-altered")
-
-
-_RESTORE = "restore the object or seal the model again"
-
-
-class Pieces:
-    """An iterator of byte pieces as something to read from, digested on the way."""
-
-    def __init__(self, pieces: Iterator[memoryview]) -> None:
-        self._pieces = pieces
-        self._left = memoryview(b"")
-        self._digest = hashlib.sha256()
-
-    def read(self, size: int, /) -> bytes:
-        """Return up to `size` bytes, nothing at the end."""
-        if not self._left:
-            self._left = next(self._pieces, memoryview(b""))
-            self._digest.update(self._left)
-        piece, self._left = self._left[:size], self._left[size:]
-        return bytes(piece)
-
-    def digest(self) -> Digest:
-        """Digest what was read so far."""
-        return Digest(self._digest.hexdigest())
-
-
-def _sizes(header: Header) -> Iterator[int]:
-    for number in range(header.chunks):
-        yield min(CHUNK, header.size - number * CHUNK)
-
-
-def _fill(source: Reader, buffer: memoryview) -> bool:
-    """Fill a buffer from a source that may return less than asked; False at its end."""
-    done = 0
-    while done < len(buffer):
-        piece = source.read(len(buffer) - done)
-        if not piece:
-            return False
-        buffer[done : done + len(piece)] = piece
-        done += len(piece)
-    return True
+    digest(head)

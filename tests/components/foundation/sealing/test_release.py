@@ -1,8 +1,10 @@
 import json
 import pathlib
+import re
 import stat
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
@@ -10,7 +12,9 @@ from components.foundation import digests
 from components.foundation.errors import Refused, UserError
 from components.foundation.sealing import release
 from components.foundation.sealing.keys import KeyRing
+from components.foundation.sealing.measured import Measured
 from components.foundation.sealing.release import Release
+from components.foundation.sealing.statement import SealedFile
 from components.foundation.storage import NotFound, ObjectStore
 
 Seal = Callable[..., Release]
@@ -34,11 +38,12 @@ def test_what_is_sealed_opens(
     opened = release.unseal(sealed.uri, tmp_path / "out", store=store, keys=keys)
 
     got = contents(tmp_path / "out")
-    said = json.loads(got.pop("release.json"))
+    said, signature = json.loads(got.pop("release.json")), got.pop("model.sig")
     assert got == contents(folder)
     assert opened == sealed
     assert (said["model"], said["version"], said["uri"]) == (unique, sealed.version, sealed.uri)
-    assert said["files"]["model.onnx"] == str(digests.of_file(folder / "model.onnx"))
+    assert said["files"]["model.onnx"] == str(digests.of_file(folder / "model.onnx", "blake3"))
+    assert said["files"]["model.sig"] == str(digests.of_bytes(signature, "blake3"))
     assert said["facts"] == {"training": "s3://falaj-features/t@3"}
 
 
@@ -131,6 +136,25 @@ def test_one_file_can_be_read_alone(
         release.read_file(sealed.uri, "contract.yml", store=store, keys=keys)
 
 
+def test_a_part_of_a_file_can_be_read_alone(
+    seal: Seal, store: ObjectStore, keys: KeyRing, folder: pathlib.Path, unique: str
+) -> None:
+    uri, whole = seal(model=unique).uri, (folder / "model.onnx").read_bytes()
+
+    def part(offset: int, length: int | None) -> bytes:
+        return release.read_file(
+            uri, "model.onnx", store=store, keys=keys, offset=offset, length=length
+        )
+
+    assert part(1_500_000, 100) == whole[1_500_000:1_500_100]
+    assert part(2_000_000, None) == whole[2_000_000:]
+    assert part(0, 10) == whole[:10]
+    with pytest.raises(UserError, match="the file has 2304000 bytes"):
+        part(-1, 5)
+    with pytest.raises(UserError, match="the file has 2304000 bytes"):
+        part(2_304_001, None)
+
+
 def test_a_ring_that_cannot_sign_opens_and_does_not_seal(
     seal: Seal,
     store: ObjectStore,
@@ -159,6 +183,34 @@ def test_refuses_to_mix_with_other_files(
         release.unseal(seal(model=unique).uri, tmp_path / "out", store=store, keys=keys)
 
 
+def test_refuses_to_mix_with_another_release(
+    seal: Seal, store: ObjectStore, keys: KeyRing, tmp_path: pathlib.Path, unique: str
+) -> None:
+    first, second = seal(model=unique), seal(model=unique, code="b")
+    release.unseal(first.uri, tmp_path / "out", store=store, keys=keys)
+    before = contents(tmp_path / "out")
+
+    with pytest.raises(UserError, match=re.escape(f"holds {first.uri}, not release {second.uri}")):
+        release.unseal(second.uri, tmp_path / "out", store=store, keys=keys)
+
+    assert contents(tmp_path / "out") == before
+
+
+def test_refuses_a_file_that_changes_after_it_was_digested(
+    seal: Seal, folder: pathlib.Path, unique: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put = release._put
+
+    def change(measured: Measured, **where: Any) -> SealedFile:
+        (folder / "contract.yaml").write_text("table: planes!")
+        return put(measured, **where)
+
+    monkeypatch.setattr(release, "_put", change)
+
+    with pytest.raises(UserError, match=r"contract\.yaml: changed while it was sealed"):
+        seal(model=unique)
+
+
 def test_unsealing_again_repairs_what_was_changed(
     seal: Seal,
     store: ObjectStore,
@@ -177,11 +229,14 @@ def test_unsealing_again_repairs_what_was_changed(
     release.unseal(sealed.uri, tmp_path / "out", store=store, keys=keys)
 
     got = contents(tmp_path / "out")
-    del got["release.json"]
+    del got["release.json"], got["model.sig"]
     assert got == contents(folder)
 
 
-@pytest.mark.parametrize("name", ["release.json", ".hidden", "a b", "back\\slash", "Ünicode"])
+@pytest.mark.parametrize(
+    "name",
+    ["release.json", "Release.JSON", "model.sig", ".hidden", "a b", "back\\slash", "Ünicode"],
+)
 def test_refuses_a_path_that_is_unfit(
     seal: Seal, folder: pathlib.Path, unique: str, name: str
 ) -> None:
@@ -197,6 +252,11 @@ def test_refuses_links_twins_and_nothing(seal: Seal, folder: pathlib.Path, uniqu
         seal(model=unique)
 
     (folder / "MODEL.onnx").unlink()
+    (folder / "Extra").mkdir()
+    (folder / "Extra/other.txt").touch()
+    with pytest.raises(UserError, match="'extra' and 'Extra': differ only in case"):
+        seal(model=unique)
+
     (folder / "link").symlink_to("/etc/passwd")
     with pytest.raises(UserError, match="is a link"):
         seal(model=unique)

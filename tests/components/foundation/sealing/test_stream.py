@@ -4,10 +4,12 @@ import tracemalloc
 from collections.abc import Callable
 
 import pytest
+from blake3 import blake3
 
+from components.foundation.digests import BLAKE3, Digest
 from components.foundation.errors import Refused, UserError
 from components.foundation.sealing import stream
-from components.foundation.sealing.stream import CHUNK, TAG, Header
+from components.foundation.sealing.stream import CHUNK, MAX_SIZE, TAG, Header, Sealing
 
 KEY = bytes(range(32))
 HEAD = 52
@@ -15,7 +17,7 @@ PIECE = CHUNK + TAG
 
 
 def header(data: bytes) -> Header:
-    return Header(len(data), hashlib.sha256(data).digest())
+    return Header(len(data), blake3(data).digest())
 
 
 def seal(data: bytes, *, path: str = "a", key: bytes = KEY) -> bytes:
@@ -23,8 +25,18 @@ def seal(data: bytes, *, path: str = "a", key: bytes = KEY) -> bytes:
     return b"".join(bytes(piece) for piece in pieces)
 
 
-def unseal(sealed: bytes, of: bytes, *, path: str = "a", key: bytes = KEY) -> bytes:
-    pieces = stream.decrypt(io.BytesIO(sealed), header=header(of), key=key, path=path)
+def unseal(
+    sealed: bytes,
+    of: bytes,
+    *,
+    path: str = "a",
+    key: bytes = KEY,
+    signed: bytes | None = None,
+) -> bytes:
+    digest = Digest(blake3(seal(of) if signed is None else signed).hexdigest(), BLAKE3)
+    pieces = stream.decrypt(
+        io.BytesIO(sealed), header=header(of), key=key, path=path, sealed_as=digest
+    )
     return b"".join(bytes(piece) for piece in pieces)
 
 
@@ -43,7 +55,7 @@ def test_the_format_is_the_one_that_older_releases_have() -> None:
     sealed = seal(b"falaj" * 300_000, path="model.onnx")
 
     assert hashlib.sha256(sealed).hexdigest() == (
-        "742c5fa17127c54676027a6a3b49dadf10dfa3918d1cd209e9e37374866c3462"
+        "b21041f576fad55c27a6fb299265b7e1f987e78933150a12f4c3696219255f02"
     )
 
 
@@ -121,11 +133,81 @@ def test_refuses_a_file_that_became_shorter() -> None:
         list(pieces)
 
 
-def test_memory_is_bounded_however_large_the_file() -> None:
-    class Zeros:
-        def read(self, size: int, /) -> bytes:
-            return bytes(size)
+def test_chunks_that_a_key_holder_forged_do_not_have_the_signed_digest() -> None:
+    forged = b"".join(
+        bytes(piece)
+        for piece in stream.encrypt(io.BytesIO(b"evil"), header=header(b"good"), key=KEY, path="a")
+    )
 
+    with pytest.raises(Refused, match="a: sealed bytes have digest blake3:"):
+        unseal(forged, b"good")
+
+
+def test_refuses_a_file_that_is_larger_than_the_format_allows() -> None:
+    with pytest.raises(UserError, match="a sealed file holds at most 4503599627370496"):
+        Sealing(io.BytesIO(), header=Header(MAX_SIZE + 1, bytes(32)), key=KEY, path="a")
+
+
+class Stored:
+    """A sealed file that notes what of it was read."""
+
+    def __init__(self, sealed: bytes) -> None:
+        self.sealed, self.read = sealed, list[tuple[int, int]]()
+
+    def __call__(self, start: int, size: int) -> bytes:
+        self.read.append((start, size))
+        return self.sealed[start : start + size]
+
+
+@pytest.mark.parametrize(
+    ("offset", "length", "chunks"),
+    [
+        (0, 1, 1),
+        (CHUNK - 1, 1, 1),
+        (CHUNK - 1, 2, 2),
+        (CHUNK, CHUNK, 1),
+        (2 * CHUNK + 90, 1000, 1),
+        (5, 10 * CHUNK, 3),
+        (2 * CHUNK + 100, 5, 0),
+        (9 * CHUNK, 5, 0),
+        (7, 0, 0),
+    ],
+)
+def test_a_part_is_read_from_the_chunks_that_hold_it(offset: int, length: int, chunks: int) -> None:
+    data = bytes(range(256)) * (2 * CHUNK // 256) + bytes(100)
+    stored = Stored(seal(data))
+
+    part = stream.decrypt_range(
+        stored, header=header(data), key=KEY, path="a", offset=offset, length=length
+    )
+
+    assert b"".join(map(bytes, part)) == data[offset : offset + length]
+    assert len(stored.read) == chunks
+    assert all(size <= PIECE for _, size in stored.read)
+
+
+def test_a_part_of_a_changed_chunk_is_refused_and_of_another_is_not() -> None:
+    data = bytes(3 * CHUNK)
+    stored = Stored(flip(HEAD + PIECE + 5)(seal(data)))
+
+    def part(offset: int) -> list[bytes]:
+        found = stream.decrypt_range(
+            stored, header=header(data), key=KEY, path="a", offset=offset, length=1
+        )
+        return [bytes(piece) for piece in found]
+
+    assert part(0) == part(2 * CHUNK) == [bytes(1)]
+    with pytest.raises(Refused, match="a: chunk 2 of 3"):
+        part(CHUNK)
+
+
+class Zeros:
+    def readinto(self, buffer: memoryview, /) -> int:
+        buffer[:] = bytes(len(buffer))
+        return len(buffer)
+
+
+def test_memory_is_bounded_however_large_the_file() -> None:
     tracemalloc.start()
     for _ in stream.encrypt(Zeros(), header=Header(64 * CHUNK, bytes(32)), key=KEY, path="a"):
         pass

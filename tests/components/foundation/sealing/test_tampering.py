@@ -59,6 +59,16 @@ MODEL = "files/model.onnx"
 @pytest.mark.parametrize(
     ("change", "says"),
     [
+        pytest.param(
+            rewrite("model.sig", lambda d: flip(d, 9)),
+            r"model\.sig: sealed bytes have digest",
+            id="openssf signature",
+        ),
+        pytest.param(
+            lambda store, at: store.delete(at / "model.sig"),
+            r"model\.sig: no such object",
+            id="no openssf signature",
+        ),
         pytest.param(rewrite(MODEL, lambda d: flip(d, 5)), r"model\.onnx: its header", id="header"),
         pytest.param(
             rewrite(MODEL, lambda d: flip(d, 100)), r"model\.onnx: chunk 1 of 3", id="one bit"
@@ -227,6 +237,68 @@ def test_refuses_a_statement_that_contradicts_itself(
         release.unseal(sealed.uri, tmp_path / "out", store=store, keys=keys)
 
 
+def test_refuses_a_key_other_than_the_one_that_was_committed_to(
+    seal: Seal, store: ObjectStore, keys: KeyRing, tmp_path: pathlib.Path, unique: str
+) -> None:
+    sealed = seal(model=unique)
+    at = sealed.location.address
+    store.delete(wrapped.address(at))
+    wrapped.get_or_create(at, sealed.statement.content, store=store, keys=keys)
+
+    with pytest.raises(Refused, match=r"keys\.json: holds another key"):
+        release.unseal(sealed.uri, tmp_path / "out", store=store, keys=keys)
+    with pytest.raises(Refused, match=r"keys\.json: holds another key"):
+        release.read_file(sealed.uri, "contract.yaml", store=store, keys=keys)
+    assert_nothing_came_out(tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("edit", "says"),
+    [
+        ((b'"format":2', b'"format":1'), "is of format 1, this version opens format 2"),
+        ((b'"format":2', b'"format":3'), "is of format 3, this version opens format 2"),
+        ((b"AES-256-GCM-STREAM", b"AES-128-CBC-STREAM"), "names the algorithms"),
+        ((b'"cipher":', b'"compression":"zip","cipher":'), "names the algorithms"),
+        ((b'"key":', b'"more":1,"key":'), "its parts contradict each other"),
+        ((b'"plain":"blake3:', b'"plain":"sha256:'), "expected blake3"),
+        ((b'"size":14', b'"size":-1'), "size -1 is none of a file"),
+        ((b'"size":14', b'"size":9007199254740992000'), "is none of a file"),
+        ((b'"size":14', b'"size":true'), "size True is none of a file"),
+        ((b'"size":14', b'"size":14.0'), "size 14.0 is none of a file"),
+    ],
+)
+def test_refuses_a_signed_statement_of_another_form(
+    seal: Seal, store: ObjectStore, keys: KeyRing, unique: str, edit: tuple[bytes, bytes], says: str
+) -> None:
+    at = seal(model=unique).location.address / "statement.json"
+    payload = base64.b64decode(json.loads(store.get(at))["payload"])
+    edited = payload.replace(*edit)
+    assert edited != payload
+    store.put(at, envelope.sign(edited, kind=KIND, keys=keys))
+
+    with pytest.raises(Refused, match=says):
+        release.verify(uri_of(at), store=store, keys=keys)
+
+
+def uri_of(at: Address) -> str:
+    return f"sealed+{at}".removesuffix("/statement.json")
+
+
+def test_refuses_a_signature_of_other_files_that_lies_there_before(
+    seal: Seal, store: ObjectStore, folder: pathlib.Path, unique: str
+) -> None:
+    sealed = seal(model=unique)
+    at = sealed.location.address
+    before = store.get(at / "model.sig")
+    (folder / "contract.yaml").write_text("table: planes")
+    other = seal(model=unique)
+    store.delete(other.location.address / "statement.json")
+    store.put(other.location.address / "model.sig", before)
+
+    with pytest.raises(Refused, match=r"model\.sig: signs other files"):
+        seal(model=unique)
+
+
 def test_refuses_a_release_that_somebody_else_signed(
     store: ObjectStore, keys: KeyRing, folder: pathlib.Path, tmp_path: pathlib.Path, unique: str
 ) -> None:
@@ -260,7 +332,7 @@ def test_who_can_decrypt_still_cannot_forge(
     )
     store.put(at / "files/contract.yaml", b"".join(bytes(piece) for piece in forged))
 
-    with pytest.raises(Refused, match=r"contract\.yaml: digest is"):
+    with pytest.raises(Refused, match=r"contract\.yaml: sealed bytes have digest"):
         release.unseal(sealed.uri, tmp_path / "out", store=store, keys=keys)
     assert_nothing_came_out(tmp_path / "out")
 

@@ -1,0 +1,68 @@
+"""The folder that a release is opened into: nothing of it is in place before all is sound."""
+
+import contextlib
+import json
+import os
+import pathlib
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from components.foundation.errors import UserError
+from components.foundation.sealing.paths import OPENED
+
+_PARTIAL = ".unsealing"
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """A folder that is empty, or holds the same release, whole or in part."""
+
+    folder: pathlib.Path
+    uri: str
+
+    def check(self, names: Sequence[str]) -> None:
+        """Refuse to mix a release with files of something else.
+
+        Raises:
+            UserError: it holds another release, or a file that is none of these.
+        """
+        if (other := self._release()) not in (None, self.uri):
+            raise self._not_empty(self.folder, f"holds {other}, not")
+        for path in self.folder.rglob("*"):
+            name = path.relative_to(self.folder).as_posix()
+            kept = path.is_dir() and not path.is_symlink()
+            if not kept and name not in names and not name.startswith(f"{_PARTIAL}/"):
+                raise self._not_empty(path, "is not of")
+
+    @contextlib.contextmanager
+    def writing(self, names: Sequence[str]) -> Iterator[pathlib.Path]:
+        """Give a folder to write to; what is in it goes in place if the block succeeds.
+
+        The last of the names is put in place last: without it nothing is taken for whole.
+        """
+        partial = self.folder / _PARTIAL
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        try:
+            yield partial
+            for name in names:
+                (partial / name).chmod(0o444)
+                (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
+                os.replace(partial / name, self.folder / name)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+
+    def _release(self) -> str | None:
+        """Return which release lies there; None if none does, or it cannot be told."""
+        try:
+            found = json.loads((self.folder / OPENED).read_bytes())
+            return str(found["uri"])
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            return None
+
+    def _not_empty(self, path: pathlib.Path, problem: str) -> UserError:
+        return UserError(
+            f"{path}: {problem} release {self.uri}; unseal into an empty folder",
+            code="folder-not-empty",
+        )
