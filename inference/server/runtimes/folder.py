@@ -81,8 +81,10 @@ def _release(path: pathlib.Path, *, name: str) -> dict[str, Any]:
             code="model-folder-incomplete",
         )
     for file, digest in release["files"].items():
-        got = digests.of_file(path / file) if (path / file).exists() else "missing"
-        if str(got) != digest:
+        want = digests.Digest.parse(str(digest))
+        there = (path / file).exists()
+        got = digests.of_file(path / file, want.algorithm) if there else "missing"
+        if got != want:
             raise UserError(
                 f"{path / file}: is {got}, the release has {digest}; unseal it again",
                 code="served-file-changed",

@@ -43,6 +43,7 @@ def test_a_release_holds_the_model_and_what_speaks_for_it(
         "metrics.json",
         "model.json",
         "model.onnx",
+        "model.sig",
         "profile.json",
         "release.json",
         "signature.json",
