@@ -73,7 +73,9 @@ def _build(project: Project, place: Place, framework: str, train: Any, estimator
         )
         sets = _sets(project, place, data, until)
         model = _train(project, place, train, sets, epochs=epochs, seed=seed, with_=estimator)
-        _judge_and_release(project, place, framework, sets=sets, model=model, seed=seed)
+        _judge_and_release(
+            project, place, framework, sets=sets, model=model, registry=data.registry, seed=seed
+        )
 
     return training
 
@@ -137,7 +139,14 @@ def _train(
 
 
 def _judge_and_release(
-    project: Project, place: Place, framework: str, *, sets: Any, model: Any, seed: Any
+    project: Project,
+    place: Place,
+    framework: str,
+    *,
+    sets: Any,
+    model: Any,
+    registry: Any,
+    seed: Any,
 ) -> None:
     """Scan and evaluate what will be served, bless it, try it in the real server, seal it."""
     test, label = sets.outputs["test"], project.model.label
@@ -183,6 +192,8 @@ def _judge_and_release(
         evaluation=evaluated.outputs["evaluation"],
         contract=project.data_contract,
         model_name=project.model.name,
+        feature_service=project.features.service,
+        feature_registry=registry,
         facts={"training": sets.outputs["train"], "test": test, "provenance": provenance},
     ).after(safe)
     place.settle(sealed, name="Seal", keys=Keys.SIGN, retries=2)

@@ -132,6 +132,7 @@ class App:
                 name=served.name,
                 versions=[served.version],
                 platform=served.platform,
+                features=served.model.features,
             )
         )
 

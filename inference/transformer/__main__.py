@@ -1,6 +1,7 @@
 """Serve a model by entity: features from the online store, then the predictor.
 
-Exit code 2 means that something was said wrong, or that no version was pinned; SIGTERM drains.
+Exit code 2 means that something was said wrong, that no version was pinned, or that who may ask
+was not said; SIGTERM drains.
 """
 
 import logging
@@ -28,12 +29,19 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _serve(options: Options) -> None:
     import uvloop
 
+    from inference.server.security import tokens
     from inference.transformer.feast_source import FeastSource
     from inference.transformer.process import Process
 
     if options.pin.version is None:
         _LOG.warning("any version is taken: features and model may be of different releases")
     certificates = options.certificates()
+    gate = tokens.gate(
+        options.oidc_issuer,
+        audience=options.oidc_audience,
+        ca=options.oidc_ca,
+        allow_anonymous=options.allow_anonymous,
+    )
     source = FeastSource.open(
         options.feature_repository,
         service=options.feature_service,
@@ -42,7 +50,7 @@ def _serve(options: Options) -> None:
         cache=options.feature_cache,
     )
     listener = options.bind()
-    uvloop.run(Process(options, listener, certificates, source).serve())
+    uvloop.run(Process(options, listener, certificates, gate, source).serve())
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from components.foundation.errors import UserError
 from inference.server.protocol import rest
 from inference.server.protocol.messages import InferRequest
 from inference.server.routes import Route, Verb, route
+from inference.server.security.tokens import Gate, bearer
 from inference.server.telemetry import trace
 from inference.transformer.lookup import Lookups
 from inference.transformer.metrics import Metrics, Part
@@ -23,6 +24,8 @@ from inference.transport.messages import JSON, Headers, Rejected, Reply, Request
 _LOG = logging.getLogger("transformer")
 _ABOUT: Final = {"name": "falaj-transformer", "version": "2", "extensions": []}
 _LENGTH: Final = b"inference-header-content-length"
+# The caller's own token goes on, so that the predictor checks who asks and not merely that it is
+# us: the transformer has no right to infer of its own (decision record 0013).
 _PASSED: Final = (b"authorization", b"x-request-id")
 _READY_FOR: Final = 0.5  # seconds that one look at the predictor is believed
 _GONE: Final = 499
@@ -39,6 +42,7 @@ class App:
         lookups: Lookups,
         predictor: Predictor,
         metrics: Metrics,
+        gate: Gate,
         lookup_seconds: float,
         seconds: float,
     ) -> None:
@@ -49,11 +53,13 @@ class App:
             lookups: where the features are.
             predictor: what infers.
             metrics: what is counted.
+            gate: who may ask; the predictor checks the same token again.
             lookup_seconds: for one lookup; 504 beyond.
             seconds: for a whole request; 504 beyond.
         """
         self._model, self._lookups, self._predictor = model, lookups, predictor
-        self._metrics, self._lookup_seconds, self._seconds = metrics, lookup_seconds, seconds
+        self._metrics, self._gate, self._lookup_seconds = metrics, gate, lookup_seconds
+        self._seconds = seconds
         self._plan: Plan | None = None
         self._looking = asyncio.Lock()
         self._looked, self._complaint, self._why = 0.0, "", _UNFIT
@@ -64,6 +70,8 @@ class App:
         asked = route(request.path)
         if request.method != asked.verb.method:
             raise not_allowed(asked.verb.method)
+        if (allowed := asked.verb.allowed_by) is not None:
+            await self._gate.authorize(allowed, bearer(request.headers.get(b"authorization")))
         match asked.verb:
             case Verb.LIVE:
                 return _json({"live": True})
@@ -83,7 +91,7 @@ class App:
             raise Rejected(404, f"no model {asked.model[:100]!r} here")
         match asked.verb:
             case Verb.MODEL_READY:
-                return await self._readiness({"name": self._model})
+                return await self._model_readiness(asked)
             case Verb.INFER:
                 return await self._counted(asked, request)
         return self._metadata(await self._planned(asked))
@@ -122,6 +130,12 @@ class App:
         ready = self._plan is not None and not self.draining
         return _json({**facts, "ready": ready}, status=200 if ready else 503)
 
+    async def _model_readiness(self, asked: Route) -> Reply:
+        reply = await self._readiness({"name": self._model})
+        if self._plan is not None:
+            self._check_version(asked, self._plan)
+        return reply
+
     async def _planned(self, asked: Route) -> Plan:
         """Return what to do; raises Rejected with why there is nothing, 404 for a version."""
         if self._plan is None:
@@ -129,9 +143,12 @@ class App:
         plan = self._plan
         if plan is None:
             raise Rejected(self._why.status, str(self._why), headers=self._why.headers)
+        self._check_version(asked, plan)
+        return plan
+
+    def _check_version(self, asked: Route, plan: Plan) -> None:
         if asked.version and asked.version != plan.version:
             raise Rejected(404, f"no version {asked.version[:100]!r} of {self._model!r} here")
-        return plan
 
     def _metadata(self, plan: Plan) -> Reply:
         name, versions = self._model, [plan.version]

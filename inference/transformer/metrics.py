@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from inference.server.security.tokens import Reason
 from inference.transport.exposition import EDGES, page
 
 
@@ -42,6 +43,12 @@ class Metrics:
             ("model",),
             registry=self._registry,
         )
+        self._callers = Counter(
+            "falaj_transformer_callers_refused",
+            "Requests without a token that allows them, by reason.",
+            ("model", "reason"),
+            registry=self._registry,
+        )
         self._model, self._requests = model, requests
         self._seconds = {part: seconds.labels(model, part.value) for part in Part}
         self._agrees = agrees.labels(model)
@@ -49,6 +56,10 @@ class Metrics:
     def count(self, code: int) -> None:
         """Count an answered request; code 499 is a client that went."""
         self._requests.labels(self._model, str(code)).inc()
+
+    def refused(self, reason: Reason) -> None:
+        """Count a caller who was not let in."""
+        self._callers.labels(self._model, reason.value).inc()
 
     def agree(self, *, agrees: bool) -> None:
         self._agrees.set(agrees)

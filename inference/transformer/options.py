@@ -7,11 +7,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
+from components.foundation import trained_with
 from components.foundation.errors import UserError
 from inference.transformer.predictor import Pin
 from inference.transport.client import Bounds
 from inference.transport.limits import Limits
-from inference.transport.options import MIB, Listening, add_listening, add_security, count
+from inference.transport.options import (
+    MIB,
+    Listening,
+    add_listening,
+    add_security,
+    add_tokens,
+    count,
+)
 
 _CACHE = pathlib.Path(tempfile.gettempdir()) / "falaj-features"
 
@@ -39,6 +47,10 @@ class Options(Listening):
     lookup_ms: int
     max_body_mib: int
     connections: int
+    oidc_issuer: str | None
+    oidc_audience: str | None
+    oidc_ca: pathlib.Path | None
+    allow_anonymous: bool
 
     @classmethod
     def parse(cls, argv: Sequence[str] | None) -> Self:
@@ -46,16 +58,16 @@ class Options(Listening):
 
     @property
     def pin(self) -> Pin:
-        """The version to hold the predictor to.
+        """The version and the features to hold the predictor to.
 
         Raises:
             UserError: neither the versions nor the unsafe flag was said, or both were.
         """
-        said = (self.expected_version is not None, self.feature_registry is not None)
-        if self.unsafe_any_version and not any(said):
+        version, registry = self.expected_version, self.feature_registry
+        if self.unsafe_any_version and version is registry is None:
             return Pin(None)
-        if all(said) and not self.unsafe_any_version:
-            return Pin(self.expected_version)
+        if version is not None and registry is not None and not self.unsafe_any_version:
+            return Pin(version, trained_with.said(self.feature_service, registry))
         raise UserError(
             "versions: expected --expected_version and --feature_registry, both as the release "
             "has them, or --unsafe_any_version alone",
@@ -91,7 +103,7 @@ def _parser() -> argparse.ArgumentParser:
     _features(parser)
     _versions(parser)
     _listening(parser)
-    add_security(parser)
+    add_tokens(add_security(parser))
     return parser
 
 

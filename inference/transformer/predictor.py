@@ -1,6 +1,7 @@
 """Ask the predictor, and hold its answers to the version that the features belong to."""
 
 import pathlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -19,9 +20,15 @@ _TOLD_HEADERS: Final = frozenset({b"retry-after", b"www-authenticate"})
 
 @dataclass(frozen=True, slots=True)
 class Pin:
-    """The model version that is expected; None takes any, which only an unsafe flag allows."""
+    """What is expected of the predictor's release; only an unsafe flag allows any.
+
+    Attributes:
+        version: of the model; None takes any.
+        features: the facts of `trained_with`; None takes any.
+    """
 
     version: str | None
+    features: Mapping[str, str] | None = None
 
     def check(self, got: str) -> None:
         """Refuse another version with 503: a rollout changed one side without the other."""
@@ -32,6 +39,20 @@ class Pin:
                 f"{self.version!r}; roll both out together",
                 headers=RETRY_SOON,
             )
+
+    def check_features(self, got: Mapping[str, Any]) -> None:
+        """Refuse a model with 503 that was trained with other features than those read here."""
+        if self.features is None:
+            return
+        for name, wanted in self.features.items():
+            told = str(got.get(name, "nothing"))
+            if told != wanted:
+                raise Rejected(
+                    503,
+                    f"the predictor's release says {name} {told[:200]!r}, this transformer reads "
+                    f"{wanted!r}; deploy both from one release",
+                    headers=RETRY_SOON,
+                )
 
 
 class Predictor:
@@ -56,7 +77,8 @@ class Predictor:
         """Return the version that is served and its signature.
 
         Raises:
-            Rejected: 502, 503 or 504 where there is no answer, 503 for another version.
+            Rejected: 502, 503 or 504 where there is no answer, 503 for another version or for
+                other features.
         """
         call = Call(b"GET", self._path, self._authorized())
         answer = await self._sent(call, seconds=None)
@@ -68,6 +90,8 @@ class Predictor:
                 self.pin.check(version)
             case _:
                 raise Rejected(502, "the predictor does not say which one version it serves")
+        parameters = said.get("parameters")
+        self.pin.check_features(parameters if isinstance(parameters, dict) else {})
         try:
             return version, Signature.from_dict(said)
         except UserError as error:

@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from components.foundation import programs
 from components.foundation.errors import UserError
 
-_MODEL = ("model.onnx", "signature.json", "model.json")
+_BESIDE = ("signature.json", "model.json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +46,13 @@ class Bundle:
 
 
 def _checked(model: pathlib.Path) -> pathlib.Path:
-    for name in _MODEL:
+    for name in _BESIDE:
         if not (model / name).is_file():
             raise UserError(
-                f"{model / name}: missing; expected a folder made by export_onnx",
+                f"{model / name}: missing; expected a folder made by export_onnx or a trainer",
                 code="model-folder-incomplete",
             )
+    programs.only([found.name for found in model.iterdir()], where=str(model))
     return model
 
 

@@ -1,6 +1,6 @@
 """Seal a model into a signed, encrypted release.
 
-Reads: the ONNX model, its profile and its evaluation.
+Reads: the model, its profile and its evaluation.
 Writes: s3://falaj-models/MODEL/VERSION, once; an audit entry of kind release.
 Needs: the object store (AWS_*); FALAJ_KEYS with a signing key.
 Fails when: a part is missing or no JSON, or the ring cannot sign (2); the version exists and
@@ -19,16 +19,21 @@ def seal(
     evaluation: dsl.Input[dsl.Artifact],
     contract: str,
     model_name: str,
+    feature_service: str = "",
+    feature_registry: str = "",
     facts: dict = {},  # noqa: B006 - kfp wants a literal default, and never changes it
 ) -> str:
     """Seal a model with its profile, metrics and contract; the same input seals once.
 
     Args:
-        model: folder with model.onnx, signature.json and model.json, from export_onnx.
+        model: folder with signature.json, model.json and one program: model.onnx from export_onnx,
+            or what a trainer wrote.
         profile: JSON profile of what the model saw and scored.
         evaluation: JSON of the evaluation; sealed as metrics.json.
         contract: the YAML text of the contract that its data were judged by.
         model_name: name of the model, fit for Kubernetes, e.g. delays.
+        feature_service: what it was trained with, e.g. lateness; a transformer is held to it.
+        feature_registry: its definitions, s3://bucket/key#sha256:..., from apply_features.
         facts: what the signed statement binds besides the files, plain JSON without times:
             versions of training tables, code revision.
 
@@ -36,13 +41,15 @@ def seal(
         The release, sealed+s3://falaj-models/MODEL/VERSION.
     """
     from components.face import images
+    from components.foundation import trained_with
     from components.foundation.sealing import release as releases
     from components.release.seal.bundle import Bundle
     from components.step import step
 
     with step("seal") as here:
         bundle = Bundle.of(model.path, profile.path, evaluation.path, contract)
-        bound = {"images": images(), **facts}
+        features = trained_with.said(feature_service, feature_registry)
+        bound = {"images": images(), **facts, **features}
         with bundle.laid_out() as folder:
             release = releases.seal(
                 folder, model=model_name, facts=bound, store=here.store, keys=here.keys

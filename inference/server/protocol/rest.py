@@ -89,10 +89,17 @@ def encode(
 
 
 def metadata(
-    signature: Signature, *, name: str, versions: Sequence[str], platform: str
+    signature: Signature,
+    *,
+    name: str,
+    versions: Sequence[str],
+    platform: str,
+    features: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """Describe a model."""
+    """Describe a model, and the features that it was trained with where that is known."""
+    more = {"parameters": dict(features)} if features else {}
     return {
+        **more,
         "name": name,
         "versions": list(versions),
         "platform": platform,

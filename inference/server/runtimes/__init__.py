@@ -6,7 +6,8 @@ import pathlib
 
 from components.foundation import onnx_runtime
 from components.foundation.errors import UserError
-from inference.server.runtimes.folder import ONNX, PROGRAMS, Folder
+from components.foundation.programs import Framework
+from inference.server.runtimes.folder import Folder
 from inference.server.runtimes.model import Model, Program
 
 __all__ = ["Model", "load", "place"]
@@ -29,9 +30,10 @@ def load(folder: pathlib.Path, *, name: str, threads: int, unsafe_unsealed: bool
             might do more than compute.
     """
     found = Folder.read(folder, name=name)
-    if found.program != ONNX and not found.sealed:
+    if found.framework is not Framework.ONNX and not found.sealed:
         _unsealed(found, allowed=unsafe_unsealed)
-    model = Model(name, found.version, found.signature, _open(found, threads))
+    program = _open(found, threads)
+    model = Model(name, found.version, found.signature, program, found.features)
     model.check_signature()
     model.warm_up()
     return model
@@ -59,18 +61,18 @@ def _unsealed(found: Folder, *, allowed: bool) -> None:
 
 
 def _open(found: Folder, threads: int) -> Program:
-    if found.program == ONNX:
+    if found.framework is Framework.ONNX:
         from inference.server.runtimes.onnx import OnnxProgram
 
         return OnnxProgram.open(found.file, signature=found.signature, threads=threads)
-    framework = "torch" if found.program in PROGRAMS else "tensorflow"
-    if importlib.util.find_spec(framework) is None:
+    needed = "torch" if found.framework is Framework.TORCH else "tensorflow"
+    if importlib.util.find_spec(needed) is None:
         raise UserError(
-            f"{found.file}: needs {framework}, which is not installed here; serve it where it is, "
+            f"{found.file}: needs {needed}, which is not installed here; serve it where it is, "
             "or export it to ONNX",
             code="program-needs-framework",
         )
-    if found.program in PROGRAMS:
+    if found.framework is Framework.TORCH:
         from inference.server.runtimes.torch_export import TorchProgram
 
         return TorchProgram.open(found.file, signature=found.signature, threads=threads)

@@ -2,18 +2,16 @@
 
 import json
 import pathlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
-from components.foundation import digests
+from components.foundation import digests, programs, trained_with
 from components.foundation.errors import UserError
+from components.foundation.programs import Framework
 from components.foundation.signature import Signature
 
 SIGNATURE: Final = "signature.json"
-ONNX: Final = "model.onnx"
-PROGRAMS: Final = ("model.pt2", "program.pt2")  # the second is what our trainer writes
-SAVED_MODELS: Final = ("saved_model", "saved_model.pb")  # in a folder of its own, or beside
 _RELEASE: Final = "release.json"
 _PLAIN: Final = "0"  # the version of a folder that is no release
 
@@ -25,7 +23,8 @@ class Folder:
     Attributes:
         version: the release's, "0" for a plain folder.
         sealed: it is as the opener of releases left it; the opener checked who signed it.
-        program: the one name of those above that lies in it.
+        program: its name, one of `programs.PROGRAMS`.
+        features: what the release says that the model was trained with, by the names of facts.
     """
 
     path: pathlib.Path
@@ -33,6 +32,7 @@ class Folder:
     sealed: bool
     program: str
     signature: Signature
+    features: Mapping[str, str]
 
     @classmethod
     def read(cls, path: pathlib.Path, *, name: str) -> Self:
@@ -44,9 +44,14 @@ class Folder:
         """
         release = _release(path, name=name)
         version = str(release["version"]) if release else _PLAIN
-        program = _program(path)
+        program = programs.only(_names(path), where=str(path))
         signature = Signature.from_dict(_json(path / SIGNATURE))
-        return cls(path, version, bool(release), program, signature)
+        features = trained_with.of(release.get("facts", {}))
+        return cls(path, version, bool(release), program, signature, features)
+
+    @property
+    def framework(self) -> Framework:
+        return programs.PROGRAMS[self.program]
 
     @property
     def file(self) -> pathlib.Path:
@@ -54,20 +59,8 @@ class Folder:
         return self.path / self.program
 
 
-def _program(path: pathlib.Path) -> str:
-    known = (ONNX, *PROGRAMS, *SAVED_MODELS)
-    found = [name for name in known if (path / name).exists()]
-    if not found:
-        raise UserError(
-            f"{path}: model.onnx: missing, and so are {', '.join(known[1:])}; expected one",
-            code="model-folder-incomplete",
-        )
-    if len(found) > 1:
-        raise UserError(
-            f"{path}: holds {' and '.join(found)}; leave the one that is to be served",
-            code="model-folder-ambiguous",
-        )
-    return found[0]
+def _names(path: pathlib.Path) -> list[str]:
+    return [found.name for found in path.iterdir()] if path.is_dir() else []
 
 
 def _release(path: pathlib.Path, *, name: str) -> dict[str, Any]:
@@ -81,10 +74,8 @@ def _release(path: pathlib.Path, *, name: str) -> dict[str, Any]:
             code="model-folder-incomplete",
         )
     for file, digest in release["files"].items():
-        want = digests.Digest.parse(str(digest))
-        there = (path / file).exists()
-        got = digests.of_file(path / file, want.algorithm) if there else "missing"
-        if got != want:
+        got = digests.of_file(path / file) if (path / file).exists() else "missing"
+        if str(got) != digest:
             raise UserError(
                 f"{path / file}: is {got}, the release has {digest}; unseal it again",
                 code="served-file-changed",

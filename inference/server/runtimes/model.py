@@ -1,7 +1,7 @@
 """A program that is what its signature says, whatever runs it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -34,12 +34,17 @@ class Program(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A model ready to predict, from any number of threads at once."""
+    """A model ready to predict, from any number of threads at once.
+
+    Attributes:
+        features: what its release says that it was trained with; empty where it says nothing.
+    """
 
     name: str
     version: str
     signature: Signature
     program: Program
+    features: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def platform(self) -> str:

@@ -7,6 +7,7 @@ from kfp import dsl
 from components.foundation.audit import AuditLog
 from components.foundation.sealing import release
 from components.foundation.sealing.keys import KeyRing
+from components.foundation.sealing.uri import ReleaseUri
 from components.foundation.storage import ObjectStore
 from components.release.seal.component import seal
 
@@ -53,6 +54,80 @@ def test_a_release_holds_the_model_and_what_speaks_for_it(
     assert "@sha256:" in opened.statement.facts["images"]["serving"]
 
 
+def test_a_release_says_what_features_it_was_trained_with(
+    model: dsl.Model,
+    profile: dsl.Artifact,
+    evaluation: dsl.Artifact,
+    store: ObjectStore,
+    keys: KeyRing,
+    unique: str,
+) -> None:
+    features = {"feature_service": "lateness", "feature_registry": "s3://b/k#sha256:00"}
+    given = {"model": model, "profile": profile, "evaluation": evaluation}
+
+    uri = seal.python_func(**given, contract="table: t\n", model_name=unique, **features)
+
+    facts = release.read(ReleaseUri.parse(uri), store=store, keys=keys).statement.facts
+    assert features.items() <= facts.items()
+
+
+def test_refuses_half_of_what_the_features_are(
+    model: dsl.Model,
+    profile: dsl.Artifact,
+    evaluation: dsl.Artifact,
+    keys: KeyRing,
+    unique: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    given = {"model": model, "profile": profile, "evaluation": evaluation}
+
+    with pytest.raises(SystemExit):
+        seal.python_func(**given, contract="t\n", model_name=unique, feature_service="lateness")
+
+    assert "[features-half-said]" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("program", ["program.pt2", "model.pt2", "saved_model.pb"])
+def test_seals_what_a_trainer_wrote(
+    model: dsl.Model,
+    profile: dsl.Artifact,
+    evaluation: dsl.Artifact,
+    store: ObjectStore,
+    keys: KeyRing,
+    unique: str,
+    program: str,
+) -> None:
+    folder = pathlib.Path(model.path)
+    (folder / "model.onnx").rename(folder / program)
+
+    uri = sealed(model, profile, evaluation, unique)
+
+    files = release.read(ReleaseUri.parse(uri), store=store, keys=keys).statement.files
+    assert program in {file.path for file in files}
+
+
+@pytest.mark.parametrize("programs", [(), ("model.onnx", "program.pt2")], ids=["none", "two"])
+def test_refuses_a_model_without_one_program(
+    model: dsl.Model,
+    profile: dsl.Artifact,
+    evaluation: dsl.Artifact,
+    keys: KeyRing,
+    unique: str,
+    programs: tuple[str, ...],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folder = pathlib.Path(model.path)
+    (folder / "model.onnx").unlink()
+    for name in programs:
+        (folder / name).write_bytes(b"")
+
+    with pytest.raises(SystemExit) as ended:
+        sealed(model, profile, evaluation, unique)
+
+    assert ended.value.code == 2
+    assert "[model-folder-" in capsys.readouterr().err
+
+
 def test_sealing_is_in_the_audit_log_once(
     model: dsl.Model,
     profile: dsl.Artifact,
@@ -91,7 +166,8 @@ def test_refuses_a_model_without_its_signature(
 
     assert ended.value.code == 2
     assert (
-        "signature.json: missing; expected a folder made by export_onnx" in capsys.readouterr().err
+        "signature.json: missing; expected a folder made by export_onnx or a trainer"
+        in capsys.readouterr().err
     )
 
 

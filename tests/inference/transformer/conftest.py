@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from components.foundation.signature import Tensor
+from inference.server.security.tokens import AllowAnonymous, Gate
 from inference.transformer.app import App
 from inference.transformer.lookup import Entities, Lookups
 from inference.transformer.metrics import Metrics
@@ -106,6 +107,8 @@ def transform(serve: Serve) -> Transform:
         lookup_seconds: float = 2,
         threads: int = 2,
         queue: int = 8,
+        features: Mapping[str, str] | None = None,
+        gate: Gate | None = None,
     ) -> Asked:
         app: App | None = None
 
@@ -116,8 +119,9 @@ def transform(serve: Serve) -> Transform:
                 app = App(
                     MODEL,
                     lookups=Lookups(source or Memory(), threads=threads, queue=queue),
-                    predictor=Predictor(client, model=MODEL, pin=Pin(expected)),
+                    predictor=Predictor(client, model=MODEL, pin=Pin(expected, features)),
                     metrics=Metrics(MODEL),
+                    gate=gate or AllowAnonymous(),
                     lookup_seconds=lookup_seconds,
                     seconds=5,
                 )

@@ -10,12 +10,23 @@ import numpy as np
 import pytest
 
 from components.foundation.signature import Tensor
+from inference.server.security.tokens import Authorizer, Reason, Rules
+from inference.transformer.metrics import Metrics
 from inference.transport.messages import Reply, Request
 from tests.inference.processes import Process, free_ports
+from tests.inference.server.security.issuing import (
+    AUDIENCE,
+    ISSUER,
+    key_set,
+    make_key,
+    public,
+    sign,
+)
 from tests.inference.transformer.conftest import MODEL, Asked, Memory, Transform, about
 from tests.inference.transport.conftest import Serve
 
 INFER = f"/v2/models/{MODEL}/infer"
+FEATURES = {"feature_service": "lateness", "feature_registry": f"s3://b/k#sha256:{'0' * 64}"}
 SIGNATURE = {
     "inputs": [{"name": "delay", "datatype": "FP32", "shape": [-1]}],
     "outputs": [{"name": "probability", "datatype": "FP32", "shape": [-1]}],
@@ -32,14 +43,17 @@ def approximately(*sums: float) -> Any:
     return pytest.approx([float(1 / (1 + np.exp(-value))) for value in sums], abs=1e-6)
 
 
-def fake(serve: Serve, *versions: str, status: int = 200) -> tuple[int, list[dict[bytes, bytes]]]:
+def fake(
+    serve: Serve, *versions: str, status: int = 200, features: Any = None
+) -> tuple[int, list[dict[bytes, bytes]]]:
     """Start a predictor whose answers come from these versions, the last of them for ever."""
+    about = SIGNATURE if features is None else {**SIGNATURE, "parameters": features}
     told, heard = list(versions), list[dict[bytes, bytes]]()
 
     async def handler(request: Request) -> Reply:
         version = told.pop(0) if len(told) > 1 else told[0]
         if request.method == "GET":
-            return Reply(200, json.dumps({"versions": [version], **SIGNATURE}).encode())
+            return Reply(200, json.dumps({"versions": [version], **about}).encode())
         heard.append(dict(request.headers))
         await request.body()
         return Reply(status, json.dumps({"model_version": version, "outputs": []}).encode())
@@ -127,6 +141,48 @@ def test_an_answer_that_hides_its_version_is_not_passed_on(
     assert transform(port, expected="1").infer("AA1")[0] == 503
 
 
+@pytest.mark.parametrize(
+    ("told", "why"),
+    [
+        pytest.param({**FEATURES, "feature_service": "weather"}, "'weather'", id="service"),
+        pytest.param(
+            {**FEATURES, "feature_registry": "s3://b/k#sha256:1"}, "#sha256:1", id="other"
+        ),
+        pytest.param({"feature_service": "lateness"}, "feature_registry 'nothing'", id="half"),
+        pytest.param(None, "feature_service 'nothing'", id="nothing"),
+        pytest.param([], "feature_service 'nothing'", id="no object"),
+    ],
+)
+def test_a_model_of_other_features_is_never_asked(
+    transform: Transform, serve: Serve, told: Any, why: str
+) -> None:
+    port, heard = fake(serve, "1", features=told)
+    ask = transform(port, expected="1", features=FEATURES)
+
+    status, answer, headers = ask.infer("AA1")
+
+    assert (status, headers["retry-after"], heard) == (503, "1", [])
+    assert why in answer["error"]
+    assert ask("/v2/health/ready")[0] == 503
+
+
+def test_a_model_of_these_features_is_asked(transform: Transform, serve: Serve) -> None:
+    port, _ = fake(serve, "1", features=FEATURES)
+
+    assert transform(port, expected="1", features=FEATURES).infer("AA1")[0] == 200
+
+
+@pytest.mark.parametrize(("version", "status"), [("1", 200), ("2", 404)])
+def test_is_ready_for_the_version_that_it_is_asked_of(
+    transform: Transform, serve: Serve, version: str, status: int
+) -> None:
+    port, _ = fake(serve, "1")
+
+    ask = transform(port, expected="1")
+
+    assert ask(f"/v2/models/{MODEL}/versions/{version}/ready")[0] == status
+
+
 def test_any_version_is_served_where_none_is_pinned(transform: Transform, serve: Serve) -> None:
     port, _ = fake(serve, "1", "2")
 
@@ -143,6 +199,68 @@ def test_trace_and_token_are_passed_on(transform: Transform, serve: Serve) -> No
     assert heard[0][b"traceparent"].startswith(b"00-" + b"a" * 32)
     assert heard[0][b"authorization"] == b"Bearer x"
     assert b"cookie" not in heard[0]
+
+
+@pytest.fixture
+def guarded(transform: Transform, serve: Serve) -> tuple[Asked, list[dict[bytes, bytes]], Any]:
+    """A transformer that takes tokens of one issuer, what its predictor hears, and the key."""
+    key = make_key("ES256")
+    keys = key_set(public(key, "ES256"))
+    port, heard = fake(serve, "1")
+    gate = Authorizer(Rules(ISSUER, AUDIENCE), lambda: keys)
+    return transform(port, expected="1", gate=gate), heard, key
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "scope"),
+    [
+        pytest.param(INFER, about("AA1"), "infer", id="infer"),
+        pytest.param(f"/v2/models/{MODEL}", None, "metadata", id="metadata"),
+        pytest.param("/v2", None, "metadata", id="server"),
+        pytest.param("/metrics", None, "metrics", id="metrics"),
+    ],
+)
+def test_a_token_allows_what_its_scope_says(
+    guarded: tuple[Asked, list[dict[bytes, bytes]], Any], path: str, body: Any, scope: str
+) -> None:
+    ask, heard, key = guarded
+    others = " ".join(f"falaj:{s}" for s in ("infer", "metadata", "metrics") if s != scope)
+
+    def status(token: bytes) -> int:
+        return ask(path, body, authorization=f"Bearer {token.decode()}")[0]
+
+    assert ask(path, body)[0] == 401
+    assert status(sign(make_key("ES256"), scope=f"falaj:{scope}")) == 401  # another's key
+    assert status(sign(key, scope=f"falaj:{scope}", aud="another")) == 401
+    assert status(sign(key, scope=others)) == 403
+    assert not heard
+    assert status(sign(key, scope=f"falaj:{scope}")) == 200
+
+
+def test_counts_who_was_refused() -> None:
+    metrics = Metrics(MODEL)
+
+    metrics.refused(Reason.EXPIRED)
+
+    line = 'falaj_transformer_callers_refused_total{model="delays",reason="expired"} 1.0'
+    assert line in metrics.text("")[0].decode()
+
+
+def test_the_predictor_is_shown_the_token_of_the_caller(
+    guarded: tuple[Asked, list[dict[bytes, bytes]], Any],
+) -> None:
+    ask, heard, key = guarded
+    shown = f"Bearer {sign(key).decode()}"
+
+    assert ask(INFER, about("AA1"), authorization=shown)[0] == 200
+    assert [headers[b"authorization"] for headers in heard] == [shown.encode()]
+
+
+def test_health_needs_no_token(guarded: tuple[Asked, list[dict[bytes, bytes]], Any]) -> None:
+    ask, _, _ = guarded
+
+    assert ask("/v2/health/live")[0] == 200
+    assert ask("/v2/health/ready")[0] == 200
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import pytest
 
 from components.foundation.errors import UserError
 from inference.transformer.options import Options
+from inference.transformer.predictor import Pin
 
 BASE = ["--model_name", "delays", "--predictor_host", "delays-predictor.team"]
 BASE += ["--feature_repository", "no.such.package", "--feature_service", "lateness"]
@@ -30,8 +31,10 @@ def test_pins_both_versions_or_is_told_that_it_is_unsafe(said: list[str]) -> Non
 
 
 def test_takes_the_pinned_version_or_any() -> None:
-    assert Options.parse([*BASE, *PINNED]).pin.version == "7"
-    assert Options.parse([*BASE, "--unsafe_any_version"]).pin.version is None
+    pinned = Options.parse([*BASE, *PINNED]).pin
+    assert pinned.version == "7"
+    assert pinned.features == {"feature_service": "lateness", "feature_registry": PINNED[3]}
+    assert Options.parse([*BASE, "--unsafe_any_version"]).pin == Pin(None, None)
 
 
 @pytest.mark.parametrize(
@@ -47,10 +50,18 @@ def test_reads_the_predictors_address(host: str, more: list[str], address: objec
     assert Options.parse([*BASE, "--predictor_host", host, *more]).address == address
 
 
-def test_does_not_start_without_versions() -> None:
-    command = [sys.executable, "-m", "inference.transformer", *BASE, "--allow_plaintext"]
+@pytest.mark.parametrize(
+    ("said", "code"),
+    [
+        pytest.param(["--allow_plaintext", "--allow_anonymous"], "transformer-unpinned", id="pin"),
+        pytest.param([*PINNED, "--allow_anonymous"], "tls-unset", id="protection"),
+        pytest.param([*PINNED, "--allow_plaintext"], "gate-unset", id="who may ask"),
+    ],
+)
+def test_does_not_start_before_it_is_told_what_protects(said: list[str], code: str) -> None:
+    command = [sys.executable, "-m", "inference.transformer", *BASE, *said]
 
     ended = subprocess.run(command, capture_output=True, text=True, timeout=20)
 
     assert ended.returncode == 2
-    assert "[transformer-unpinned]" in ended.stderr
+    assert f"[{code}]" in ended.stderr

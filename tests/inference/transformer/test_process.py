@@ -57,6 +57,7 @@ def test_serves_a_pinned_release_until_it_is_ended(
     [port] = free_ports(1)
     command = [sys.executable, "-m", "inference.transformer", "--model_name", "delays"]
     command += ["--predictor_host", f"127.0.0.1:{serve(predictor).port}", "--allow_plaintext"]
+    command += ["--allow_anonymous"]
     command += ["--feature_repository", small.package, "--feature_service", "lateness"]
     command += ["--feature_registry", str(registry), "--expected_version", "7"]
     command += ["--feature_cache", str(tmp_path / "cache"), "--http_port", str(port)]
