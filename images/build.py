@@ -18,7 +18,7 @@ from images.families import FAMILIES, ROOT
 LOCK = ROOT / "components" / "images.yaml"
 KUSTOMIZE = ROOT / "kustomize" / "components" / "images" / "kustomization.yaml"
 PLACEHOLDER = "registry.falaj.example/falaj"  # the registry that manifests/ names
-SERVED = ("initializer", "serving")  # the families that manifests/ runs
+SERVED = ("initializer", "serving", "tensorflow", "torch")  # the families that manifests/ runs
 
 _MIRRORS = ("PIP_INDEX_URL", "UV_DEFAULT_INDEX")  # without a value: taken from our environment
 _PINNED = re.compile(r"[^@\s]+@sha256:[0-9a-f]{64}")

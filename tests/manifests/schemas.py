@@ -35,7 +35,10 @@ _QUANTITIES = {"limits", "requests"}  # typed as text in the wheel, numbers are 
 _FROM_WHEELS: Mapping[GroupKind, str] = {
     ("v1", "ConfigMap"): "V1ConfigMap",
     ("v1", "Namespace"): "V1Namespace",
+    ("v1", "Service"): "V1Service",
     ("v1", "ServiceAccount"): "V1ServiceAccount",
+    ("apps/v1", "Deployment"): "V1Deployment",
+    ("networking.k8s.io/v1", "NetworkPolicy"): "V1NetworkPolicy",
     ("rbac.authorization.k8s.io/v1", "Role"): "V1Role",
     ("rbac.authorization.k8s.io/v1", "RoleBinding"): "V1RoleBinding",
     ("serving.kserve.io/v1alpha1", "ClusterServingRuntime"): "V1alpha1ClusterServingRuntime",
@@ -222,4 +225,4 @@ def _strict_part(key: str, part: Any) -> Any:
 
 def _is_core(kind: GroupKind) -> bool:
     """Tell a kind of Kubernetes itself from one that a CRD defines."""
-    return kind[0] in {"v1", "rbac.authorization.k8s.io/v1"}
+    return kind[0] in {"v1", "apps/v1", "networking.k8s.io/v1", "rbac.authorization.k8s.io/v1"}

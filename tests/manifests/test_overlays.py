@@ -5,6 +5,7 @@ import urllib.parse
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+import pytest
 import yaml
 
 from components.foundation.site import Profile
@@ -12,6 +13,7 @@ from tests.manifests.schemas import Schemas
 
 Thing = dict[str, Any]
 DIGEST = re.compile(r".+@sha256:[0-9a-f]{64}")
+RUNTIMES = pytest.mark.parametrize("name", ["falaj-onnx", "falaj-torch", "falaj-tensorflow"])
 DANGEROUS = {"*", "escalate", "bind", "impersonate", "deletecollection"}
 
 
@@ -51,11 +53,13 @@ def test_every_container_has_limits_and_a_place_for_temporary_files(things: list
         assert "/tmp" in {mount["mountPath"] for mount in container["volumeMounts"]}  # noqa: S108
 
 
-def test_every_mount_has_its_volume_in_the_runtime(things: list[Thing]) -> None:
-    runtime = _one(things, "ClusterServingRuntime", "falaj-onnx")
+@RUNTIMES
+def test_every_mount_has_its_volume_in_the_runtime(things: list[Thing], name: str) -> None:
+    runtime = _one(things, "ClusterServingRuntime", name)
+    opener = _one(things, "ClusterStorageContainer", "falaj-sealed")
     volumes = {volume["name"] for volume in runtime["spec"]["volumes"]}
 
-    mounts = {mount["name"] for container in _containers(things) for mount in _mounts(container)}
+    mounts = {m["name"] for c in _containers([runtime, opener]) for m in _mounts(c)}
 
     assert mounts == volumes
 
@@ -66,8 +70,9 @@ def test_only_the_opener_sees_the_keys(things: list[Thing]) -> None:
     assert sees == {"storage-initializer"}
 
 
-def test_the_key_that_signs_stays_out_of_serving(things: list[Thing]) -> None:
-    runtime = _one(things, "ClusterServingRuntime", "falaj-onnx")
+@RUNTIMES
+def test_the_key_that_signs_stays_out_of_serving(things: list[Thing], name: str) -> None:
+    runtime = _one(things, "ClusterServingRuntime", name)
     [keys] = [v["secret"] for v in runtime["spec"]["volumes"] if "secret" in v]
 
     assert {item["key"] for item in keys["items"]} == {"verify.pem", "wrapping.key"}
