@@ -47,7 +47,7 @@ def echo(name: str, *, seconds: float = 0) -> Handler:
         told = {
             "upstream": name,
             "method": request.method,
-            "target": request.target.decode(),  # type: ignore[attr-defined]  # the transport's own
+            "target": request.target.decode(),
             "headers": {k.decode(): v.decode() for k, v in request.headers.items()},
             "body": bytes(await request.body()).decode(),
         }
