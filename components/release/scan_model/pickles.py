@@ -36,12 +36,14 @@ class Walk:
         problems: why the walk cannot vouch for the pickle.
         pickles: how many followed each other.
         opcodes: how many were read.
+        too_deep: it holds pickles in pickles that were not followed.
     """
 
     names: set[str] = field(default_factory=set)
     problems: list[str] = field(default_factory=list)
     pickles: int = 0
     opcodes: int = 0
+    too_deep: bool = False
 
     def complaints(self, declared: frozenset[str] = frozenset()) -> Iterator[str]:
         """Yield what speaks against unpickling it, the worst first."""
@@ -50,6 +52,8 @@ class Walk:
             for name in (name for name, got in judged.items() if got is wanted):
                 yield f"asks for {shown(name.replace(' ', '.'))}, which {says}"
         yield from self.problems
+        if self.too_deep:
+            yield "holds pickles in pickles, deeper or larger than is followed"
 
 
 def walk(stream: IO[bytes], *, depth: int = 0) -> Walk:
@@ -184,7 +188,9 @@ class _Machine:
         if not isinstance(argument, bytes | bytearray) or not _NESTED.match(argument):
             return
         if self.depth >= _DEEPEST or len(argument) > _MOST_NESTED_BYTES:
-            raise _CannotFollow("a pickle in a pickle, deeper or larger than is followed")
+            self.found.too_deep = True
+            return
         inner = walk(io.BytesIO(argument), depth=self.depth + 1)
         self.found.names |= inner.names
+        self.found.too_deep |= inner.too_deep
         self.found.opcodes += inner.opcodes
