@@ -5,7 +5,6 @@ a serving pod is run on them as KServe runs it.
 """
 
 import contextlib
-import os
 import pathlib
 import subprocess
 import sys
@@ -59,9 +58,8 @@ class Forger:
         """Run the initializer; return its last line if it refused."""
         with tempfile.TemporaryDirectory() as scratch:
             command = [sys.executable, "-m", "inference.initializer", uri, f"{scratch}/models"]
-            environment = {**os.environ, **self.laptop.environment}
             ended = subprocess.run(
-                command, env=environment, capture_output=True, text=True, check=False
+                command, env=self.laptop.environment, capture_output=True, text=True, check=False
             )
             left = [path for path in pathlib.Path(scratch).rglob("*") if path.is_file()]
         if ended.returncode != Refused.exit_code or left:
