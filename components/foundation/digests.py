@@ -4,20 +4,11 @@ import hashlib
 import json
 import pathlib
 from dataclasses import dataclass
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 from components.foundation.errors import UserError
 
 SHA256, BLAKE3 = "sha256", "blake3"
-_BUFFER = 2**18  # bytes read at a time: they stay in the processor's cache
-
-
-class Hasher(Protocol):
-    """What digests bytes as they pass."""
-
-    def update(self, data: bytes | memoryview, /) -> object: ...
-
-    def hexdigest(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,27 +37,13 @@ class Digest:
         return self.hex[:12]
 
 
-def of_bytes(data: bytes | memoryview, algorithm: str = SHA256) -> Digest:
-    digest = hasher(algorithm)
-    digest.update(data)
-    return Digest(digest.hexdigest(), algorithm)
+def of_bytes(data: bytes | memoryview) -> Digest:
+    return Digest(hashlib.sha256(data).hexdigest())
 
 
-def of_file(path: pathlib.Path, algorithm: str = SHA256) -> Digest:
-    digest, buffer = hasher(algorithm), memoryview(bytearray(_BUFFER))
-    with path.open("rb", buffering=0) as file:
-        while size := file.readinto(buffer):
-            digest.update(buffer[:size])
-    return Digest(digest.hexdigest(), algorithm)
-
-
-def hasher(algorithm: str = SHA256) -> Hasher:
-    """Begin a digest; BLAKE3 is five times as fast as SHA-256, and not in every image."""
-    if algorithm == BLAKE3:
-        import blake3
-
-        return blake3.blake3()
-    return hashlib.sha256()
+def of_file(path: pathlib.Path) -> Digest:
+    with path.open("rb") as file:
+        return Digest(hashlib.file_digest(file, "sha256").hexdigest())
 
 
 def of_folder(path: pathlib.Path) -> Digest:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from components.foundation import digests
-from components.foundation.digests import BLAKE3, Digest
+from components.foundation.digests import Digest
 from components.foundation.errors import UserError
 from components.foundation.sealing.stream import Header
 
@@ -25,14 +25,14 @@ class Measured:
         """Read a file; raises UserError when somebody writes to it meanwhile."""
         file = folder / path
         stamp = _stamp(file)
-        digest = digests.of_file(file, BLAKE3)
+        digest = digests.of_file(file)
         measured = cls(file, path, Header(file.stat().st_size, bytes.fromhex(digest.hex)), stamp)
         measured.check()
         return measured
 
     @property
     def plain(self) -> Digest:
-        return Digest(self.header.digest.hex(), BLAKE3)
+        return Digest(self.header.digest.hex())
 
     def check(self) -> None:
         """Raise UserError if the file was written to since it was measured."""

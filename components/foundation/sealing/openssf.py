@@ -12,11 +12,12 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
+from blake3 import blake3
 from cryptography.hazmat.primitives import serialization
 
 from components.foundation import digests
-from components.foundation.digests import BLAKE3, Digest
-from components.foundation.errors import Refused
+from components.foundation.digests import SHA256, Digest
+from components.foundation.errors import Refused, UserError
 from components.foundation.sealing import envelope, paths
 from components.foundation.sealing.keys import KeyRing
 
@@ -55,7 +56,7 @@ def signed(data: bytes, *, keys: KeyRing, where: str) -> dict[str, Digest]:
     payload = envelope.open_signed(enveloped, kind=_KIND, keys=keys, where=where)
     try:
         return _resources(json.loads(payload))
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, UserError) as error:
         raise _no_signature(where, error) from error
 
 
@@ -75,13 +76,20 @@ def check(folder: pathlib.Path, data: bytes, *, keys: KeyRing, ignore: frozenset
     found = {path for path in paths.listed(folder) if path.split("/")[0] not in _NO_MODEL}
     for path in sorted(expected.keys() | (found - ignore)):
         want = expected.get(path)
-        got = digests.of_file(folder / path, want.algorithm) if want and path in found else None
+        got = _digest(folder / path, want.algorithm) if want and path in found else None
         if want is None or got != want:
             raise Refused(
                 f"{folder / path}: is {got or _what(path in found)}, the signature covers "
                 f"{want or 'no such file'}; restore the folder or sign it again",
                 code="release-altered",
             )
+
+
+def _digest(file: pathlib.Path, algorithm: str) -> Digest:
+    """Digest a file as whoever signed it did."""
+    if algorithm == SHA256:
+        return digests.of_file(file)
+    return Digest(blake3().update_mmap(file).hexdigest(), algorithm)
 
 
 def _what(there: bool) -> str:
@@ -95,7 +103,7 @@ def _statement(model: str, plain: Mapping[str, Digest]) -> bytes:
     ]
     serialization = {
         "method": "files",
-        "hash_type": BLAKE3,
+        "hash_type": SHA256,  # the tool's command verifies no other, its library does
         "allow_symlinks": False,
         "ignore_paths": [paths.SIGNATURE, paths.OPENED],
     }

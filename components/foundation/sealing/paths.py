@@ -37,7 +37,7 @@ def listed(folder: pathlib.Path) -> list[str]:
                 f"{path}: is a link or no file; a release holds plain files only",
                 code="release-path",
             )
-    return [path.relative_to(folder).as_posix() for path in found if path.is_file()]
+    return sorted(path.relative_to(folder).as_posix() for path in found if path.is_file())
 
 
 def check_paths(paths: list[str]) -> None:

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from blake3 import blake3
+
 from components.foundation import digests
 from components.foundation.digests import BLAKE3, Digest
 from components.foundation.errors import Refused, UserError, nearest
@@ -280,12 +282,17 @@ def _signature(
             f"{address}: signs other files than are sealed; remove the object, then seal again",
             code="release-altered",
         )
-    return digests.of_bytes(data, BLAKE3)
+    return digests.of_bytes(data)
 
 
 def _signature_of(release: Release, store: ObjectStore) -> bytes:
     data = store.get_bounded(release.location.address / SIGNATURE, limit=envelope.MAX_BYTES)
-    stream.check_digest(digests.of_bytes(data, BLAKE3), release.statement.signature, SIGNATURE)
+    if (got := digests.of_bytes(data)) != release.statement.signature:
+        raise Refused(
+            f"{SIGNATURE}: digest is {got}, the statement covers {release.statement.signature}; "
+            "restore the object or seal the model again",
+            code="release-altered",
+        )
     return data
 
 
@@ -320,7 +327,7 @@ def _bytes(size: int | None) -> str:
 
 
 def _verify_file(file: SealedFile, *, release: Release, store: ObjectStore) -> None:
-    digest, buffer = digests.hasher(BLAKE3), memoryview(bytearray(stream.CHUNK))
+    digest, buffer = blake3(), memoryview(bytearray(stream.CHUNK))
     with store.reading(_file(release.location.address, file.path)) as source:
         while size := source.readinto(buffer):
             digest.update(buffer[:size])

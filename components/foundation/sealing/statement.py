@@ -19,7 +19,8 @@ _FORMAT = 2
 _ALGORITHMS = {
     "cipher": "AES-256-GCM-STREAM-1MiB",
     "derivation": "HKDF-SHA256",
-    "digest": "BLAKE3",
+    "plain": "SHA-256",
+    "sealed": "BLAKE3",
 }
 _COMMITMENT = b"falaj key commitment 2"
 
@@ -43,7 +44,7 @@ class SealedFile:
         size = value["size"]
         if type(size) is not int or not 0 <= size <= MAX_SIZE:
             raise ValueError(f"{path}: size {size!r} is none of a file")
-        return cls(path, size, _blake3(value["plain"]), _blake3(value["sealed"]))
+        return cls(path, size, _digest(value["plain"], SHA256), _digest(value["sealed"], BLAKE3))
 
     def to_dict(self) -> dict[str, Any]:
         return {"size": self.size, "plain": str(self.plain), "sealed": str(self.sealed)}
@@ -68,7 +69,7 @@ class Statement:
     facts: Mapping[str, Any]
 
     def encode(self) -> bytes:
-        subject = [{"name": f.path, "digest": {BLAKE3: f.plain.hex}} for f in self.files]
+        subject = [{"name": f.path, "digest": {SHA256: f.plain.hex}} for f in self.files]
         predicate = {
             "format": _FORMAT,
             "algorithms": _ALGORITHMS,
@@ -126,15 +127,12 @@ class Statement:
     def _parse(cls, value: Mapping[str, Any]) -> Self:
         """Read a predicate; what it has beyond these names shows as a contradiction."""
         files = (SealedFile.parse(path, file) for path, file in sorted(value["files"].items()))
-        content = Digest.parse(value["content"])
-        if content.algorithm != SHA256:
-            raise ValueError(f"content {content}: expected sha256")
         return cls(
             model=_text(value["model"]),
             version=_text(value["version"]),
-            content=content,
+            content=_digest(value["content"], SHA256),
             key=_text(value["key"]),
-            signature=_blake3(value["signature"]),
+            signature=_digest(value["signature"], SHA256),
             files=tuple(files),
             facts=value["facts"],
         )
@@ -186,10 +184,10 @@ def _malformed(where: str, problem: str) -> Refused:
     return Refused(f"{where}: is signed, but {problem}; seal it again", code="statement-malformed")
 
 
-def _blake3(text: Any) -> Digest:
+def _digest(text: Any, algorithm: str) -> Digest:
     digest = Digest.parse(_text(text))
-    if digest.algorithm != BLAKE3:
-        raise ValueError(f"digest {digest}: expected blake3")
+    if digest.algorithm != algorithm:
+        raise ValueError(f"digest {digest}: expected {algorithm}")
     return digest
 
 

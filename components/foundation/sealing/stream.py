@@ -1,6 +1,6 @@
 """One file encrypted in chunks: AES-256-GCM in the STREAM construction (docs/sealing.md).
 
-    header := magic (8) | chunk size (4) | plaintext size (8) | BLAKE3 of the plaintext (32)
+    header := magic (8) | chunk size (4) | plaintext size (8) | SHA-256 of the plaintext (32)
     chunk  := ciphertext | tag (16)
     nonce  := prefix (7) | chunk number (4) | 1 for the last chunk, else 0 (1)
 
@@ -13,10 +13,10 @@ import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from blake3 import blake3
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from components.foundation import digests
 from components.foundation.digests import BLAKE3, Digest
 from components.foundation.errors import Refused, UserError
 from components.foundation.pieces import Filler
@@ -100,7 +100,7 @@ class Sealing:
             )
         self._pieces = encrypt(source, header=header, key=key, path=path)
         self._left = memoryview(b"")
-        self._digest = digests.hasher(BLAKE3)
+        self._digest = blake3()
 
     def __iter__(self) -> Iterator[memoryview]:
         """Yield what is left, piece by piece; each is valid until the next is asked for."""
@@ -148,7 +148,7 @@ def decrypt(
     Raises:
         Refused: the source is not byte for byte what was sealed under this key, path, header.
     """
-    cipher, digest = Cipher(key, path, header), digests.hasher(BLAKE3)
+    cipher, digest = Cipher(key, path, header), blake3()
     plain, sealed = memoryview(bytearray(CHUNK)), memoryview(bytearray(CHUNK + TAG))
     _check_header(source, header, path, digest.update)
     for number, size in enumerate(header.sizes()):
