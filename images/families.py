@@ -29,14 +29,22 @@ class Family:
     only: tuple[str, ...] = ()
 
 
-# Serving pods must stay lean and hold no client of Kubernetes: they name what they import.
+# Serving pods hold no client of Kubernetes, and no more than they import: they name it. The server
+# of programs needs their framework, so it lies in the images that trained them.
 FAMILIES = {
     "data": Family(runs_steps=True, extras=("features",)),
-    "torch": Family(runs_steps=True, extras=("torch",), only=("onnxruntime",)),
-    "tensorflow": Family(runs_steps=True, extras=("tensorflow",), only=("onnxruntime",)),
+    "torch": Family(runs_steps=True, extras=("torch", "serving")),
+    "tensorflow": Family(runs_steps=True, extras=("tensorflow", "serving")),
     "release": Family(runs_steps=True, extras=("data", "scan", "serving")),
     "serving": Family(extras=("serving",), only=("cryptography", "numpy")),
     "initializer": Family(only=("blake3", "cryptography", "obstore")),
+    "transformer": Family(
+        only=(
+            *("blake3", "cryptography", "deltalake", "feast", "grpcio", "httptools", "numpy"),
+            *("obstore", "orjson", "pandas", "prometheus-client", "pyarrow", "pyjwt"),
+            *("pysimdjson", "pyyaml", "uvloop"),
+        )
+    ),
 }
 BUILDERS = ("setuptools", "wheel")  # what builds the few packages that come as source only
 

@@ -11,11 +11,13 @@ import sys
 import pytest
 
 from images.families import FAMILIES, LOCKS, ROOT
+from tests.images.deployed import modules
 from tests.images.test_dockerfiles import copied
 from tests.images.test_imports import programs
 
 BIN = pathlib.Path(sys.executable).parent
-LEAN = {"serving": "inference.server", "initializer": "inference.initializer"}
+LEAN = ("serving", "initializer", "transformer")
+LOADER = "import importlib, sys; [importlib.import_module(name) for name in sys.argv[1:]]"
 
 
 def build(family: str, folder: pathlib.Path) -> pathlib.Path:
@@ -32,12 +34,14 @@ def build(family: str, folder: pathlib.Path) -> pathlib.Path:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("family", LEAN)
-def test_a_serving_image_starts_its_program(family: str, tmp_path: pathlib.Path) -> None:
+def test_a_serving_image_starts_its_programs(family: str, tmp_path: pathlib.Path) -> None:
     python = build(family, tmp_path)
 
-    shown = _run(str(python), "-m", LEAN[family], "--help", cwd=tmp_path / "app")
-
-    assert "usage: python -m" in shown
+    for module in modules(family):
+        shown = _run(str(python), "-m", module, "--help", cwd=tmp_path / "app")
+        assert f"usage: python -m {module}" in shown
+    loaded = [name for name in programs(family) if not name.endswith("__main__")]
+    _run(str(python), "-c", LOADER, *loaded, cwd=tmp_path / "app")
 
 
 @pytest.mark.slow
@@ -46,10 +50,9 @@ def test_a_step_image_loads_every_component_of_its_family(
     family: str, tmp_path: pathlib.Path
 ) -> None:
     python = build(family, tmp_path)
-    loader = "import importlib, sys; [importlib.import_module(name) for name in sys.argv[1:]]"
 
     _run(
-        str(python), "-c", loader, "kfp.dsl.executor_main", *programs(family), cwd=tmp_path / "app"
+        str(python), "-c", LOADER, "kfp.dsl.executor_main", *programs(family), cwd=tmp_path / "app"
     )
 
 

@@ -5,13 +5,13 @@ import pathlib
 import re
 
 import pytest
-import yaml
 
 from components.face import images
 from images.families import FAMILIES, ROOT
+from tests.images.deployed import deployed
 
 FACES = sorted((ROOT / "components").glob("*/*/component.py"))
-LEAN = ("serving", "initializer")
+LEAN = ("serving", "initializer", "transformer")
 
 
 def dockerfile(family: str) -> str:
@@ -88,10 +88,16 @@ def test_ends_as_a_numbered_user_that_is_not_root(family: str) -> None:
 
 
 @pytest.mark.parametrize("family", LEAN)
-def test_a_serving_image_has_its_program_and_the_foundation_only(family: str) -> None:
+def test_a_serving_image_has_its_programs_and_the_foundation_only(family: str) -> None:
+    server = {f"inference/server/{name}" for name in ("__init__.py", "routes.py")}
+    server |= {f"inference/server/{name}" for name in ("protocol", "security", "telemetry")}
+    features = {f"components/features/{name}.py" for name in ("__init__", "repository", "settings")}
+    features |= {f"components/features/{name}_store" for name in ("offline", "registry")}
+    transformer = {"inference/transformer", "inference/transport", "${PROJECT}"}
     programs = {
-        "serving": {"inference/server", "inference/observer", "inference/transport"},
+        "serving": {f"inference/{name}" for name in ("observer", "router", "server", "transport")},
         "initializer": {"inference/initializer"},
+        "transformer": transformer | server | features,
     }
 
     assert copied(family) == {
@@ -121,18 +127,7 @@ def test_what_is_copied_is_let_through_to_the_build(family: str) -> None:
         assert f"!{source.partition('/')[0]}" in ignore
 
 
-def test_manifests_and_images_agree_on_the_program() -> None:
-    runtime = yaml.safe_load(
-        (ROOT / "manifests/serving/clusterservingruntime-falaj-onnx.yaml").read_text()
-    )
-    opener = yaml.safe_load(
-        (ROOT / "manifests/serving/clusterstoragecontainer-falaj-sealed.yaml").read_text()
-    )
-
-    commands = {
-        "serving": runtime["spec"]["containers"][0]["command"],
-        "initializer": opener["spec"]["container"]["command"],
-    }
-
-    for family, command in commands.items():
-        assert ("ENTRYPOINT", json.dumps(command)) in instructions(family)
+def test_a_lean_image_starts_one_of_the_programs_that_a_cluster_runs_in_it() -> None:
+    for family in LEAN:
+        [entry] = [argument for name, argument in instructions(family) if name == "ENTRYPOINT"]
+        assert (family, tuple(json.loads(entry))) in deployed()

@@ -1,0 +1,97 @@
+"""The transformer of a slot: the component of its InferenceService before the server."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from components.foundation import trained_with
+
+_ACCOUNT = "falaj-serving"
+_SITE, _STORE = "falaj-site", "falaj-object-store"
+_STORE_NAMES = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+_FACTS = (trained_with.SERVICE, trained_with.REGISTRY)
+_RESTRICTED = {
+    "allowPrivilegeEscalation": False,
+    "capabilities": {"drop": ["ALL"]},
+    "readOnlyRootFilesystem": True,
+    "runAsNonRoot": True,
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Transformer:
+    """What looks features up before a server.
+
+    Attributes:
+        image: the transformer's, by digest.
+        repository: the package of the feature definitions, which lies in the image.
+        features: the facts of `trained_with`, as the release has them.
+    """
+
+    image: str
+    repository: str
+    features: Mapping[str, str]
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "image": self.image,
+            "repository": self.repository,
+            "features": dict(self.features),
+        }
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> "Transformer":
+        return cls(value["image"], value["repository"], value["features"])
+
+    def manifest(self, model: str, version: str) -> dict[str, Any]:
+        """Return the component that serves one version of a model and no other."""
+        return {
+            "serviceAccountName": _ACCOUNT,
+            "containers": [self._container(model, version)],
+            "volumes": [{"name": "tmp", "emptyDir": {"sizeLimit": "256Mi"}}],
+        }
+
+    def _container(self, model: str, version: str) -> dict[str, Any]:
+        return {
+            "name": "kserve-container",
+            "image": self.image,
+            "command": ["python", "-m", "inference.transformer"],
+            "args": self._arguments(model, version),
+            "envFrom": [{"configMapRef": {"name": _SITE}}],
+            "env": [_secret(name) for name in _STORE_NAMES],
+            "ports": [{"name": "http1", "containerPort": 8080, "protocol": "TCP"}],
+            "startupProbe": {**_probe("live"), "periodSeconds": 2, "failureThreshold": 60},
+            "livenessProbe": {**_probe("live"), "periodSeconds": 10},
+            "readinessProbe": {**_probe("ready"), "periodSeconds": 2},
+            "resources": {
+                "requests": {"cpu": "250m", "memory": "512Mi"},
+                "limits": {"cpu": "1", "memory": "1Gi"},
+            },
+            "securityContext": _RESTRICTED,
+            "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108 - a volume of its own
+        }
+
+    def _arguments(self, model: str, version: str) -> list[str]:
+        """Say everything but the predictor's address, which KServe adds."""
+        features = [f"--{name}={self.features.get(name, '')}" for name in _FACTS]
+        return [
+            *("--model_name", model),  # KServe adds the slot's name unless it finds this word
+            *("--http_port", "8080"),
+            f"--expected_version={version}",
+            f"--feature_repository={self.repository}",
+            *features,
+            "--host=0.0.0.0",
+            "--drain_delay_s=5",
+            # The mesh encrypts and says who may ask, as for the servers.
+            "--allow_plaintext",
+            "--allow_anonymous",
+        ]
+
+
+def _secret(name: str) -> dict[str, Any]:
+    return {"name": name, "valueFrom": {"secretKeyRef": {"name": _STORE, "key": name}}}
+
+
+def _probe(what: str) -> dict[str, Any]:
+    return {"httpGet": {"path": f"/v2/health/{what}", "port": 8080}, "timeoutSeconds": 2}
