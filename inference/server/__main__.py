@@ -46,7 +46,10 @@ def _serve(options: Options) -> int:
     shared = Shared(options, listener, board, gate, certificates, os.environ)
     if options.workers == 1:
         return run(shared, 0)
-    return Supervisor(options.workers, lambda n: run(shared, n), died=board.vacate).run()
+    supervisor = Supervisor(
+        options.workers, lambda n: run(shared, n), died=board.vacate, ending=listener.close
+    )
+    return supervisor.run()
 
 
 if __name__ == "__main__":

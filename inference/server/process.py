@@ -96,6 +96,7 @@ class Process:
                 await self._load(service, pool)
                 async with self._grpc(service, aside, follower, server.budget):
                     await self._until_told(service, pool)
+                    shared.listener.close()  # else the kernel goes on taking connections for it
             await self._close(service.served)
         _LOG.info("drained")
 

@@ -22,11 +22,19 @@ _STEADY_S: Final = 10.0  # one that lived so long has not kept dying
 class Supervisor:
     """Forks workers and waits; knows nothing of what they do.
 
+    Args:
+        count: how many.
+        work: what worker 0, 1, ... does; returns its exit code.
+        died: told which worker ended.
+        ending: called before the workers are told to end, to let go of what they share.
+
     Made before any thread is started: a fork takes only one along.
     """
 
-    def __init__(self, count: int, work: Work, *, died: Callable[[int], None]) -> None:
-        self._count, self._work, self._died = count, work, died
+    def __init__(
+        self, count: int, work: Work, *, died: Callable[[int], None], ending: Callable[[], None]
+    ) -> None:
+        self._count, self._work, self._died, self._ending = count, work, died, ending
         self._pids: dict[int, int] = {}  # pid -> worker
         self._due: dict[int, float] = {}  # worker -> when it is to be started again
         self._started: dict[int, float] = {}
@@ -94,6 +102,7 @@ class Supervisor:
 
     def _end(self, code: int) -> None:
         self._code = code
+        self._ending()
         self._tell(signal.SIGTERM)
 
     def _tell(self, number: signal.Signals) -> None:

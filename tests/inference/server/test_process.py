@@ -13,6 +13,8 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import pytest
+
 from tests.inference.models import SIGNATURE, request, write_model
 
 INFER = "/v2/models/delays/infer"
@@ -95,6 +97,22 @@ def test_a_request_under_way_is_answered_before_the_end(folder: pathlib.Path) ->
         assert server.wait(10) == 0
 
     assert answer.startswith(b"HTTP/1.1 200")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_nobody_is_let_in_who_would_not_be_answered(folder: pathlib.Path, workers: int) -> None:
+    with served(folder, "--workers", str(workers)) as (server, port):
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as half_sent:
+            half_sent.sendall(
+                f"POST {INFER} HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n".encode()
+            )
+            time.sleep(0.3)
+            server.send_signal(signal.SIGTERM)
+            time.sleep(0.7)
+            with pytest.raises(ConnectionRefusedError):
+                socket.create_connection(("127.0.0.1", port), timeout=10)
+            assert server.poll() is None  # it waits for the rest of what was begun
+        assert server.wait(10) == 0
 
 
 def test_no_answer_is_cut_when_it_is_ended_under_load(folder: pathlib.Path) -> None:
