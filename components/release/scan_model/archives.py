@@ -22,7 +22,8 @@ from components.release.scan_model.finding import shown
 from components.release.scan_model.limits import Limits
 
 _LOCAL: Final = struct.Struct("<4s5H3I2H")
-_END: Final = 22  # bytes of the record that ends a zip without a comment
+_END: Final = struct.Struct("<4s4H2IH")
+_LARGE: Final = 56 + 20  # bytes of the records of a zip that may be large
 _ENCRYPTED: Final = 0x1 | 0x40
 _DESCRIBED: Final = 0x8  # sizes follow the member's bytes
 _LONGEST_DESCRIPTION: Final = 24
@@ -110,15 +111,15 @@ def _check_layout(
     file: IO[bytes], archive: zipfile.ZipFile, infos: Sequence[zipfile.ZipInfo]
 ) -> None:
     """Hold the list at the end against the headers before the members, byte for byte."""
-    end = 0
+    end, room = 0, 0
     for info in infos:
         file.seek(info.header_offset)
         magic, _, flags, method, _, _, _, packed, size, name, extra = _LOCAL.unpack(
             file.read(_LOCAL.size)
         )
         said = file.read(name)
-        gap = info.header_offset - end
-        _require(0 <= gap <= _LONGEST_DESCRIPTION, "bytes that belong to no member, or to two")
+        whole = 0 <= info.header_offset - end <= room
+        _require(whole, "bytes that belong to no member, or to two")
         _require(magic == b"PK\x03\x04", f"{shown(info.filename)}: has no header of its own")
         _require(said == _raw(info), f"{shown(info.filename)}: is {shown(str(said))} in its header")
         same = method == info.compress_type and flags == info.flag_bits
@@ -126,16 +127,20 @@ def _check_layout(
         sizes = (packed, size) in {(info.compress_size, info.file_size), (0xFFFFFFFF, 0xFFFFFFFF)}
         _require(sizes or bool(flags & _DESCRIBED), f"{shown(info.filename)}: two sizes")
         end = info.header_offset + _LOCAL.size + name + extra + info.compress_size
-    gap = archive.start_dir - end
-    _require(0 <= gap <= _LONGEST_DESCRIPTION, "bytes between its members and its list")
-    _require(not archive.comment, "has a comment")
-    file.seek(0, io.SEEK_END)
-    listed = file.tell() - archive.start_dir
-    _require(listed <= _END + 20 + 56 + sum(map(_listing, infos)), "bytes after its list")
+        room = _LONGEST_DESCRIPTION if flags & _DESCRIBED else 0
+    _require(0 <= archive.start_dir - end <= room, "bytes between its members and its list")
+    _check_end(file, archive.start_dir)
 
 
-def _listing(info: zipfile.ZipInfo) -> int:
-    return 46 + len(_raw(info)) + len(info.extra) + 32 + len(info.comment)
+def _check_end(file: IO[bytes], start: int) -> None:
+    """Hold the record at the very end against where the list begins, so that nothing follows it."""
+    end = file.seek(0, io.SEEK_END) - _END.size
+    file.seek(end)
+    magic, _, _, _, _, size, offset, comment = _END.unpack(file.read(_END.size))
+    _require(magic == b"PK\x05\x06" and not comment, "bytes after its list, or a comment")
+    between = end - start - size
+    _require(between in (0, _LARGE), "bytes between its list and its end")
+    _require(offset in (start, 0xFFFFFFFF), "a list that is not where its end says")
 
 
 def _raw(info: zipfile.ZipInfo) -> bytes:

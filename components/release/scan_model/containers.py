@@ -4,7 +4,7 @@ import io
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, BinaryIO, Final, Protocol
+from typing import Any, Final, Protocol
 
 from components.foundation.formats.wire import Malformed
 from components.release.scan_model import (
@@ -57,10 +57,10 @@ class Judge:
             case Kind.TORCH_PROGRAM:
                 self._program(name, data)
             case Kind.ZIP:
-                self._zip(name, archives.of_zip(_stream(data), self.limits), depth)
+                self._zip(name, archives.of_zip(_Stream(data), self.limits), depth)
             case Kind.TAR:
                 self._undeclared(name, "is a tar archive, as old checkpoints are")
-                self._members(name, archives.of_tar(_stream(data), self.limits), depth)
+                self._members(name, archives.of_tar(_Stream(data), self.limits), depth)
             case Kind.COMPRESSED:
                 self._compressed(name, data, depth)
             case Kind.PICKLE:
@@ -77,7 +77,7 @@ class Judge:
             self.found.find(name, Rule.PICKLE, says)
 
     def _program(self, name: str, data: memoryview) -> None:
-        members = archives.of_zip(_stream(data), self.limits)
+        members = archives.of_zip(_Stream(data), self.limits)
         if says := torch_files.check_program(members, self.limits):
             self.found.find(name, Rule.OPERATOR, says)
         self.found.counts["programs"] += 1
@@ -142,7 +142,7 @@ class Judge:
         self._undeclared(name, "is a pickle, which can run code when it is read")
         if len(data) > self.limits.pickle:
             raise Malformed(f"{len(data)} bytes, at most {self.limits.pickle} of a pickle are read")
-        walk = pickles.walk(_stream(data))
+        walk = pickles.walk(_Stream(data))
         self.found.counts["opcodes"] += walk.opcodes
         for says in walk.complaints(self.allowed or frozenset()):
             self.found.find(name, Rule.PICKLE, f"{says}; {_ADVICE}")
@@ -201,5 +201,13 @@ class _Lent(io.RawIOBase):
         return len(found)
 
 
-def _stream(data: memoryview) -> BinaryIO:
-    return io.BufferedReader(_Lent(data))
+class _Stream(io.BufferedReader):
+    """One that makes room for what is there, not for what a file says of its own length."""
+
+    def __init__(self, data: memoryview) -> None:
+        super().__init__(_Lent(data))
+        self._length = len(data)
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        left = max(0, self._length - self.tell())
+        return super().read(left if size is None or size < 0 else min(size, left))
