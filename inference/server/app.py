@@ -151,6 +151,7 @@ class App:
         return await self._service.counted(served, answer(served, request))
 
     async def _infer(self, served: Served, request: Request) -> Reply:
+        self._service.admit(served)
         json_length = _json_length(request.headers)
         body = await _body(served, request)
         size = len(body) if json_length is None else json_length
@@ -170,6 +171,7 @@ class App:
     async def _predict(self, served: Served, request: Request) -> Reply:
         if _json_length(request.headers) is not None:
             raise Rejected(415, "v1 has no binary tensors; send JSON")
+        self._service.admit(served)
         body = await _body(served, request)
         read = functools.partial(v1.parse, body, served.signature)
         parsed: InferRequest = await self._timed(

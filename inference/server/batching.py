@@ -112,7 +112,7 @@ class Batcher:
                 met, 504 where it was not met.
         """
         allowed = deadline - self._loop.time()
-        self._admit(rows, allowed)
+        self.admit(rows, allowed=allowed)
         work = Work(
             inputs,
             rows=rows,
@@ -126,7 +126,12 @@ class Batcher:
         self._schedule()
         return await work.done
 
-    def _admit(self, rows: int, allowed: float) -> None:
+    def admit(self, rows: int, *, allowed: float) -> None:
+        """Refuse what could not be answered within so many seconds, or has no room to wait.
+
+        Raises:
+            Rejected: 429 with Retry-After.
+        """
         if len(self._waiting) >= self._limits.requests:
             raise self._refusal(Shed.QUEUE_FULL, "too many requests wait")
         busy = self._running or self._waiting

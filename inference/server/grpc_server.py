@@ -254,6 +254,7 @@ class GrpcServer:
     async def _answer(
         self, served: Served, message: pb.ModelInferRequest, deadline: float | None
     ) -> bytes:
+        self._service.admit(served)
         parse = functools.partial(grpc_codec.parse, message, served.signature)
         with _timed(served, Phase.PARSE):
             request = await self._work(parse, large=_is_large(message, served))

@@ -102,6 +102,14 @@ class Service:
             metrics.answered(status, seconds=time.perf_counter() - started)
         return answered
 
+    def admit(self, served: Served) -> None:
+        """Refuse a request before it is read, where no reading could help it.
+
+        Raises:
+            Rejected: 429, where the queue is full or as long as any request may take.
+        """
+        served.batcher.admit(1, allowed=self._timeout)
+
     async def infer(
         self, served: Served, request: InferRequest, *, deadline: float | None = None
     ) -> Tensors:

@@ -271,9 +271,10 @@ class Slow:
     signature = Signature.from_dict(SIGNATURE)
 
     def __init__(self) -> None:
-        self.go = threading.Event()
+        self.go, self.began = threading.Event(), threading.Event()
 
     def predict(self, inputs: Any) -> Any:
+        self.began.set()
         assert self.go.wait(10), "nobody let it"
         return {"probability": inputs["delay"]}
 
@@ -309,6 +310,22 @@ def test_what_finds_the_queue_full_is_429_and_told_when_to_come_back(serve: Serv
     assert all("retry-after" in answer.headers for answer in answers if answer.status_code == 429)
     shed = 'inference_shed_total{model="delays",reason="queue_full",variant="b",version="0"} 5.0'
     assert shed in running.ask("/metrics").text
+
+
+@pytest.mark.parametrize("path", [INFER, "/v1/models/delays:predict"])
+def test_a_full_queue_refuses_a_body_without_reading_what_it_says(serve: Serve, path: str) -> None:
+    slow = Slow()
+    running = serve(slow, concurrency=1, requests=1)
+    body = request(delay=[0], carrier=[0])
+
+    with ThreadPoolExecutor(2) as clients:
+        asked = [clients.submit(running.ask, INFER, body)]
+        assert slow.began.wait(5)
+        asked.append(clients.submit(running.ask, INFER, body))
+        until(lambda: running.ask(path, b"no JSON").status_code == 429)
+        slow.go.set()
+
+    assert [answer.result().status_code for answer in asked] == [200, 200]
 
 
 def test_a_body_that_finds_no_room_is_429_and_counted_as_shed(serve: Serve) -> None:
