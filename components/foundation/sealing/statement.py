@@ -131,7 +131,7 @@ class Statement:
             model=_text(value["model"]),
             version=_text(value["version"]),
             content=_digest(value["content"], SHA256),
-            key=_text(value["key"]),
+            key=_digest(f"{SHA256}:{value['key']}", SHA256).hex,
             signature=_digest(value["signature"], SHA256),
             files=tuple(files),
             facts=value["facts"],
