@@ -44,7 +44,7 @@ def render(verdict: Verdict, scan: Scan) -> str:
 
 def _findings(scan: Scan) -> str:
     rows = [_row(finding) for finding in (*scan.refused, *scan.notes)]
-    return table(["file", "rule", "", "what was found"], rows, stacked=True) if rows else ""
+    return table(["file", "rule", "decision", "what was found"], rows, stacked=True) if rows else ""
 
 
 def _row(finding: Finding) -> list[object]:

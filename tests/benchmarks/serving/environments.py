@@ -1,8 +1,9 @@
-"""Virtual environments for the servers beside ours, each from a lock of its own.
+"""Virtual environments for the servers and the scanner beside ours, each from a lock of its own.
 
     python -m tests.benchmarks.serving.environments
 
-writes the locks anew. KServe and MLServer want different Starlettes, so they live apart.
+writes the locks anew. KServe and MLServer want different Starlettes, and modelscan an older `rich`
+than ours, so they live apart.
 """
 
 import json
@@ -20,6 +21,7 @@ _SERVED = ("onnxruntime", "orjson", "httptools", "uvicorn", "uvloop")
 WANTED: Mapping[str, tuple[str, ...]] = {
     "peers": ("kserve==0.21.0", "starlette", *_SERVED),
     "peers-mlserver": ("mlserver>=1.7,<1.8", *_SERVED),
+    "peers-modelscan": ("modelscan>=0.8.8,<0.9",),
 }
 _COMPILE = (
     "uv", "pip", "compile", "-", "--quiet", "--python-version", "3.11", "--generate-hashes",
