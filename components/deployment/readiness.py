@@ -59,7 +59,7 @@ def look(cluster: Cluster, version: Version, *, replicas: int, stale: Any = None
             return Look(failed=_told(failure))
         if passing(failure):
             return Look(unable=_told(failure))
-    waiting = _pods_missing(cluster, version, replicas) or _not_ready(service)
+    waiting = _missing(cluster, version, replicas) or _not_ready(service)
     if not waiting and not _answers(service, version):
         waiting = "the server does not answer for this release"
     if waiting and failure and failure != stale:
@@ -121,13 +121,29 @@ def _not_ready(service: Manifest) -> str:
     return str(condition.get("message") or condition.get("reason") or "no Ready condition yet")
 
 
-def _pods_missing(cluster: Cluster, version: Version, replicas: int) -> str:
-    deployment = cluster.find(resources.DEPLOYMENT, f"{version.service}-predictor")
-    if deployment is None:
+def _missing(cluster: Cluster, version: Version, replicas: int) -> str:
+    """Say what is missing of the server's pods, then of those that look features up."""
+    found = [cluster.find(resources.DEPLOYMENT, name) for name in version.deployments]
+    server, *before = found
+    if server is None:
         return "no Deployment yet"
-    template = deployment["spec"]["template"].get("metadata", {})
+    template = server["spec"]["template"].get("metadata", {})
     if template.get("annotations", {}).get(_SOURCE) != str(version.release):
         return "the pods still have another release"
+    if version.transformer and before[0] and not _transforms(before[0], version):
+        return "the transformer's pods still expect another release"
+    return next(filter(None, (_pods_missing(one, replicas) for one in found)), "")
+
+
+def _transforms(deployment: Manifest, version: Version) -> bool:
+    expected = f"--expected_version={version.release.version}"
+    containers = deployment["spec"]["template"].get("spec", {}).get("containers", [])
+    return any(expected in container.get("args", []) for container in containers)
+
+
+def _pods_missing(deployment: Manifest | None, replicas: int) -> str:
+    if deployment is None:
+        return "no Deployment yet"
     status = deployment.get("status", {})
     if status.get("observedGeneration") != deployment["metadata"].get("generation"):
         return "the Deployment has not been looked at yet"

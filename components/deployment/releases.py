@@ -1,10 +1,15 @@
-"""Which release is meant: one that is named, or the one that a channel points at."""
+"""Which release is meant, and what its signed statement says that it takes to serve it."""
 
 from collections.abc import Callable
 
+from components.deployment.slots import Runtime
+from components.deployment.transformer import Transformer
+from components.foundation import trained_with
 from components.foundation.errors import UserError
+from components.foundation.programs import PROGRAMS, only
 from components.foundation.sealing import channel as channels
 from components.foundation.sealing.keys import KeyRing
+from components.foundation.sealing.release import Release
 from components.foundation.sealing.uri import ReleaseUri
 from components.foundation.storage import ObjectStore
 
@@ -43,3 +48,33 @@ def _of_model(release: ReleaseUri, model: str) -> ReleaseUri:
             code="release-of-another-model",
         )
     return release
+
+
+def runtime(release: Release) -> Runtime:
+    """Return what serves a release: its one program says it, and that is signed.
+
+    Raises:
+        UserError: it holds no program, or several.
+    """
+    paths = [file.path for file in release.statement.files]
+    return Runtime.of(PROGRAMS[only(paths, where=f"release {release.uri}")])
+
+
+def transformer(release: Release, repository: str, *, image: str) -> Transformer | None:
+    """Return what looks a release's features up; None where no repository is named.
+
+    Raises:
+        UserError: the release does not say what features it was trained with.
+    """
+    if not repository:
+        return None
+    features = trained_with.of(release.statement.facts)
+    if len(features) < 2:
+        raise UserError(
+            f"release {release.uri}: says {', '.join(features) or 'nothing'} of its features; seal "
+            "it with feature_service and feature_registry, or deploy it without "
+            "feature_repository",
+            code="release-without-features",
+        )
+    service, registry = features[trained_with.SERVICE], features[trained_with.REGISTRY]
+    return Transformer(image, repository, service, registry)

@@ -55,4 +55,4 @@ def of(cluster: Cluster, model: str) -> Route:
 
 
 def _backend(version: Version, weight: int) -> dict[str, object]:
-    return {"name": f"{version.service}-predictor", "port": 80, "weight": weight}
+    return {"name": version.deployments[-1], "port": 80, "weight": weight}

@@ -1,16 +1,19 @@
 """The two slots of a model: InferenceServices `<model>-a` and `<model>-b`."""
 
+import enum
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
+from components.deployment.transformer import Transformer
 from components.foundation.kubernetes import resources
 from components.foundation.kubernetes.client import Cluster, Manifest
+from components.foundation.programs import Framework
 from components.foundation.sealing.uri import ReleaseUri
 
 SLOTS = ("a", "b")
 
-_FORMAT = _RUNTIME = "falaj-onnx"
 _STOP = "serving.kserve.io/stop"
 _FILE_GROUP = 65532  # who may read the key ring that the initializer mounts
 
@@ -23,12 +26,38 @@ class Capacity:
     maximum: int = 2
 
 
+class Runtime(enum.Enum):
+    """A ClusterServingRuntime of ours; the value is its name."""
+
+    ONNX = "falaj-onnx"
+    TORCH = "falaj-torch"
+    TENSORFLOW = "falaj-tensorflow"
+
+    @classmethod
+    def of(cls, framework: Framework) -> Self:
+        """Return the one that serves a framework's programs."""
+        return cls[framework.name]
+
+    @property
+    def model_format(self) -> str:
+        """Its format, in the words of KServe's own runtimes where they have one like it."""
+        names = {Runtime.TORCH: "pytorch", Runtime.TENSORFLOW: "tensorflow"}
+        return names.get(self, self.value)
+
+
 @dataclass(frozen=True, slots=True)
 class Version:
-    """A release in a slot; `Version.from_dict(v.to_dict()) == v`."""
+    """A release in a slot; `Version.from_dict(v.to_dict()) == v`.
+
+    Attributes:
+        runtime: what serves it.
+        transformer: what looks its features up; None where clients send them.
+    """
 
     slot: str
     release: ReleaseUri
+    runtime: Runtime = Runtime.ONNX
+    transformer: Transformer | None = None
 
     @property
     def model(self) -> str:
@@ -38,12 +67,24 @@ class Version:
     def service(self) -> str:
         return f"{self.model}-{self.slot}"
 
-    def to_dict(self) -> dict[str, str]:
-        return {"slot": self.slot, "release": str(self.release)}
+    @property
+    def deployments(self) -> tuple[str, ...]:
+        """The Deployments that KServe makes of it; requests go to the last."""
+        before = () if self.transformer is None else (f"{self.service}-transformer",)
+        return (f"{self.service}-predictor", *before)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Say what it is; what most releases are is left out, as before there was a choice."""
+        runtime = {} if self.runtime is Runtime.ONNX else {"runtime": self.runtime.value}
+        before = {} if self.transformer is None else {"transformer": self.transformer.to_dict()}
+        return {"slot": self.slot, "release": str(self.release), **runtime, **before}
 
     @classmethod
-    def from_dict(cls, value: dict[str, str]) -> "Version":
-        return cls(value["slot"], ReleaseUri.parse(value["release"]))
+    def from_dict(cls, value: Mapping[str, Any]) -> "Version":
+        runtime = Runtime(value.get("runtime", Runtime.ONNX.value))
+        before = value.get("transformer")
+        transformer = None if before is None else Transformer.from_dict(before)
+        return cls(value["slot"], ReleaseUri.parse(value["release"]), runtime, transformer)
 
     def __str__(self) -> str:
         return f"{self.release.version} in slot {self.slot}"
@@ -79,15 +120,24 @@ def manifest(version: Version, capacity: Capacity, *, observations: str = "") ->
                 "minReplicas": capacity.minimum,
                 "maxReplicas": capacity.maximum,
                 "model": {
-                    "modelFormat": {"name": _FORMAT},
-                    "runtime": _RUNTIME,
+                    "modelFormat": {"name": version.runtime.model_format},
+                    "runtime": version.runtime.value,
                     "protocolVersion": "v2",
                     "storageUri": str(version.release),
                     "args": args,
                 },
-            }
+            },
+            **_transformer(version, capacity),
         },
     }
+
+
+def _transformer(version: Version, capacity: Capacity) -> Manifest:
+    if version.transformer is None:
+        return {}
+    replicas = {"minReplicas": capacity.minimum, "maxReplicas": capacity.maximum}
+    component = version.transformer.manifest(version.model, version.release.version)
+    return {"transformer": {**component, **replicas}}
 
 
 def start(cluster: Cluster, version: Version, capacity: Capacity, *, observations: str) -> None:
@@ -123,6 +173,7 @@ def stopped(cluster: Cluster, service: str) -> bool:
     return (
         condition(found, "Stopped").get("status") == "True"
         and cluster.find(resources.DEPLOYMENT, f"{service}-predictor") is None
+        and cluster.find(resources.DEPLOYMENT, f"{service}-transformer") is None
     )
 
 

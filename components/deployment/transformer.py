@@ -1,15 +1,12 @@
 """The transformer of a slot: the component of its InferenceService before the server."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
-
-from components.foundation import trained_with
 
 _ACCOUNT = "falaj-serving"
 _SITE, _STORE = "falaj-site", "falaj-object-store"
 _STORE_NAMES = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
-_FACTS = (trained_with.SERVICE, trained_with.REGISTRY)
 _RESTRICTED = {
     "allowPrivilegeEscalation": False,
     "capabilities": {"drop": ["ALL"]},
@@ -21,28 +18,26 @@ _RESTRICTED = {
 
 @dataclass(frozen=True, slots=True)
 class Transformer:
-    """What looks features up before a server.
+    """What looks features up before a server; `Transformer.from_dict(t.to_dict()) == t`.
 
     Attributes:
         image: the transformer's, by digest.
         repository: the package of the feature definitions, which lies in the image.
-        features: the facts of `trained_with`, as the release has them.
+        service: the feature service that the release was trained with.
+        registry: its definitions, as the release has them.
     """
 
     image: str
     repository: str
-    features: Mapping[str, str]
+    service: str
+    registry: str
 
-    def to_dict(self) -> dict[str, Any]:
-        return {
-            "image": self.image,
-            "repository": self.repository,
-            "features": dict(self.features),
-        }
+    def to_dict(self) -> dict[str, str]:
+        return asdict(self)
 
     @classmethod
-    def from_dict(cls, value: Mapping[str, Any]) -> "Transformer":
-        return cls(value["image"], value["repository"], value["features"])
+    def from_dict(cls, value: Mapping[str, str]) -> "Transformer":
+        return cls(**value)
 
     def manifest(self, model: str, version: str) -> dict[str, Any]:
         """Return the component that serves one version of a model and no other."""
@@ -74,13 +69,13 @@ class Transformer:
 
     def _arguments(self, model: str, version: str) -> list[str]:
         """Say everything but the predictor's address, which KServe adds."""
-        features = [f"--{name}={self.features.get(name, '')}" for name in _FACTS]
         return [
             *("--model_name", model),  # KServe adds the slot's name unless it finds this word
             *("--http_port", "8080"),
             f"--expected_version={version}",
             f"--feature_repository={self.repository}",
-            *features,
+            f"--feature_service={self.service}",
+            f"--feature_registry={self.registry}",
             "--host=0.0.0.0",
             "--drain_delay_s=5",
             # The mesh encrypts and says who may ask, as for the servers.

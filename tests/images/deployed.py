@@ -43,7 +43,7 @@ def _transformer() -> Any:
     from components.deployment import transformer
 
     image = f"{PLACEHOLDER}/transformer@sha256:{'0' * 64}"
-    return transformer.Transformer(image, "examples.flights.features", {}).manifest("m", "0" * 12)
+    return transformer.Transformer(image, "features", "s", "r").manifest("m", "0")
 
 
 def feature_stores() -> Iterator[str]:

@@ -1,5 +1,6 @@
 """What `deploy` writes to a cluster: valid by the schemas, and covered by the manifests."""
 
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -9,12 +10,19 @@ import yaml
 
 from components.deployment import slots
 from components.deployment.route import Route
-from components.deployment.slots import Capacity, Version
+from components.deployment.slots import Capacity, Runtime, Version
+from components.deployment.transformer import Transformer
+from components.foundation import trained_with
 from components.foundation.kubernetes import resources
 from components.foundation.sealing.uri import ReleaseUri
+from inference.transformer.options import Options
+from inference.transformer.predictor import Pin
 from tests.manifests.conftest import ROOT
 from tests.manifests.schemas import Schemas
 
+REGISTRY = f"s3://falaj-features/registry.db#sha256:{'0' * 64}"
+IMAGE = f"registry.falaj.example/falaj/transformer@sha256:{'0' * 64}"
+TRANSFORMER = Transformer(IMAGE, "examples.flights.features", "lateness", REGISTRY)
 RELEASE = ReleaseUri.parse("sealed+s3://falaj-models/delays/0123456789ab")
 READS = {"get": "get", "find": "get", "list": "list", "delete": "delete"}
 WRITES = {"apply": ("create", "patch"), "create": ("create",), "replace": ("update",)}
@@ -22,10 +30,21 @@ NOT_OURS = {"pods", "secrets", "workflowtaskresults"}  # what KFP and Argo call
 Call = tuple[str, str, str]
 
 
+@pytest.fixture(params=Runtime, ids=lambda runtime: runtime.value)
+def runtime(request: pytest.FixtureRequest) -> Runtime:
+    found: Runtime = request.param
+    return found
+
+
 @pytest.fixture
-def service() -> dict[str, Any]:
+def service(runtime: Runtime) -> dict[str, Any]:
     where = "s3://falaj-raw/observations/delays"
-    return slots.manifest(Version("a", RELEASE), Capacity(1, 3), observations=where)
+    return slots.manifest(Version("a", RELEASE, runtime), Capacity(1, 3), observations=where)
+
+
+@pytest.fixture
+def transformed() -> dict[str, Any]:
+    return slots.manifest(Version("a", RELEASE, transformer=TRANSFORMER), Capacity(2, 3))
 
 
 @pytest.fixture
@@ -43,19 +62,77 @@ def test_the_service_is_valid(service: dict[str, Any], known: Schemas) -> None:
     assert known.errors(service) == []
 
 
+def test_the_service_with_a_transformer_is_valid(
+    transformed: dict[str, Any], known: Schemas
+) -> None:
+    assert known.errors(transformed) == []
+
+
+def test_the_transformer_is_held_to_the_release(transformed: dict[str, Any]) -> None:
+    [container] = transformed["spec"]["transformer"]["containers"]
+    given = [*container["args"], "--predictor_host", "delays-a-predictor.falaj"]
+
+    options = Options.parse(given)
+
+    assert options.pin == Pin(RELEASE.version, trained_with.said("lateness", REGISTRY))
+    assert (options.model_name, options.http_port) == ("delays", 8080)
+    assert "--host=0.0.0.0" in given  # the default listens on loopback only
+    assert container["args"][:4] == ["--model_name", "delays", "--http_port", "8080"]
+
+
+def test_the_transformer_is_restricted_as_the_server_is(transformed: dict[str, Any]) -> None:
+    [server] = manifest("serving/clusterservingruntime-falaj-onnx.yaml")["spec"]["containers"]
+    component = transformed["spec"]["transformer"]
+    [container] = component["containers"]
+
+    for part in ("securityContext", "envFrom", "env", "volumeMounts", "name", "ports"):
+        assert container[part] == server[part]
+    assert component["serviceAccountName"] == "falaj-serving"
+    assert component["minReplicas"] == transformed["spec"]["predictor"]["minReplicas"] == 2
+    assert set(container["resources"]["limits"]) == {"cpu", "memory"}
+
+
+def test_requests_go_to_the_transformer_where_there_is_one() -> None:
+    weights = {Version("a", RELEASE, transformer=TRANSFORMER): 90, Version("b", RELEASE): 10}
+
+    route = Route("delays", "delays.falaj.example", "falaj").manifest(weights)
+
+    [rule] = route["spec"]["rules"]
+    names = [backend["name"] for backend in rule["backendRefs"]]
+    assert names == ["delays-a-transformer", "delays-b-predictor"]
+
+
+@pytest.mark.parametrize("before", [None, TRANSFORMER], ids=["plain", "transformed"])
+def test_a_version_is_read_back_as_it_was_written(
+    runtime: Runtime, before: Transformer | None
+) -> None:
+    version = Version("b", RELEASE, runtime, before)
+
+    assert Version.from_dict(json.loads(json.dumps(version.to_dict()))) == version
+
+
+def test_a_version_written_before_there_were_runtimes_is_read() -> None:
+    old = {"slot": "a", "release": str(RELEASE)}
+
+    assert Version.from_dict(old) == Version("a", RELEASE)
+    assert Version("a", RELEASE).to_dict() == old
+
+
 def test_the_route_is_valid(route: dict[str, Any], known: Schemas) -> None:
     assert known.errors(route) == []
 
 
-def test_the_service_names_what_the_manifests_give(service: dict[str, Any]) -> None:
-    runtime = manifest("serving/clusterservingruntime-falaj-onnx.yaml")
+def test_the_service_names_what_the_manifests_give(
+    service: dict[str, Any], runtime: Runtime
+) -> None:
+    served = manifest(f"serving/clusterservingruntime-{runtime.value}.yaml")
     opener = manifest("serving/clusterstoragecontainer-falaj-sealed.yaml")
     predictor = service["spec"]["predictor"]
-    [model_format] = runtime["spec"]["supportedModelFormats"]
+    [model_format] = served["spec"]["supportedModelFormats"]
 
-    assert predictor["model"]["runtime"] == runtime["metadata"]["name"]
+    assert predictor["model"]["runtime"] == served["metadata"]["name"]
     assert predictor["model"]["modelFormat"]["name"] == model_format["name"]
-    assert predictor["model"]["protocolVersion"] in runtime["spec"]["protocolVersions"]
+    assert predictor["model"]["protocolVersion"] in served["spec"]["protocolVersions"]
     assert predictor["serviceAccountName"] == "falaj-serving"
     assert predictor["model"]["storageUri"].startswith(
         opener["spec"]["supportedUriFormats"][0]["prefix"]

@@ -2,15 +2,15 @@
 
 Reads: the model's InferenceServices `<model>-a` and `<model>-b`, their Deployments, its
     HTTPRoute `<model>` and ConfigMap `<model>-rollout`; the candidate channel when no
-    release is named.
+    release is named; the release's signed statement, which says what serves it.
 Writes: those objects, by server-side apply. The first release of a model gets all traffic,
     a later one runs dark beside the champion.
-Needs: KUBECONFIG or a pod's service account; FALAJ_KEYS to read a channel; FALAJ_DOMAIN for
+Needs: KUBECONFIG or a pod's service account; FALAJ_KEYS to check signatures; FALAJ_DOMAIN for
     the host's default.
-Fails when: a rollout of another release is in progress, another manager has changed our
-    objects, the Kubernetes API is down, or the pods cannot reach the object store: the slot
-    then stays without traffic, and the next call goes on with it. A release that never becomes
-    ready is a verdict, not a failure.
+Fails when: there is no such release, or it is not signed by us; a rollout of another release is
+    in progress, another manager has changed our objects, the Kubernetes API is down, or the pods
+    cannot reach the object store: the slot then stays without traffic, and the next call goes on
+    with it. A release that never becomes ready is a verdict, not a failure.
 """
 
 from typing import NamedTuple
@@ -29,6 +29,7 @@ def deploy(
     host: str = "",
     gateway: str = "falaj",
     observations: str = "",
+    feature_repository: str = "",
 ) -> NamedTuple("Outputs", [("slot", str), ("release", str), ("verdict", dict), ("decision", str)]):
     """Bring a sealed release into the free slot, dark, and wait until it really serves.
 
@@ -42,13 +43,17 @@ def deploy(
         host: host name the model answers under; empty: MODEL.NAMESPACE.DOMAIN.
         gateway: Gateway that carries the route, NAME or NAMESPACE/NAME.
         observations: s3://bucket/prefix for what the server observes; empty: nothing is kept.
+        feature_repository: package of the feature definitions, e.g. examples.flights.features: a
+            transformer then looks up what the release was trained with; empty: clients send it.
 
     Returns:
         The slot, the release, the verdict (accept or refuse) and its decision as text.
     """
     from components.deployment import releases, route, slots
     from components.deployment.deploy.launch import Launch, launch
+    from components.face import images
     from components.foundation.kubernetes.client import Cluster
+    from components.foundation.sealing import release as sealed
     from components.step import step
 
     with step("deploy") as here:
@@ -57,7 +62,14 @@ def deploy(
         wanted = releases.chosen(
             release, model=model_name, channel="candidate", store=here.store, keys=lambda: here.keys
         )
-        how = Launch(way, slots.Capacity(min_replicas, max_replicas), observations, timeout_s)
+        signed = sealed.read(wanted, store=here.store, keys=here.keys)
+        how = Launch(
+            *(way, slots.Capacity(min_replicas, max_replicas), observations, timeout_s),
+            runtime=releases.runtime(signed),
+            transformer=releases.transformer(
+                signed, feature_repository, image=images()["transformer"]
+            ),
+        )
         version, verdict = launch(cluster, wanted, how, tell=here.record)
         decision = str(here.record(verdict).decision)
         return (version.slot, here.writes(version.release), verdict.to_dict(), decision)

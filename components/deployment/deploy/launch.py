@@ -8,7 +8,8 @@ from components.deployment import readiness, slots
 from components.deployment.clearing import Tell, clear
 from components.deployment.record import Phase, Record, State
 from components.deployment.route import Route
-from components.deployment.slots import Capacity, Version
+from components.deployment.slots import Capacity, Runtime, Version
+from components.deployment.transformer import Transformer
 from components.foundation.errors import InfrastructureError, Refused
 from components.foundation.kubernetes import resources
 from components.foundation.kubernetes.client import Cluster, Manifest
@@ -26,6 +27,8 @@ class Launch:
     capacity: Capacity
     observations: str = ""
     timeout_s: float = 300.0
+    runtime: Runtime = Runtime.ONNX
+    transformer: Transformer | None = None
 
 
 def launch(
@@ -55,7 +58,8 @@ def launch(
         return state.champion, _again(cluster, state.champion, how)
     if state.phase in (Phase.CANARY, Phase.BAKING):
         return _under_way(record, release)
-    version = Version(slots.other(state.champion.slot) if state.champion else "a", release)
+    slot = slots.other(state.champion.slot) if state.champion else "a"
+    version = Version(slot, release, how.runtime, how.transformer)
     _replace_candidate(record, version, how)
     stale = _start(record, version, how)
     verdict = _judge(cluster, version, how, "is ready", stale=stale)

@@ -21,7 +21,7 @@ from components.deployment.roll_out.counters import Metrics
 from components.deployment.roll_out.rollout import Rollout
 from components.deployment.roll_out.trial import Rules
 from components.deployment.route import Route
-from components.deployment.slots import Capacity, Version
+from components.deployment.slots import Capacity, Runtime, Version
 from components.foundation.errors import InfrastructureError, Refused
 from components.foundation.kubernetes import resources
 from components.foundation.kubernetes.client import Cluster
@@ -120,6 +120,24 @@ def test_deploying_the_champion_again_changes_nothing(cluster: Cluster, model: s
     after = cluster.get(resources.INFERENCE_SERVICE, f"{model}-a")["metadata"]["generation"]
     assert (version.slot, verdict.decision, after) == ("a", Decision.ACCEPT, before)
     assert "already" in verdict.reason
+
+
+def test_a_release_keeps_its_runtime_until_it_is_stopped(cluster: Cluster, model: str) -> None:
+    torch = dataclasses.replace(how(model), runtime=Runtime.TORCH)
+
+    def served() -> tuple[str, str]:
+        spec = cluster.get(resources.INFERENCE_SERVICE, f"{model}-b")["spec"]["predictor"]["model"]
+        return spec["runtime"], spec["modelFormat"]["name"]
+
+    launch(cluster, uri(model, BETTER), torch)
+    assert served() == ("falaj-torch", "pytorch")
+
+    candidate = Record.open(cluster, model).state.candidate
+    assert candidate is not None
+    assert candidate.runtime is Runtime.TORCH
+
+    slots.stop(cluster, candidate)
+    assert served() == ("falaj-torch", "pytorch")
 
 
 def test_a_later_release_runs_dark_beside_the_champion(cluster: Cluster, model: str) -> None:
