@@ -19,7 +19,7 @@ from typing import Any
 
 from blake3 import blake3
 
-from components.foundation import digests
+from components.foundation import cost, digests
 from components.foundation.digests import BLAKE3, Digest
 from components.foundation.errors import Refused, UserError, nearest
 from components.foundation.sealing import envelope, openssf, paths, stream, wrapped
@@ -130,6 +130,7 @@ def seal(
     statement = Statement(
         model, location.version, identity, commitment(key), signature, tuple(files), facts
     )
+    cost.writes(location, bytes=sum(file.header.sealed_size for file in files))
     signed = envelope.sign(statement.encode(), kind=KIND, keys=keys)
     try:
         store.create(location.address / _STATEMENT, signed)
@@ -177,6 +178,7 @@ def unseal(uri: str, destination: pathlib.Path, *, store: ObjectStore, keys: Key
     release = read(ReleaseUri.parse(uri), store=store, keys=keys)
     _check_objects(release, store)
     files = release.statement.files
+    cost.reads(uri, bytes=sum(file.header.sealed_size for file in files))
     names = [*(file.path for file in files), SIGNATURE, OPENED]
     into = Destination(destination, uri)
     into.check(names)

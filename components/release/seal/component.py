@@ -3,8 +3,8 @@
 Reads: the model, its profile and its evaluation.
 Writes: s3://falaj-models/MODEL/VERSION, once; an audit entry of kind release.
 Needs: the object store (AWS_*); FALAJ_KEYS with a signing key.
-Fails when: a part is missing or no JSON, or the ring cannot sign (2); the version exists and
-is not ours (3); the store did not answer (75).
+Fails when: a part or a fact is missing or no JSON, or the ring cannot sign (2); the version
+exists and is not ours (3); the store did not answer (75).
 """
 
 from kfp import dsl
@@ -35,7 +35,7 @@ def seal(
         feature_service: what it was trained with, e.g. lateness; a transformer is held to it.
         feature_registry: its definitions, s3://bucket/key#sha256:..., from apply_features.
         facts: what the signed statement binds besides the files, plain JSON without times:
-            versions of training tables, code revision.
+            `training`, the tables with their versions. Images and code are known here.
 
     Returns:
         The release, sealed+s3://falaj-models/MODEL/VERSION.
@@ -44,12 +44,13 @@ def seal(
     from components.foundation import trained_with
     from components.foundation.sealing import release as releases
     from components.release.seal.bundle import Bundle
+    from components.release.seal.facts import complete, source
     from components.step import step
 
     with step("seal") as here:
         bundle = Bundle.of(model.path, profile.path, evaluation.path, contract)
         features = trained_with.said(feature_service, feature_registry)
-        bound = {"images": images(), **facts, **features}
+        bound = complete({"images": images(), "code": source(), **facts, **features})
         with bundle.laid_out() as folder:
             release = releases.seal(
                 folder, model=model_name, facts=bound, store=here.store, keys=here.keys

@@ -1,5 +1,6 @@
 import json
 import pathlib
+from typing import Any
 
 import pytest
 from kfp import dsl
@@ -13,7 +14,7 @@ from components.release.seal.component import seal
 
 
 def sealed(
-    model: dsl.Model, profile: dsl.Artifact, evaluation: dsl.Artifact, name: str, **facts: str
+    model: dsl.Model, profile: dsl.Artifact, evaluation: dsl.Artifact, name: str, **facts: Any
 ) -> str:
     uri: str = seal.python_func(
         model=model,
@@ -21,7 +22,7 @@ def sealed(
         evaluation=evaluation,
         contract="table: flights\n",
         model_name=name,
-        facts=facts,
+        facts={"training": "s3://falaj-features/t@3", **facts},
     )
     return uri
 
@@ -51,6 +52,7 @@ def test_a_release_holds_the_model_and_what_speaks_for_it(
     }
     assert json.loads((tmp_path / "out/metrics.json").read_text()) == {"auc": 0.7}
     assert opened.statement.facts["training"] == "s3://falaj-features/t@3"
+    assert opened.statement.facts["code"].startswith("sha256:")
     assert "@sha256:" in opened.statement.facts["images"]["serving"]
 
 
@@ -64,8 +66,11 @@ def test_a_release_says_what_features_it_was_trained_with(
 ) -> None:
     features = {"feature_service": "lateness", "feature_registry": "s3://b/k#sha256:00"}
     given = {"model": model, "profile": profile, "evaluation": evaluation}
+    facts = {"training": "s3://falaj-features/t@3"}
 
-    uri = seal.python_func(**given, contract="table: t\n", model_name=unique, **features)
+    uri = seal.python_func(
+        **given, contract="table: t\n", model_name=unique, facts=facts, **features
+    )
 
     facts = release.read(ReleaseUri.parse(uri), store=store, keys=keys).statement.facts
     assert features.items() <= facts.items()
@@ -204,3 +209,35 @@ def test_says_that_there_is_no_key_ring(
 
     assert ended.value.code == 2
     assert "FALAJ_KEYS is not set" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("fact", "value"),
+    [
+        ("training", ""),
+        ("training", []),
+        ("training", "s3://falaj-features/t"),
+        ("training", "s3://falaj-features/t@latest"),
+        ("training", ["s3://falaj-features/t@3", "s3://falaj-features/u@latest"]),
+        ("images", {}),
+        ("images", {"release": "falaj/release:latest"}),
+        ("code", ""),
+    ],
+)
+def test_refuses_a_release_that_does_not_say_where_it_comes_from(
+    model: dsl.Model,
+    profile: dsl.Artifact,
+    evaluation: dsl.Artifact,
+    store: ObjectStore,
+    keys: KeyRing,
+    unique: str,
+    capsys: pytest.CaptureFixture[str],
+    fact: str,
+    value: object,
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        sealed(model, profile, evaluation, unique, **{fact: value})
+
+    assert ended.value.code == 2
+    assert f"fact '{fact}': is" in capsys.readouterr().err
+    assert not [uri for uri in release.releases(store=store) if unique in uri]
