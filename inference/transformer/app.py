@@ -25,7 +25,7 @@ _LOG = logging.getLogger("transformer")
 _ABOUT: Final = {"name": "falaj-transformer", "version": "2", "extensions": []}
 _LENGTH: Final = b"inference-header-content-length"
 # The caller's own token goes on, so that the predictor checks who asks and not merely that it is
-# us: the transformer has no right to infer of its own (decision record 0013).
+# us: the transformer has no right to infer of its own (decision record 0014).
 _PASSED: Final = (b"authorization", b"x-request-id")
 _READY_FOR: Final = 0.5  # seconds that one look at the predictor is believed
 _GONE: Final = 499
