@@ -18,15 +18,17 @@ from tests.faults.proxy import Fault
 
 ROOT = pathlib.Path(__file__).parents[2]
 _TESTS = "tests/components"
-STAGES = {
-    "ingestion": ["ingestion"],
-    "preparation": ["preparation"],
-    "features": ["features"],
-    "training": ["training"],
-    "evaluation": ["evaluation", "monitoring"],
-    "release": ["release", "governance"],
-    "deployment": ["deployment"],
-}
+STAGES = (
+    "ingestion",
+    "preparation",
+    "features",
+    "training",
+    "evaluation",
+    "monitoring",
+    "release",
+    "governance",
+    "deployment",
+)
 # The tests that call faces; those of cores would only take time.
 CALLING_FACES = (
     "face",
@@ -98,15 +100,21 @@ def table(stages: dict[str, Stage], request: pytest.FixtureRequest) -> None:
 
 
 def _begin(stage: str, folder: pathlib.Path) -> "subprocess.Popen[str]":
-    places = [f"{_TESTS}/{name}" for name in STAGES[stage]]
     command = [sys.executable, "-m", "pytest", "-q", "-p", "tests.faults.s3_through"]
     environment = {
         **os.environ,
         "PYTHONPATH": str(ROOT),
         "FALAJ_OUTCOMES": str(folder / f"{stage}.jsonl"),
+        "FALAJ_FAULTY": stage,
     }
     return subprocess.Popen(
-        [*command, "-k", " or ".join(CALLING_FACES), f"--basetemp={folder / stage}", *places],
+        [
+            *command,
+            "-k",
+            " or ".join(CALLING_FACES),
+            f"--basetemp={folder / stage}",
+            f"{_TESTS}/{stage}",
+        ],
         cwd=ROOT,
         env=environment,
         stdout=(folder / f"{stage}.log").open("w"),
