@@ -118,8 +118,8 @@ class _Job:
         took = time.monotonic() - began
         if "answers" in outcome.result:
             self._told.say(f"    {_clients(outcome.result)}")
-        for what, refused in outcome.result.get("forgeries", {}).items():
-            self._told.say(f"    {what}: {refused}")
+        for what in outcome.result.get("forgeries", {}):
+            self._told.say(f"    refused: {what}")
         self._told.say("    unchanged, skipped" if outcome.skipped else f"    done in {took:.1f} s")
         return outcome
 

@@ -27,6 +27,7 @@ STAGES = [
     "Roll out a better candidate",
     "Roll out a faulty candidate",
     "Roll out a tampered candidate",
+    "Try forgeries",
     "Score month 8",
     "Monitor month 8",
     "Collect live observations",
@@ -228,6 +229,17 @@ def test_the_tampered_candidate_never_started(first: Done) -> None:
     assert "is not what was sealed" in verdict.reason
     assert set(steps) == {"deploy"}
     assert set(first.result("Roll out a tampered candidate")["answers"]) == {"200"}
+
+
+def test_every_forgery_was_refused_by_name(first: Done) -> None:
+    tried = {forgery.what: forgery.refused for forgery in first.story.forgeries}
+
+    assert len(tried) == 4
+    assert "is not what was sealed" in tried["serve a release with one byte altered"]
+    assert "cannot be renamed" in tried["serve a release under another model's name"]
+    assert "plaintext are refused" in tried["serve a model that nobody sealed"]
+    assert "an old state was put back" in tried["put an old state of a channel back"]
+    assert all(f"    refused: {what}" in first.run.lines for what in tried)
 
 
 def test_only_the_releases_that_were_let_in_observed_anything(first: Done) -> None:
