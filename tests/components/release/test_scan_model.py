@@ -86,6 +86,12 @@ def test_a_model_that_nobody_answers_for_is_refused(
     assert verdict["reason"].startswith(f"model.json: provenance: {lacking}: missing")
 
 
+def test_a_model_that_names_no_table_is_refused() -> None:
+    [said] = Declared(GIVEN).findings()
+
+    assert "train: missing" in said.says
+
+
 @pytest.mark.parametrize("licence", ["free", "Apache 2", "MIT AND", "Apache-2.0 OR whatever"])
 def test_a_licence_is_an_spdx_expression(tmp_path: pathlib.Path, licence: str) -> None:
     said = Declared({**GIVEN, "licence": licence}, ("s3://x@1",))

@@ -56,8 +56,8 @@ def test_a_text_is_utf_8() -> None:
 
 
 def test_reading_ends_when_the_budget_is_spent_whatever_the_nesting_says() -> None:
-    read = message(b"\x0a\x00" * 10, left=25)
+    read = message(b"\x0a\x00" * 10, left=15)
+    assert len(list(read.fields())) == 10
 
     with pytest.raises(Malformed, match="more fields than"):
-        for _ in range(3):
-            list(read.fields())
+        list(read.fields())
