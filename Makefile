@@ -34,6 +34,9 @@ bench-run: install ## time the main job against the same work by hand
 bench-serving: install ## measure the server beside others
 	@$(BIN)/python -m tests.prerequisites && $(BIN)/python -m tests.benchmarks.bench_serving
 
+bench-sealing: install ## measure sealing and opening beside others
+	@$(BIN)/python -m tests.benchmarks.bench_sealing
+
 lint: install ## check style
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 
@@ -55,4 +58,4 @@ lock: ## resolve all locks anew
 clean: ## remove what was built and run, and the environment
 	@rm -rf build out .venv .cache .pytest_cache .mypy_cache .ruff_cache *.egg-info
 
-.PHONY: help install run serve test test-slow test-faults bench-run bench-serving lint type format compile golden lock clean
+.PHONY: help install run serve test test-slow test-faults bench-run bench-serving bench-sealing lint type format compile golden lock clean

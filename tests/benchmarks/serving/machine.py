@@ -23,7 +23,7 @@ def facts() -> dict[str, Any]:
     memory = pathlib.Path("/proc/meminfo").read_text()
     [size] = re.findall(r"MemTotal: +(\d+) kB", memory)
     return {
-        "processor": _processor(),
+        "processor": processor(),
         "cores": len(os.sched_getaffinity(0)),
         "memory_gib": round(int(size) / 2**20, 1),
         "system": platform.platform(),
@@ -61,7 +61,8 @@ def confined() -> Iterator[tuple[Sequence[int], Sequence[int]]]:
         os.sched_setaffinity(0, mine)
 
 
-def _processor() -> str:
+def processor() -> str:
+    """Name the processor, also one that hides its model's name."""
     text = pathlib.Path("/proc/cpuinfo").read_text()
     found = {
         key: re.search(rf"^{key}\s*: (.*)$", text, re.MULTILINE)
