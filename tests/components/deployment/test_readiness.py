@@ -1,12 +1,14 @@
 """What readiness makes of statuses that KServe was seen to write, traps included."""
 
 import copy
+import dataclasses
 from typing import Any
 
 import pytest
 
 from components.deployment import readiness
 from components.deployment.slots import Version
+from components.deployment.transformer import Transformer
 from components.foundation.errors import Refused
 from components.foundation.kubernetes import resources
 from components.foundation.kubernetes.client import Cluster
@@ -24,8 +26,11 @@ class Recorded:
     def __init__(self, service: dict[str, Any], deployment: dict[str, Any]) -> None:
         self.service, self.deployment = copy.deepcopy(service), copy.deepcopy(deployment)
         self.events: list[dict[str, Any]] | None = []
+        self.transformer: dict[str, Any] | None = None
 
     def find(self, resource: resources.Resource, name: str) -> dict[str, Any] | None:
+        if name.endswith("-transformer"):
+            return self.transformer
         return self.service if resource == resources.INFERENCE_SERVICE else self.deployment
 
     def list(self, resource: resources.Resource) -> "list[dict[str, Any]]":
@@ -63,6 +68,30 @@ def test_ready_true_with_pods_of_another_release_is_not_ready(api: Any) -> None:
     annotations.update(dict.fromkeys(annotations, "sealed+s3://falaj-models/m/aaaaaaaaaa00"))
 
     assert look(api).waiting == "the pods still have another release"
+
+
+@pytest.mark.parametrize(
+    ("expected", "available", "waiting"),
+    [
+        pytest.param(VERSION.release.version, 1, "", id="ready"),
+        pytest.param("aaaaaaaaaa00", 1, "the transformer's pods still expect", id="another"),
+        pytest.param(VERSION.release.version, 0, "replicas", id="not available"),
+        pytest.param(None, 1, "no Deployment yet", id="none"),
+    ],
+)
+def test_a_transformer_has_to_be_ready_too(
+    api: Any, expected: str | None, available: int, waiting: str
+) -> None:
+    before = Transformer("image", "a.b", "lateness", "s3://b/k#sha256:00")
+    version = dataclasses.replace(VERSION, transformer=before)
+    if expected is not None:
+        api.transformer = copy.deepcopy(api.deployment)
+        pod = before.manifest("m", expected)
+        api.transformer["spec"]["template"]["spec"] = {"containers": pod["containers"]}
+        api.transformer["status"]["availableReplicas"] = available
+
+    assert readiness.look(api, version, replicas=1).waiting.startswith(waiting)
+    assert readiness.look(api, version, replicas=1).ready is (waiting == "")
 
 
 @pytest.mark.parametrize("name", ["updatedReplicas", "availableReplicas"])
