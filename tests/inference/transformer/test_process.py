@@ -12,8 +12,9 @@ import time
 import pytest
 
 from components.features.repository import Repository
+from components.foundation import trained_with
 from components.foundation.storage import Settings
-from inference.transport.messages import Reply, Request
+from inference.transport.messages import Handler, Reply, Request
 from tests.components.features.conftest import Small, no_network, small
 from tests.inference.processes import free_ports
 from tests.inference.transformer.conftest import Asked
@@ -29,11 +30,18 @@ SIGNATURE = {
 }
 
 
-async def predictor(request: Request) -> Reply:
-    if request.method == "GET":
-        return Reply(200, json.dumps({"versions": ["7"], **SIGNATURE}).encode())
-    await request.body()
-    return Reply(200, b'{"model_version":"7","outputs":[]}')
+def predictor(registry: str) -> Handler:
+    """A predictor of a model that was trained with these definitions."""
+    features = trained_with.said("lateness", registry)
+
+    async def answer(request: Request) -> Reply:
+        if request.method == "GET":
+            about = {"versions": ["7"], **SIGNATURE, "parameters": features}
+            return Reply(200, json.dumps(about).encode())
+        await request.body()
+        return Reply(200, b'{"model_version":"7","outputs":[]}')
+
+    return answer
 
 
 def ready(ask: Asked, process: "subprocess.Popen[bytes]") -> bool:
@@ -55,8 +63,11 @@ def test_serves_a_pinned_release_until_it_is_ended(
     small.observe(("EWR", 0, 0, 1.0))
     registry = apply(Repository.load(small.package, environment, cache=tmp_path / "c")).registry
     [port] = free_ports(1)
-    command = [sys.executable, "-m", "inference.transformer", "--model_name", "delays"]
-    command += ["--predictor_host", f"127.0.0.1:{serve(predictor).port}", "--allow_plaintext"]
+    behind = serve(predictor(str(registry))).port
+    # As in its image: what that does not lock is not there.
+    command = [sys.executable, "-m", "tests.images.locked", "transformer", "inference.transformer"]
+    command += ["--model_name", "delays"]
+    command += ["--predictor_host", f"127.0.0.1:{behind}", "--allow_plaintext"]
     command += ["--allow_anonymous"]
     command += ["--feature_repository", small.package, "--feature_service", "lateness"]
     command += ["--feature_registry", str(registry), "--expected_version", "7"]
