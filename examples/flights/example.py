@@ -12,6 +12,7 @@ from typing import Any
 
 from components.foundation.errors import Refused
 from components.foundation.sealing import channel
+from components.foundation.sealing.paths import ADDED
 from components.foundation.sealing.release import read_file, seal, unseal, verify
 from components.foundation.signature import Signature
 from components.foundation.storage import Address
@@ -150,7 +151,8 @@ class Example:
         with tempfile.TemporaryDirectory() as scratch:
             folder = pathlib.Path(scratch) / "release"
             unseal(release, folder, store=self.laptop.store, keys=self.laptop.keys)
-            (folder / "release.json").unlink()
+            for name in ADDED:  # by the opener; a release brings its own
+                (folder / name).unlink()
             yield folder
 
     def _attempt(self, arguments: Mapping[str, Any]) -> tuple[Run, str]:

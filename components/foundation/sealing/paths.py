@@ -8,7 +8,7 @@ from components.foundation.errors import UserError
 
 OPENED = "release.json"  # the opener writes it, so no file of a release may have this name
 SIGNATURE = "model.sig"  # the signature over the plaintext, in the OpenSSF's format
-_RESERVED = {OPENED, SIGNATURE}
+ADDED = (OPENED, SIGNATURE)  # to what was sealed, by the opener
 _LONGEST = 512  # of a path; an S3 key may have 1024 bytes, and ours begins with model and version
 _PATH = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*(?:/[A-Za-z0-9_][A-Za-z0-9._-]*)*")
 
@@ -45,7 +45,7 @@ def check_paths(paths: list[str]) -> None:
     spelt: dict[str, str] = {}
     files = {path.lower() for path in paths}
     for path in paths:
-        if _PATH.fullmatch(path) is None or path.lower() in _RESERVED or len(path) > _LONGEST:
+        if _PATH.fullmatch(path) is None or path.lower() in ADDED or len(path) > _LONGEST:
             raise UserError(
                 f"{path[:80]!r}: not a path of a release; expected letters, digits, '.', '_' and "
                 f"'-' between slashes, no leading dot, at most {_LONGEST} characters, not "
