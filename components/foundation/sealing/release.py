@@ -11,6 +11,7 @@ so sealers that race or were killed write the same bytes; without the statement 
 a release.
 """
 
+import contextlib
 import pathlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -232,7 +233,8 @@ def read_file(
     part = stream.decrypt_range(
         stored, header=file.header, key=key, path=path, offset=offset, length=rest
     )
-    return b"".join(map(bytes, part))
+    with _named(release):
+        return b"".join(map(bytes, part))
 
 
 def verify(uri: str, *, store: ObjectStore, keys: KeyRing) -> Release:
@@ -289,9 +291,10 @@ def _signature(
 
 def _signature_of(release: Release, store: ObjectStore) -> bytes:
     data = store.get_bounded(release.location.address / SIGNATURE, limit=envelope.MAX_BYTES)
-    if (got := digests.of_bytes(data)) != release.statement.signature:
+    got, want = digests.of_bytes(data), release.statement.signature
+    if got != want:
         raise Refused(
-            f"{SIGNATURE}: digest is {got}, the statement covers {release.statement.signature}; "
+            f"release {release.uri}, {SIGNATURE}: digest is {got}, the statement covers {want}; "
             "restore the object or seal the model again",
             code="release-altered",
         )
@@ -333,7 +336,8 @@ def _verify_file(file: SealedFile, *, release: Release, store: ObjectStore) -> N
     with store.reading(_file(release.location.address, file.path)) as source:
         while size := source.readinto(buffer):
             digest.update(buffer[:size])
-    stream.check_digest(Digest(digest.hexdigest(), BLAKE3), file.sealed, file.path)
+    with _named(release):
+        stream.check_digest(Digest(digest.hexdigest(), BLAKE3), file.sealed, file.path)
 
 
 def _fetch(
@@ -350,7 +354,17 @@ def _pieces(
     file: SealedFile, *, key: bytes, release: Release, store: ObjectStore
 ) -> Iterator[memoryview]:
     """Yield a file's plaintext; what was yielded is sound once the iteration has ended."""
-    with store.reading(_file(release.location.address, file.path)) as source:
+    at = _file(release.location.address, file.path)
+    with _named(release), store.reading(at) as source:
         yield from stream.decrypt(
             source, header=file.header, key=key, path=file.path, sealed_as=file.sealed
         )
+
+
+@contextlib.contextmanager
+def _named(release: Release) -> Iterator[None]:
+    """Say of which release the file is that was refused."""
+    try:
+        yield
+    except Refused as error:
+        raise Refused(f"release {release.uri}, {error}", code="release-altered") from error

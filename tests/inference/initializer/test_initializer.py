@@ -63,7 +63,8 @@ def test_the_reason_of_a_refusal_is_the_last_line(
     done = run(uri, str(tmp_path / "out"))
 
     assert done.returncode == 3
-    assert done.stderr.splitlines()[-1].startswith("model.onnx: chunk 1 of 1 is not what was seal")
+    reason = done.stderr.splitlines()[-1]
+    assert reason.startswith(f"release {uri}, model.onnx: chunk 1 of 1 is not what was sealed")
     assert not list((tmp_path / "out").iterdir())
 
 
