@@ -37,6 +37,7 @@ CALLING_FACES = (
     "what_is_loaded_is",
     "rows_out_are_rows_in",
     "writes_a_model_folder",
+    "a_sound_folder_is_accepted",
     "a_killed_step_goes_on",
     "writes_a_saved_model",
     "goes_on_from_a_checkpoint",
