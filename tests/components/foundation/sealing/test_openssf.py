@@ -105,6 +105,24 @@ def test_we_verify_what_the_tool_signed(folder: pathlib.Path, signed: bytes, key
     openssf.check(folder, signed, keys=keys, ignore=OUT)
 
 
+def test_we_list_files_in_the_order_of_the_tool(
+    opened: pathlib.Path, tmp_path: pathlib.Path, keys: KeyRing
+) -> None:
+    ours = openssf.signed((opened / "model.sig").read_bytes(), keys=keys, where="ours")
+    for name in OUT:
+        (opened / name).unlink()
+
+    tool(
+        "sign",
+        opened,
+        signature=tmp_path / "theirs.sig",
+        private_key=tmp_path / "keys/signing.pem",
+    )
+
+    theirs = openssf.signed((tmp_path / "theirs.sig").read_bytes(), keys=keys, where="theirs")
+    assert list(ours.items()) == list(theirs.items())
+
+
 @pytest.mark.parametrize(
     ("path", "data", "says"),
     [
