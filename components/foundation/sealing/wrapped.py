@@ -13,6 +13,7 @@ from components.foundation.storage import Address, Conflict, NotFound, ObjectSto
 
 _FORMAT = 1
 _MAX_BYTES = 1 << 20
+_MAX_RECIPIENTS = 64
 
 
 def address(release: Address) -> Address:
@@ -68,15 +69,31 @@ def _decode(data: bytes, where: Address) -> list[WrappedKey]:
         value = json.loads(data)
         if (value["format"], value["algorithm"]) != (_FORMAT, "A256GCM"):
             raise ValueError("another format")
-        return [
+        if len(value["keys"]) > _MAX_RECIPIENTS:
+            raise ValueError("too many")
+        entries = [
             WrappedKey(str(e["recipient"]), _bytes(e["nonce"]), _bytes(e["key"]))
             for e in value["keys"]
         ]
     except (ValueError, KeyError, TypeError, RecursionError, binascii.Error):
         raise Refused(
-            f"{where}: holds no wrapped keys of format {_FORMAT}; restore the object",
+            f"{where}: holds no wrapped keys of format {_FORMAT}, of which there may be "
+            f"{_MAX_RECIPIENTS}; restore the object",
             code="wrapped-keys-malformed",
         ) from None
+    _check_once([entry.recipient for entry in entries], where)
+    return entries
+
+
+def _check_once(recipients: list[str], where: Address) -> None:
+    """Refuse a recipient named twice: which entry opens must not depend on who reads."""
+    for recipient in recipients:
+        if recipients.count(recipient) > 1:
+            raise Refused(
+                f"{where}: wraps the release key more than once for {recipient}, expected once "
+                "for each recipient; restore the object",
+                code="wrapped-keys-malformed",
+            )
 
 
 def _text(data: bytes) -> str:
