@@ -1,7 +1,8 @@
 """Key rings: who signs releases, and who may open them.
 
 A ring is a folder: `signing.pem` (EC P-256, only where releases are made), `verify.pem` (its
-public half) and `wrapping.key` (256 bits that wrap the keys of releases).
+public half) and `wrapping.key` (256 bits that wrap the keys of releases). `signing.pem` may be
+under a passphrase, which comes from a file that FALAJ_KEYS_PASSPHRASE_FILE names.
 """
 
 import os
@@ -49,8 +50,12 @@ class KeyRing:
     signer: ec.EllipticCurvePrivateKey | None = field(default=None, repr=False)
 
     @classmethod
-    def create(cls, folder: pathlib.Path) -> Self:
+    def create(cls, folder: pathlib.Path, *, passphrase: bytes | None = None) -> Self:
         """Make new keys and write them to a folder where only the owner can read them.
+
+        Args:
+            folder: where they go.
+            passphrase: what encrypts `signing.pem`, if anything does.
 
         Raises:
             UserError: the folder already holds a ring; keys are never overwritten.
@@ -58,7 +63,7 @@ class KeyRing:
         signer = ec.generate_private_key(ec.SECP256R1())
         ring = cls(secrets.token_bytes(32), signer.public_key(), signer)
         ring.share(folder)
-        _write(folder / _SIGNING, _private_pem(signer))
+        _write(folder / _SIGNING, _private_pem(signer, passphrase))
         return ring
 
     @classmethod
@@ -71,10 +76,10 @@ class KeyRing:
                 "a mounted Secret has to give",
                 code="keys-unset",
             )
-        return cls.load(pathlib.Path(folder))
+        return cls.load(pathlib.Path(folder), passphrase=_passphrase(environment))
 
     @classmethod
-    def load(cls, folder: pathlib.Path) -> Self:
+    def load(cls, folder: pathlib.Path, *, passphrase: bytes | None = None) -> Self:
         """Read a ring.
 
         Raises:
@@ -82,7 +87,7 @@ class KeyRing:
         """
         signer = None
         if (folder / _SIGNING).exists():
-            signer = _private_key(folder / _SIGNING)
+            signer = _private_key(folder / _SIGNING, passphrase)
         verifier = _public_key(folder / _VERIFY)
         if signer and _public_pem(signer.public_key()) != _public_pem(verifier):
             raise UserError(
@@ -188,14 +193,29 @@ def _wrapping_key(path: pathlib.Path) -> bytes:
     return key
 
 
-def _private_key(path: pathlib.Path) -> ec.EllipticCurvePrivateKey:
+def _passphrase(environment: Mapping[str, str]) -> bytes | None:
+    name = environment.get("FALAJ_KEYS_PASSPHRASE_FILE")
+    if not name:
+        return None
+    passphrase = _read_secret(pathlib.Path(name)).rstrip(b"\r\n")
+    if not passphrase:
+        raise UserError(
+            f"{name}: is empty, expected a passphrase; write it there, or name no file",
+            code="key-malformed",
+        )
+    return passphrase
+
+
+def _private_key(path: pathlib.Path, passphrase: bytes | None) -> ec.EllipticCurvePrivateKey:
     try:
-        key = serialization.load_pem_private_key(_read_secret(path), None)
+        key = serialization.load_pem_private_key(_read_secret(path), passphrase)
     except (ValueError, TypeError):
         key = None
     if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
+        under = "under the passphrase that was given" if passphrase else "without a passphrase"
         raise UserError(
-            f"{path}: expected a PEM private key on P-256 without a passphrase",
+            f"{path}: expected a PEM private key on P-256 {under}; restore the file, or name the "
+            "right passphrase in FALAJ_KEYS_PASSPHRASE_FILE",
             code="key-malformed",
         )
     return key
@@ -211,11 +231,13 @@ def _public_key(path: pathlib.Path) -> ec.EllipticCurvePublicKey:
     return key
 
 
-def _private_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+def _private_pem(key: ec.EllipticCurvePrivateKey, passphrase: bytes | None) -> bytes:
     return key.private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
+        serialization.BestAvailableEncryption(passphrase)
+        if passphrase
+        else serialization.NoEncryption(),
     )
 
 

@@ -125,3 +125,50 @@ def test_a_ring_that_nobody_named_is_asked_for(tmp_path: pathlib.Path) -> None:
     assert KeyRing.from_environment({"FALAJ_KEYS": str(tmp_path)}).signer is not None
     with pytest.raises(UserError, match="FALAJ_KEYS is not set"):
         KeyRing.from_environment({})
+
+
+@pytest.fixture
+def locked(tmp_path: pathlib.Path) -> dict[str, str]:
+    """The environment of a ring whose signing key is under a passphrase."""
+    KeyRing.create(tmp_path / "ring", passphrase=b"three dates")
+    (tmp_path / "phrase").write_text("three dates\n")
+    (tmp_path / "phrase").chmod(0o600)
+    return {
+        "FALAJ_KEYS": str(tmp_path / "ring"),
+        "FALAJ_KEYS_PASSPHRASE_FILE": str(tmp_path / "phrase"),
+    }
+
+
+def test_a_signing_key_under_a_passphrase_signs_with_it(locked: dict[str, str]) -> None:
+    ring = KeyRing.from_environment(locked)
+
+    assert ring.verifies(b"m", ring.sign(b"m"))
+
+
+@pytest.mark.parametrize("given", ["wrong dates", None])
+def test_refuses_a_wrong_or_missing_passphrase_without_showing_it(
+    locked: dict[str, str], given: str | None
+) -> None:
+    if given is None:
+        del locked["FALAJ_KEYS_PASSPHRASE_FILE"]
+    else:
+        pathlib.Path(locked["FALAJ_KEYS_PASSPHRASE_FILE"]).write_text(given)
+
+    with pytest.raises(UserError, match=r"signing\.pem: expected") as raised:
+        KeyRing.from_environment(locked)
+
+    assert "dates" not in str(raised.value)
+
+
+def test_refuses_a_passphrase_that_everybody_may_read(locked: dict[str, str]) -> None:
+    pathlib.Path(locked["FALAJ_KEYS_PASSPHRASE_FILE"]).chmod(0o644)
+
+    with pytest.raises(UserError, match="everybody"):
+        KeyRing.from_environment(locked)
+
+
+def test_refuses_an_empty_passphrase(locked: dict[str, str]) -> None:
+    pathlib.Path(locked["FALAJ_KEYS_PASSPHRASE_FILE"]).write_text("\n")
+
+    with pytest.raises(UserError, match="is empty"):
+        KeyRing.from_environment(locked)
