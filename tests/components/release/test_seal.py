@@ -72,8 +72,8 @@ def test_a_release_says_what_features_it_was_trained_with(
         **given, contract="table: t\n", model_name=unique, facts=facts, **features
     )
 
-    facts = release.read(ReleaseUri.parse(uri), store=store, keys=keys).statement.facts
-    assert features.items() <= facts.items()
+    signed = release.read(ReleaseUri.parse(uri), store=store, keys=keys).statement.facts
+    assert features.items() <= signed.items()
 
 
 def test_refuses_half_of_what_the_features_are(
