@@ -11,11 +11,12 @@ import httptools
 
 from inference.transport.incoming import Incoming
 from inference.transport.limits import Budget, Limits
-from inference.transport.messages import Handler, Rejected, Reply, failed
+from inference.transport.messages import RETRY_SOON, Handler, Rejected, Reply, failed
 
 _LOG = logging.getLogger("http")
 _PIPELINED: Final = 32  # requests read ahead of the one being answered
 _WHOLE: Final = 64 << 10  # a body up to this size is joined to its head
+_UNREAD: Final = "too many answers wait to be read; read them, then try again"
 _NO_HTTP: Final = "this is no HTTP/1.1 request"
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _STATUS: Final = {
@@ -47,6 +48,7 @@ class Connection(asyncio.Protocol):
         "_head",
         "_host",
         "_overhead",
+        "_owed",
         "_parser",
         "_paused",
         "_reading",
@@ -67,6 +69,7 @@ class Connection(asyncio.Protocol):
         self._task: asyncio.Task[None] | None = None
         self._head = False  # the head of `_reading` is not yet complete
         self._overhead = 0  # bytes since the last request's end that are no body
+        self._owed = 0  # bytes of an answer that the client has not taken yet
         self._paused = False  # we do not read
         self._blocked = False  # the client does not
         self._stopped = False  # nothing more is parsed
@@ -89,6 +92,7 @@ class Connection(asyncio.Protocol):
             if request is not None:
                 request.release()
         self._waiting.clear()
+        self._settle()
         self._host.closed(self)
 
     def data_received(self, data: bytes) -> None:
@@ -115,6 +119,7 @@ class Connection(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._blocked = False
+        self._settle()
         if self._active is None:
             self._next()
 
@@ -196,12 +201,15 @@ class Connection(asyncio.Protocol):
         if self._transport.is_closing():
             return
         close = not (request.keep_alive and request.complete) or self._host.draining
+        request.release()
+        reply = self._afforded(reply)
         head = self._head_of(reply, close=close)
         if len(reply.body) <= _WHOLE:
             self._transport.write(head + reply.body)
         else:
             self._transport.writelines([head, reply.body])
-        request.release()
+        if not self._blocked:
+            self._settle()
         self._active = self._task = None
         if not request.complete:
             self._linger()
@@ -209,6 +217,21 @@ class Connection(asyncio.Protocol):
             self._transport.close()
         else:
             self._next()
+
+    def _afforded(self, reply: Reply) -> Reply:
+        """Return a reply, or a refusal where too much waits for clients that do not read."""
+        size = len(reply.body)
+        if size <= _WHOLE:
+            return reply
+        if not self._host.budget.take(size):
+            return Reply.refusal(Rejected(429, _UNREAD, headers=RETRY_SOON))
+        self._owed = size
+        return reply
+
+    def _settle(self) -> None:
+        """Give the memory of an answer back: it was taken, or nobody will."""
+        self._host.budget.give(self._owed)
+        self._owed = 0
 
     def _head_of(self, reply: Reply, *, close: bool) -> bytes:
         status = _STATUS.get(reply.status) or b"HTTP/1.1 %d Other\r\n" % reply.status

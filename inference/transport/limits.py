@@ -10,7 +10,8 @@ class Limits:
     Attributes:
         head_bytes: request line and headers together; 431 beyond.
         body_bytes: one body; 413 beyond.
-        bodies_bytes: all bodies under way together; 429 beyond.
+        bodies_bytes: all bodies under way together, and large answers that clients have not
+            taken yet; 429 beyond.
         connections: open at once; the next is closed without an answer.
         head_seconds: from the first byte of a request to the end of its head; 408 beyond.
         body_seconds: between two pieces of a body; 408 beyond.

@@ -202,6 +202,29 @@ def test_a_client_that_reads_nothing_is_let_go(serve: Serve) -> None:
         assert running.server.connections == 0
 
 
+def test_answers_that_nobody_reads_take_no_more_memory_than_allowed(serve: Serve) -> None:
+    async def much(request: Request) -> Reply:
+        return Reply(200, b"x" * 20_000_000)
+
+    running = serve(much, bodies_bytes=30_000_000, write_seconds=1.0)
+
+    with running.connect() as stalled, running.connect() as second:
+        stalled.sendall(GET)
+        assert stalled.recv(1, socket.MSG_PEEK)
+        second.settimeout(0.5)
+        second.sendall(GET)
+        refused = read(second)
+        while running.server.connections > 1:  # until the first is let go
+            time.sleep(0.05)
+        second.sendall(GET)
+        answered = read(second)
+
+    assert statuses(refused) == [429]
+    assert b"too many answers wait to be read" in refused
+    assert statuses(answered) == [200]
+    assert running.server.budget.left == 30_000_000
+
+
 def test_more_connections_than_allowed_are_closed(serve: Serve) -> None:
     running = serve(connections=2)
 
