@@ -1,7 +1,9 @@
 """What can be said to every program on this transport: where it listens, and how protected."""
 
 import argparse
+import logging
 import pathlib
+import resource
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -12,7 +14,9 @@ from inference.transport import tls
 from inference.transport.limits import Limits
 from inference.transport.server import BACKLOG
 
+_LOG = logging.getLogger("http")
 MIB = 1 << 20
+_FILES = 256  # that are open beside connections: libraries, the spool, a client's
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +76,23 @@ class Bounded(Listening):
             head_seconds=self.head_s,
             idle_seconds=self.idle_s,
         )
+
+    def bind(self) -> socket.socket:
+        """Listen, with as many open files as connections need."""
+        _allow_files(self.connections + _FILES)
+        return super(Bounded, self).bind()  # by name: slots make the class anew
+
+
+def _allow_files(needed: int) -> None:
+    """Raise the limit on open files as far as we may; what is beyond is closed as it comes."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= needed:
+        return
+    allowed = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    if allowed < needed:
+        message = "the system allows %d open files, %d connections; raise ulimit -n for %d"
+        _LOG.warning(message, allowed, max(0, allowed - _FILES), needed - _FILES)
 
 
 def add_listening(parser: argparse.ArgumentParser) -> "argparse._ArgumentGroup":
