@@ -76,6 +76,9 @@ class Service:
             raise Rejected(404, f"no model {model!r} here")
         return self.served
 
+    def admit(self, served: Any) -> None:
+        """Let everything in."""
+
     async def counted(self, served: Any, answer: Awaitable[Any]) -> Any:
         try:
             answered = await answer
