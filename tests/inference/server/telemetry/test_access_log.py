@@ -1,5 +1,5 @@
-import contextlib
 import fcntl
+import io
 import json
 import os
 import threading
@@ -29,14 +29,16 @@ ENTRY = Entry(
 )
 
 
+Pipe = tuple[io.FileIO, io.FileIO]
+
+
 @pytest.fixture
-def pipe() -> Iterator[tuple[int, int]]:
-    reading, writing = os.pipe()
+def pipe() -> Iterator[Pipe]:
+    """A small pipe; an end that is closed twice is closed once, as its number is soon another's."""
+    reading, writing = (io.FileIO(end, mode) for end, mode in zip(os.pipe(), "rw", strict=True))
     fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 4096)
-    yield reading, writing
-    for end in (reading, writing):
-        with contextlib.suppress(OSError):
-            os.close(end)
+    with reading, writing:
+        yield reading, writing
 
 
 class Lost:
@@ -50,13 +52,13 @@ class Lost:
             self.lines += lines
 
 
-def test_a_line_says_how_a_request_went_and_not_what_was_in_it(pipe: tuple[int, int]) -> None:
-    log = AccessLog(1.0, dropped=Lost(), file=pipe[1])
+def test_a_line_says_how_a_request_went_and_not_what_was_in_it(pipe: Pipe) -> None:
+    log = AccessLog(1.0, dropped=Lost(), file=pipe[1].fileno())
 
     log.add(ENTRY)
     log.close()
 
-    line = os.read(pipe[0], 4096)
+    line = pipe[0].read(4096) or b""
     assert line.endswith(b"\n")
     assert json.loads(line) == {
         "time": "2025-01-01T00:00:00.123+00:00",
@@ -85,10 +87,10 @@ def test_what_a_client_says_cannot_make_lines_or_long_ones() -> None:
 
 
 def test_a_blocked_reader_blocks_no_request_and_what_is_lost_is_counted(
-    pipe: tuple[int, int],
+    pipe: Pipe,
 ) -> None:
     lost = Lost()
-    log = AccessLog(1.0, dropped=lost, file=pipe[1], capacity=50)
+    log = AccessLog(1.0, dropped=lost, file=pipe[1].fileno(), capacity=50)
     longest = 0.0
 
     for _ in range(500):
@@ -99,10 +101,10 @@ def test_a_blocked_reader_blocks_no_request_and_what_is_lost_is_counted(
     assert longest < 1.0  # a blocked write would never end
     assert lost.lines > 300
     lines = list[bytes]()
-    reader = threading.Thread(target=_drain, args=(pipe[0], lines))
+    reader = threading.Thread(target=_drain, args=(pipe[0].fileno(), lines))
     reader.start()
     log.close()
-    os.close(pipe[1])
+    pipe[1].close()
     reader.join(10)
     assert len(lines) + lost.lines == 500
     assert all(json.loads(line)["request_id"] == "r-1" for line in lines)
@@ -113,9 +115,9 @@ def _drain(file: int, lines: list[bytes]) -> None:
         lines.extend(stream)
 
 
-def test_closing_waits_for_nobody_who_does_not_read(pipe: tuple[int, int]) -> None:
+def test_closing_waits_for_nobody_who_does_not_read(pipe: Pipe) -> None:
     lost = Lost()
-    log = AccessLog(1.0, dropped=lost, file=pipe[1])
+    log = AccessLog(1.0, dropped=lost, file=pipe[1].fileno())
     for _ in range(200):
         log.add(ENTRY)
 
@@ -123,14 +125,16 @@ def test_closing_waits_for_nobody_who_does_not_read(pipe: tuple[int, int]) -> No
     log.close()
 
     assert time.monotonic() - started < 5
-    kept = os.read(pipe[0], 1 << 16).count(b"\n")
+    kept = (pipe[0].read(1 << 16) or b"").count(b"\n")
     assert 150 < lost.lines <= 200 - kept + 1
+    pipe[0].close()
+    log._writer.join(5)  # before the number of its file is another's
 
 
-def test_a_reader_that_has_gone_costs_lines_and_nothing_else(pipe: tuple[int, int]) -> None:
+def test_a_reader_that_has_gone_costs_lines_and_nothing_else(pipe: Pipe) -> None:
     lost = Lost()
-    os.close(pipe[0])
-    log = AccessLog(1.0, dropped=lost, file=pipe[1])
+    pipe[0].close()
+    log = AccessLog(1.0, dropped=lost, file=pipe[1].fileno())
 
     log.add(ENTRY)
     log.add(ENTRY)
@@ -139,17 +143,17 @@ def test_a_reader_that_has_gone_costs_lines_and_nothing_else(pipe: tuple[int, in
     assert lost.lines == 2
 
 
-def test_a_file_that_does_not_block_loses_nothing(pipe: tuple[int, int]) -> None:
+def test_a_file_that_does_not_block_loses_nothing(pipe: Pipe) -> None:
     lost, lines = Lost(), list[bytes]()
-    os.set_blocking(pipe[1], False)
-    log = AccessLog(1.0, dropped=lost, file=pipe[1])
+    os.set_blocking(pipe[1].fileno(), False)
+    log = AccessLog(1.0, dropped=lost, file=pipe[1].fileno())
     for _ in range(100):
         log.add(ENTRY)
 
-    reader = threading.Thread(target=_drain, args=(pipe[0], lines))
+    reader = threading.Thread(target=_drain, args=(pipe[0].fileno(), lines))
     reader.start()
     log.close()
-    os.close(pipe[1])
+    pipe[1].close()
     reader.join(10)
 
     assert (len(lines), lost.lines) == (100, 0)
