@@ -34,19 +34,25 @@ class Host(Protocol):
     date: bytes
     draining: bool
     loop: asyncio.AbstractEventLoop
+    scratch: memoryview  # what was received last, by whichever connection
 
     def opened(self, connection: "Connection") -> bool: ...
     def closed(self, connection: "Connection") -> None: ...
 
 
-class Connection(asyncio.Protocol):
-    """Answers one request at a time; what a client pipelines waits its turn."""
+class Connection(asyncio.BufferedProtocol):
+    """Answers one request at a time; what a client pipelines waits its turn.
+
+    All connections receive into one buffer, and each is done with it before the next receives; a
+    body whose length is known goes from there to its place, by the parser only where it begins.
+    """
 
     __slots__ = (
         "_active",
         "_blocked",
         "_head",
         "_host",
+        "_left",
         "_overhead",
         "_owed",
         "_parser",
@@ -67,6 +73,7 @@ class Connection(asyncio.Protocol):
         self._reading: Incoming | None = None  # its head or its body is being read
         self._active: Incoming | None = None  # its handler is at work
         self._task: asyncio.Task[None] | None = None
+        self._left = 0  # bytes of its body that go by the parser
         self._head = False  # the head of `_reading` is not yet complete
         self._overhead = 0  # bytes since the last request's end that are no body
         self._owed = 0  # bytes of an answer that the client has not taken yet
@@ -95,7 +102,28 @@ class Connection(asyncio.Protocol):
         self._settle()
         self._host.closed(self)
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._host.scratch
+
+    def buffer_updated(self, nbytes: int) -> None:
+        received = self._host.scratch[:nbytes]
+        if data := self._fill(received) if self._left else received:
+            self._parse(data)
+        self._set_flow()
+
+    def _fill(self, data: memoryview) -> memoryview:
+        """Take what belongs to the body; return what is after it."""
+        taken = min(self._left, len(data))
+        self._left -= taken
+        if self._stopped:
+            return data[:0]
+        self._take(data[:taken])
+        if not self._left:
+            self.on_message_complete()
+            self._parser = httptools.HttpRequestParser(self)  # the other still waits for the body
+        return data[taken:]
+
+    def _parse(self, data: memoryview) -> None:
         if self._stopped:
             return
         self._overhead += len(data)
@@ -111,7 +139,16 @@ class Connection(asyncio.Protocol):
             self._refuse(ours if isinstance(ours, Rejected) else Rejected(400, _NO_HTTP))
         else:
             self._check_overhead()
-        self._set_flow()
+            self._bypass()
+
+    def _bypass(self) -> None:
+        """Read on without the parser where only a body of known length can come."""
+        request = self._reading
+        if request is None or self._head or self._stopped:
+            return
+        length = request.headers.get(b"content-length")
+        if length is not None and b"transfer-encoding" not in request.headers:
+            self._left = int(length) - request.size
 
     def pause_writing(self) -> None:
         self._blocked = True
@@ -151,6 +188,9 @@ class Connection(asyncio.Protocol):
 
     def on_body(self, chunk: bytes) -> None:
         self._overhead -= len(chunk)
+        self._take(chunk)
+
+    def _take(self, chunk: bytes | memoryview) -> None:
         request = self._request
         request.add(chunk)
         if request.asked_at:

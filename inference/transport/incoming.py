@@ -94,7 +94,7 @@ class Incoming:
         if length is not None and int(length) > self._limits.body_bytes:
             raise self._too_large()
 
-    def add(self, chunk: bytes) -> None:
+    def add(self, chunk: bytes | memoryview) -> None:
         """Take a piece of the body; where a limit refuses it, all of it is forgotten."""
         if self.broken is not None:
             return
@@ -108,13 +108,15 @@ class Incoming:
             self._taken += len(chunk)
             self._keep(chunk)
 
-    def _keep(self, chunk: bytes) -> None:
+    def _keep(self, chunk: bytes | memoryview) -> None:
+        """Keep a piece; a view is of a buffer that others receive into next."""
         if not self._chunk:
-            self._chunk = chunk
+            self._chunk = chunk if isinstance(chunk, bytes) else bytearray(chunk)
         elif isinstance(self._chunk, bytearray):
             self._chunk += chunk
         else:
-            self._chunk = bytearray(self._chunk) + chunk
+            self._chunk = bytearray(self._chunk)
+            self._chunk += chunk
 
     def finish(self) -> None:
         self.complete = True

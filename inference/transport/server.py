@@ -16,6 +16,7 @@ from inference.transport.tls import Certificates
 
 _LOG = logging.getLogger("http")
 _TICK_SECONDS = 0.5
+_RECEIVED = 256 << 10  # bytes at a time
 BACKLOG = 2048
 DRAIN_SECONDS = 25.0  # below the 30 s that Kubernetes grants by default
 
@@ -29,6 +30,7 @@ class Server:
         self.date = _date()
         self.draining = False
         self.loop = asyncio.get_running_loop()
+        self.scratch = memoryview(bytearray(_RECEIVED))
         self._connections: set[Connection] = set()
         self._listening: asyncio.Server | None = None
 

@@ -1,6 +1,7 @@
 """HTTP/1.1 as clients good and bad speak it, over real sockets."""
 
 import asyncio
+import random
 import re
 import socket
 import time
@@ -200,6 +201,29 @@ def test_a_client_that_reads_nothing_is_let_go(serve: Serve) -> None:
             time.sleep(0.05)
 
         assert running.server.connections == 0
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_bodies_cut_anywhere_come_whole_and_in_order(serve: Serve, seed: int) -> None:
+    """What is received at once ends anywhere: in a head, in a body, in the next request."""
+    chance = random.Random(seed)  # noqa: S311 - nothing secret
+    bodies = [chance.randbytes(chance.choice([0, 1, 500, 70_000, 300_000])) for _ in range(5)]
+    sent = b"".join(map(post, bodies))
+    running, answers = serve(), b""
+
+    with running.connect() as client:
+        while sent:
+            size = chance.choice([1, 7, 100, 4_000, 65_536, 262_144, 400_000])
+            client.sendall(sent[:size])
+            sent = sent[size:]
+        client.settimeout(0.5)
+        answers = read(client)
+
+    assert statuses(answers) == [200] * len(bodies)
+    for body in bodies:
+        _, _, answers = answers.partition(b"POST /b ")
+        assert answers.startswith(body)
+        answers = answers[len(body) :]
 
 
 def test_answers_that_nobody_reads_take_no_more_memory_than_allowed(serve: Serve) -> None:
