@@ -135,6 +135,20 @@ def test_goodput_counts_good_answers_in_time_only() -> None:
     assert arrived.millis(0.5, status=200) == 100
 
 
+def test_what_had_no_good_answer_in_time_is_lost_and_none_takes_for_ever() -> None:
+    arrived = Arrivals((Answer(200, 0.1), Answer(200, 0.9), Answer(429, 0.01), Answer(0, 0.0)), 1.0)
+
+    assert arrived.lost(0.5) == 0.75
+    assert arrived.millis(0.99, status=200) == 900
+    assert arrived.millis(0.99, status=503) == math.inf
+
+
+def test_a_ratio_to_nothing_is_left_out() -> None:
+    shown = [*table([result(ours=[0.0], theirs=[5.0], less=True, goal=Goal("", 1, absolute=True))])]
+
+    assert not any("inf" in line for line in shown)
+
+
 def test_arrivals_do_not_wait_for_answers_and_their_times_run_from_when_they_were_due() -> None:
     async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")

@@ -1,6 +1,7 @@
 """Open load: requests that come when they come, whether or not earlier ones were answered."""
 
 import asyncio
+import math
 import random
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -29,12 +30,18 @@ class Arrivals:
 
     def goodput(self, *, deadline: float) -> float:
         """Good answers in time, a second."""
-        good = sum(a.status == 200 and a.seconds <= deadline for a in self.answers)
-        return good / self.seconds
+        return self._good(deadline) / self.seconds
+
+    def lost(self, deadline: float) -> float:
+        """Return the share of what came that had no good answer in time."""
+        return 1 - self._good(deadline) / len(self.answers)
+
+    def _good(self, deadline: float) -> int:
+        return sum(a.status == 200 and a.seconds <= deadline for a in self.answers)
 
     def millis(self, share: float, *, status: int | None = None) -> float:
-        """Return a percentile of the times to an answer; of one status, or of any."""
-        times = [a.seconds for a in self.answers if status in (None, a.status)]
+        """Return a percentile of the times to an answer of a status, or any; inf if none."""
+        times = [a.seconds for a in self.answers if status in (None, a.status)] or [math.inf]
         return percentile(times, share) * 1e3
 
     def statuses(self) -> dict[int, int]:

@@ -1,5 +1,6 @@
 """Results as a table for people and as JSON for later."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -124,6 +125,9 @@ def _line(result: Result, name: str, sample: Sample) -> str:
 
 
 def _times(advantage: Sample) -> str:
+    """Write a ratio; to nothing there is none."""
+    if not math.isfinite(advantage.median):
+        return ""
     return f"{advantage.median:.2f}x ±{advantage.spread / 2:.0%}"
 
 

@@ -29,6 +29,11 @@ from tests.benchmarks.serving.servers import (
 from tests.benchmarks.serving.statistics import Sample
 
 _DEADLINE = 0.5
+_TIMES = (0.5, 1, 2, 3)  # capacity
+_FIGURES: tuple[tuple[str, str, Callable[[arrivals.Arrivals], float]], ...] = (
+    ("not answered well in time", "% of what came", lambda one: 100 * one.lost(_DEADLINE)),
+    ("99 % of good answers within", "ms", lambda one: one.millis(0.99, status=200)),
+)
 _SLOW_ROWS, _SLOW_CALLS = 100, 6
 _ROWS = (1, 100, 10_000)
 _CALLS = (1, 8, 32, 64)
@@ -183,24 +188,36 @@ async def _liveness(bench: Bench, server: Server) -> float:
 
 
 def overload(bench: Bench) -> list[Result]:
-    """Send more than a server can do: how much of its capacity still does good."""
+    """Send less and more than a server can do: how much does good, how long good answers take."""
     results = []
+    with bench.servers((OURS, KSERVE), COSTLY) as servers:
+        for times in _TIMES:
+            came: dict[str, list[arrivals.Arrivals]] = {server.name: [] for server in servers}
+            shares = bench.turns(servers, _offered(bench, times, came))
+            goals = (Goal("", 90, absolute=True),) if times == max(_TIMES) else ()
+            title = f"goodput within {_DEADLINE:g} s at {times:g}x capacity, a model of some 5 ms"
+            results.append(Result(title, "% of capacity", shares, goals=goals))
+            for title, unit, figure in _FIGURES:
+                taken = {name: [figure(one) for one in kept[1:]] for name, kept in came.items()}
+                turns = Turns(_samples(taken))
+                results.append(Result(f"  {title} at {times:g}x", unit, turns, less_is_better=True))
+    return results
+
+
+def _offered(bench: Bench, times: float, came: Mapping[str, list[arrivals.Arrivals]]) -> Measure:
+    """Return what measures the share of its capacity that a server does in time, and keeps all."""
     # The client says a little less than it waits, for what lies between it and the server.
     sent = payload(COSTLY, Form.JSON, timeout=0.9 * _DEADLINE)
     closed = bench.rate(COSTLY, Form.JSON)
-    with bench.servers((OURS, KSERVE), COSTLY) as servers:
-        for times in (1, 2, 3):
-            # What it can do is measured anew each turn: a machine is not the same all the time.
-            def share(server: Server, times: int = times) -> float:
-                able = closed(server)
-                arrived = asyncio.run(_arrive(bench, server, sent, able * times))
-                return 100 * arrived.goodput(deadline=_DEADLINE) / able
 
-            shares = bench.turns(servers, share)
-            goals = (Goal("", 90, absolute=True),) if times == 3 else ()
-            title = f"goodput within {_DEADLINE:.1f} s at {times}x capacity, a model of some 5 ms"
-            results.append(Result(title, "% of capacity", shares, goals=goals))
-    return results
+    def share(server: Server) -> float:
+        # What it can do is measured anew each turn: a machine is not the same all the time.
+        able = closed(server)
+        arrived = asyncio.run(_arrive(bench, server, sent, able * times))
+        came[server.name].append(arrived)
+        return 100 * arrived.goodput(deadline=_DEADLINE) / able
+
+    return share
 
 
 async def _arrive(bench: Bench, server: Server, sent: Any, rate: float) -> arrivals.Arrivals:
