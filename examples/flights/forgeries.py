@@ -17,17 +17,10 @@ from components.foundation.sealing import channel
 from components.foundation.sealing.keys import KeyRing
 from components.foundation.sealing.uri import BUCKET, ReleaseUri
 from components.foundation.storage import Address, NotFound, ObjectStore
+from components.governance.report.story import Forgery
 from pipelines.laptop.session import Session
 
 _TRIAL = "trial"  # a channel that nothing is served from
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """One forgery: what was tried, and the sentence that refused it; empty if nothing did."""
-
-    what: str
-    refused: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +38,14 @@ class Forger:
     def _keys(self) -> KeyRing:
         return self.laptop.keys
 
-    def attempts(self, *, older: str, newer: str, tampered: str) -> Iterator[Attempt]:
-        """Try everything, on two sound releases and one with a byte altered."""
-        yield Attempt("serve a release with one byte altered", self._opened(tampered))
+    def attempts(self, *, older: str, newer: str, tampered: str) -> Iterator[Forgery]:
+        """Try everything; `refused` is empty where nothing refused it."""
+        yield Forgery("serve a release with one byte altered", self._opened(tampered))
         with self._renamed(newer) as renamed:
-            yield Attempt("serve a release under another model's name", self._opened(renamed))
+            yield Forgery("serve a release under another model's name", self._opened(renamed))
         with self._plaintext() as plain:
-            yield Attempt("serve a model that nobody sealed", self._opened(plain))
-        yield Attempt("put an old state of a channel back", self._put_back(older, newer))
+            yield Forgery("serve a model that nobody sealed", self._opened(plain))
+        yield Forgery("put an old state of a channel back", self._put_back(older, newer))
 
     def _opened(self, uri: str) -> str:
         """Run the initializer; return its last line if it refused."""
@@ -132,7 +125,7 @@ class Forger:
         return Address(BUCKET, f"{self.model}/channel/{_TRIAL}-kept")
 
 
-def check(attempts: list[Attempt]) -> list[Attempt]:
+def check(attempts: list[Forgery]) -> list[Forgery]:
     """Return them; raises Refused when one of them got through."""
     for attempt in attempts:
         if not attempt.refused:

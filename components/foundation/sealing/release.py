@@ -186,9 +186,7 @@ def unseal(uri: str, destination: pathlib.Path, *, store: ObjectStore, keys: Key
     key = _key(release, store, keys)
     with into.writing(names) as folder:
         (folder / SIGNATURE).write_bytes(_signature_of(release, store))
-        each(
-            partial(_fetch, folder, key=key, release=release, store=store), release.statement.files
-        )
+        each(partial(_fetch, folder, key=key, release=release, store=store), files)
         (folder / OPENED).write_bytes(digests.canonical_json(release.to_dict()))
     return release
 

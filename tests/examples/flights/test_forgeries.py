@@ -7,7 +7,8 @@ import pytest
 from components.foundation.errors import Refused
 from components.foundation.sealing import channel
 from components.foundation.storage import Address
-from examples.flights.forgeries import Attempt, Forger, check
+from components.governance.report.story import Forgery
+from examples.flights.forgeries import Forger, check
 from pipelines.laptop import session
 from pipelines.laptop.session import Session
 from tests.components.deployment import sealed
@@ -85,4 +86,4 @@ def test_a_release_that_opens_is_no_refusal(laptop: Session, releases: dict[str,
 
 def test_an_attempt_that_nobody_refused_ends_the_example() -> None:
     with pytest.raises(Refused, match="do not serve from this store"):
-        check([Attempt("open the door", "")])
+        check([Forgery("open the door", "")])
