@@ -134,8 +134,8 @@ def _sealed(uri: str, store: ObjectStore, keys: KeyRing) -> Sealed:
     signer = content = ""
     facts: Mapping[str, Any] = {}
     try:
-        statement = release.read(ReleaseUri.parse(uri), store=store, keys=keys).statement
-        signer, content, facts = keys.signer_id, str(statement.content), statement.facts
+        sealed = release.read(ReleaseUri.parse(uri), store=store, keys=keys)
+        signer, content, facts = sealed.signer, str(sealed.statement.content), sealed.statement.facts
     except FalajError as error:
         problem = problem or str(error)
     return Sealed(uri, signer, str(digests.of_bytes(data)), content, facts, problem)

@@ -226,7 +226,7 @@ def _signed(
     except NotFound:
         return None
     where = f"channel {address}"
-    payload = envelope.open_signed(signed, kind=_KIND, keys=keys, where=where)
+    payload = envelope.open_signed(signed, kind=_KIND, keys=keys, where=where).payload
     pointer = _decode(payload, where)
     if (pointer.model, pointer.channel) != (model, channel):
         raise Refused(

@@ -3,12 +3,14 @@
 import base64
 import binascii
 import json
+from dataclasses import dataclass
 
 from components.foundation import digests
 from components.foundation.errors import Refused
 from components.foundation.sealing.keys import KeyRing
 
 MAX_BYTES = 4 << 20
+_MAX_SIGNATURES = 16
 
 
 def sign(payload: bytes, *, kind: str, keys: KeyRing) -> bytes:
@@ -22,11 +24,19 @@ def sign(payload: bytes, *, kind: str, keys: KeyRing) -> bytes:
     )
 
 
-def open_signed(data: bytes, *, kind: str, keys: KeyRing, where: str) -> bytes:
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What was signed, and the id of whoever signed it."""
+
+    payload: bytes
+    signer: str
+
+
+def open_signed(data: bytes, *, kind: str, keys: KeyRing, where: str) -> Opened:
     """Return the payload, of which no byte is interpreted before the signature holds.
 
     Raises:
-        Refused: it is no envelope, of another kind, or not signed by the ring's signer.
+        Refused: it is no envelope, of another kind, or not signed by a verifier of the ring.
     """
     got, payload, signatures = _parse(data, where)
     if got != kind:
@@ -34,14 +44,14 @@ def open_signed(data: bytes, *, kind: str, keys: KeyRing, where: str) -> bytes:
             f"{where}: holds {got!r}, expected {kind!r}; this is not the object it claims",
             code="envelope-kind",
         )
-    message = _message(kind, payload)
-    if not any(keys.verifies(message, signature) for signature in signatures):
+    signer = keys.signed_by(_message(kind, payload), signatures, where=where)
+    if signer is None:
         raise Refused(
             f"{where}: not signed by our signer {keys.signer_id[:16]}; it was changed, or made by "
             "somebody else: seal it again, or use the ring of whoever signed it",
             code="signer-unknown",
         )
-    return payload
+    return Opened(payload, signer)
 
 
 def _message(kind: str, payload: bytes) -> bytes:
@@ -54,6 +64,8 @@ def _parse(data: bytes, where: str) -> tuple[str, bytes, list[bytes]]:
     try:
         value = json.loads(data)
         signatures = [_bytes(entry["sig"]) for entry in value["signatures"]]
+        if len(signatures) > _MAX_SIGNATURES:
+            raise ValueError("too many")
         return str(value["payloadType"]), _bytes(value["payload"]), signatures
     except (ValueError, KeyError, TypeError, RecursionError, binascii.Error):
         raise Refused(

@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from blake3 import blake3
-from cryptography.hazmat.primitives import serialization
 
 from components.foundation import digests
 from components.foundation.digests import SHA256, Digest
@@ -53,7 +52,7 @@ def signed(data: bytes, *, keys: KeyRing, where: str) -> dict[str, Digest]:
         enveloped = json.dumps(bundle["dsseEnvelope"]).encode()
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise _no_signature(where, error) from error
-    payload = envelope.open_signed(enveloped, kind=_KIND, keys=keys, where=where)
+    payload = envelope.open_signed(enveloped, kind=_KIND, keys=keys, where=where).payload
     try:
         return _resources(json.loads(payload))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, UserError) as error:
@@ -154,7 +153,4 @@ def _no_signature(where: str, error: Exception) -> Refused:
 
 def _hint(keys: KeyRing) -> str:
     """Name the public key as that tool does."""
-    pem = keys.verifier.public_bytes(
-        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
-    return hashlib.sha256(pem).hexdigest()
+    return hashlib.sha256(keys.verifiers[0].pem).hexdigest()

@@ -44,10 +44,11 @@ _STATEMENT = "statement.json"
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """A sealed release whose statement's signature holds."""
+    """A sealed release whose statement's signature holds; `signer` is the id of who made it."""
 
     location: ReleaseUri
     statement: Statement
+    signer: str
 
     @property
     def uri(self) -> str:
@@ -137,7 +138,7 @@ def seal(
         store.create(location.address / _STATEMENT, signed)
     except Conflict:
         return _same(read(location, store=store, keys=keys), identity)
-    return Release(location, statement)
+    return Release(location, statement, keys.signer_id)
 
 
 def read(location: ReleaseUri, *, store: ObjectStore, keys: KeyRing) -> Release:
@@ -155,15 +156,15 @@ def read(location: ReleaseUri, *, store: ObjectStore, keys: KeyRing) -> Release:
         raise NotFound(
             f"release {location}: not found; nothing signed lies there", code="release-missing"
         ) from error
-    payload = envelope.open_signed(signed, kind=KIND, keys=keys, where=where)
-    statement = Statement.decode(payload, where=where)
+    opened = envelope.open_signed(signed, kind=KIND, keys=keys, where=where)
+    statement = Statement.decode(opened.payload, where=where)
     if (statement.model, statement.version) != (location.model, location.version):
         raise Refused(
             f"release {location}: was signed as {statement.model}/{statement.version}; a release "
             "cannot be renamed, seal the model under its new name",
             code="release-renamed",
         )
-    return Release(location, statement)
+    return Release(location, statement, opened.signer)
 
 
 def unseal(uri: str, destination: pathlib.Path, *, store: ObjectStore, keys: KeyRing) -> Release:

@@ -3,7 +3,9 @@
 import base64
 import binascii
 import json
+import re
 import secrets
+from typing import Any
 
 from components.foundation import digests
 from components.foundation.digests import Digest
@@ -11,9 +13,10 @@ from components.foundation.errors import Refused
 from components.foundation.sealing.keys import KeyRing, WrappedKey
 from components.foundation.storage import Address, Conflict, NotFound, ObjectStore
 
-_FORMAT = 1
+_FORMAT = 2
 _MAX_BYTES = 1 << 20
 _MAX_RECIPIENTS = 64
+_NAME = re.compile(r"[A-Za-z0-9:/._=@+-]{1,200}")  # nobody signed it, and it may be shown
 
 
 def address(release: Address) -> Address:
@@ -42,47 +45,48 @@ def get(release: Address, content: Digest, *, store: ObjectStore, keys: KeyRing)
     """
     where = address(release)
     entries = _decode(store.get_bounded(where, limit=_MAX_BYTES), where)
-    for entry in entries:
-        if entry.recipient == keys.recipient_id:
-            return keys.unwrap(entry, context=_context(content), where=str(where))
-    known = ", ".join(entry.recipient for entry in entries)
-    raise Refused(
-        f"{where}: the release key is wrapped for {known or 'nobody'}, our wrapping key is "
-        f"{keys.recipient_id}; use the key ring it was sealed with",
-        code="wrapping-key-unknown",
-    )
+    return keys.unwrap(entries, context=_context(content), where=str(where))
 
 
 def _context(content: Digest) -> bytes:
     return b"falaj release key 1\x00" + str(content).encode()
 
 
-def _encode(*entries: WrappedKey) -> bytes:
+def _encode(entries: list[WrappedKey]) -> bytes:
     keys = [
-        {"recipient": e.recipient, "nonce": _text(e.nonce), "key": _text(e.key)} for e in entries
+        {"recipient": e.recipient, "algorithm": e.algorithm, "key": _text(e.key)} for e in entries
     ]
-    return digests.canonical_json({"format": _FORMAT, "algorithm": "A256GCM", "keys": keys})
+    return digests.canonical_json({"format": _FORMAT, "keys": keys})
 
 
 def _decode(data: bytes, where: Address) -> list[WrappedKey]:
     try:
         value = json.loads(data)
-        if (value["format"], value["algorithm"]) != (_FORMAT, "A256GCM"):
-            raise ValueError("another format")
         if len(value["keys"]) > _MAX_RECIPIENTS:
             raise ValueError("too many")
-        entries = [
-            WrappedKey(str(e["recipient"]), _bytes(e["nonce"]), _bytes(e["key"]))
-            for e in value["keys"]
-        ]
+        entries = [_entry(value, entry) for entry in value["keys"]]
     except (ValueError, KeyError, TypeError, RecursionError, binascii.Error):
         raise Refused(
-            f"{where}: holds no wrapped keys of format {_FORMAT}, of which there may be "
+            f"{where}: holds no wrapped keys of format 1 or {_FORMAT}, of which there may be "
             f"{_MAX_RECIPIENTS}; restore the object",
             code="wrapped-keys-malformed",
         ) from None
     _check_once([entry.recipient for entry in entries], where)
     return entries
+
+
+def _entry(value: dict[str, Any], entry: dict[str, str]) -> WrappedKey:
+    """Read an entry; format 1 had one algorithm for all, and its nonce beside the key."""
+    match value["format"]:
+        case 1:
+            algorithm, key = value["algorithm"], _bytes(entry["nonce"]) + _bytes(entry["key"])
+        case 2:
+            algorithm, key = entry["algorithm"], _bytes(entry["key"])
+        case _:
+            raise ValueError("another format")
+    if _NAME.fullmatch(entry["recipient"]) is None or _NAME.fullmatch(algorithm) is None:
+        raise ValueError("a name that is none")
+    return WrappedKey(entry["recipient"], algorithm, key)
 
 
 def _check_once(recipients: list[str], where: Address) -> None:

@@ -234,7 +234,7 @@ def test_a_key_ring_whose_making_was_killed_is_made_by_the_next(
             pass
 
     with session.storing(folder) as laptop:
-        assert laptop.keys.verifies(b"message", laptop.keys.sign(b"message"))
+        assert laptop.keys.signed_by(b"message", [laptop.keys.sign(b"message")])
 
 
 def test_state_is_not_dropped_under_a_run_that_uses_it(folder: pathlib.Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 from components.foundation.errors import FalajError, Refused
 from components.foundation.sealing import envelope, release, stream, wrapped
 from components.foundation.sealing.keys import KeyRing
+from components.foundation.sealing.keys.files import WrappingKey
 from components.foundation.sealing.release import Release
 from components.foundation.sealing.statement import KIND
 from components.foundation.storage import Address, NotFound, ObjectStore
@@ -176,8 +177,10 @@ def assert_nothing_came_out(folder: pathlib.Path) -> None:
 
 def assert_no_secret(error: FalajError, keys: KeyRing) -> None:
     text = f"{error!r} {error.__cause__!r}"
-    assert keys.wrapping.hex() not in text
-    assert repr(keys.wrapping) not in text
+    (wrapping,) = keys.recipients
+    assert isinstance(wrapping, WrappingKey)
+    assert wrapping.secret.hex() not in text
+    assert repr(wrapping.secret) not in text
     assert "\n" not in str(error)
 
 
@@ -315,7 +318,7 @@ def test_refuses_with_another_wrapping_key(
     seal: Seal, store: ObjectStore, keys: KeyRing, tmp_path: pathlib.Path, unique: str
 ) -> None:
     sealed = seal(model=unique)
-    other = KeyRing(bytes(32), keys.verifier, keys.signer)
+    other = KeyRing(keys.verifiers, (WrappingKey(bytes(32)),), keys.signer)
 
     with pytest.raises(Refused, match="use the key ring it was sealed with"):
         release.unseal(sealed.uri, tmp_path / "out", store=store, keys=other)

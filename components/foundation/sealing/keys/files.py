@@ -1,0 +1,147 @@
+"""Keys in files: a signing key, wrapping keys, and public halves."""
+
+import os
+import pathlib
+import secrets
+import stat
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from components.foundation.errors import Refused, UserError
+from components.foundation.sealing.keys.derivation import derive
+
+_NONCE_BYTES = 12
+
+
+@dataclass(frozen=True)
+class FileSigner:
+    """A signing key that lies in a PEM file."""
+
+    private: ec.EllipticCurvePrivateKey = field(repr=False)
+
+    def sign(self, message: bytes) -> bytes:
+        return self.private.sign(message, ec.ECDSA(hashes.SHA256()))
+
+
+@dataclass(frozen=True)
+class WrappingKey:
+    """A wrapping key of 256 bits; it wraps as nonce (12) | AES-256-GCM."""
+
+    secret: bytes = field(repr=False)
+    algorithm: str = "A256GCM"
+    opens: bool = True
+
+    @cached_property
+    def id(self) -> str:
+        return derive(self.secret, info=b"falaj recipient id", length=8).hex()
+
+    def wrap(self, key: bytes, *, context: bytes) -> bytes:
+        nonce = secrets.token_bytes(_NONCE_BYTES)
+        return nonce + AESGCM(self.secret).encrypt(nonce, key, context)
+
+    def unwrap(self, wrapped: bytes, *, context: bytes, where: str) -> bytes:
+        nonce, sealed = wrapped[:_NONCE_BYTES], wrapped[_NONCE_BYTES:]
+        try:
+            return AESGCM(self.secret).decrypt(nonce, sealed, context)
+        except (InvalidTag, ValueError):
+            raise not_ours(self.id, where) from None
+
+
+def not_ours(recipient: str, where: str) -> Refused:
+    """Say that a key was wrapped by another key than ours, or for another use."""
+    return Refused(
+        f"{where}: the release key was not wrapped for this release by our wrapping key "
+        f"{recipient}; use the key ring it was sealed with",
+        code="wrapping-key-unknown",
+    )
+
+
+def write(path: pathlib.Path, data: bytes) -> None:
+    """Write a new file that only its owner can read."""
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(data)
+
+
+def read(path: pathlib.Path) -> bytes:
+    """Read a file of a ring; raises UserError if it cannot be."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UserError(
+            f"{path}: {error.strerror}; a key ring holds verify.pem, wrapping.key and, to seal, "
+            "signing.pem",
+            code="key-missing",
+        ) from error
+
+
+def read_secret(path: pathlib.Path) -> bytes:
+    """Read a file that others may not; raises UserError if it cannot be, or they may."""
+    data = read(path)
+    if stat.S_IMODE(path.stat().st_mode) & 0o007 and not _mounted_secret(path.parent):
+        raise UserError(
+            f"{path}: everybody on this machine may read it; chmod 600 it (in a pod: defaultMode "
+            "0440 and an fsGroup), and make new keys if others could have",
+            code="key-exposed",
+        )
+    return data
+
+
+def _mounted_secret(folder: pathlib.Path) -> bool:
+    """Tell a Kubernetes Secret volume by its `..data` link.
+
+    KFP mounts Secrets world-readable and offers no other mode; only the pod sees the volume.
+    """
+    return (folder / "..data").is_symlink()
+
+
+def wrapping_key(path: pathlib.Path) -> WrappingKey:
+    """Read 256 bits in hex; raises UserError for anything else."""
+    try:
+        key = bytes.fromhex(read_secret(path).decode())
+    except ValueError:
+        key = b""
+    if len(key) != 32:
+        raise UserError(f"{path}: expected 64 hex digits; restore the file", code="key-malformed")
+    return WrappingKey(key)
+
+
+def private_key(path: pathlib.Path, passphrase: bytes | None) -> ec.EllipticCurvePrivateKey:
+    """Read a PEM private key on P-256; raises UserError for anything else."""
+    try:
+        key = serialization.load_pem_private_key(read_secret(path), passphrase)
+    except (ValueError, TypeError):
+        key = None
+    if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
+        under = "under the passphrase that was given" if passphrase else "without a passphrase"
+        raise UserError(
+            f"{path}: expected a PEM private key on P-256 {under}; restore the file, or name the "
+            "right passphrase in FALAJ_KEYS_PASSPHRASE_FILE",
+            code="key-malformed",
+        )
+    return key
+
+
+def public_key(path: pathlib.Path) -> ec.EllipticCurvePublicKey:
+    """Read a PEM public key on P-256; raises UserError for anything else."""
+    try:
+        key = serialization.load_pem_public_key(read(path))
+    except ValueError:
+        key = None
+    if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
+        raise UserError(f"{path}: expected a PEM public key on P-256", code="key-malformed")
+    return key
+
+
+def private_pem(key: ec.EllipticCurvePrivateKey, passphrase: bytes | None) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.BestAvailableEncryption(passphrase)
+        if passphrase
+        else serialization.NoEncryption(),
+    )

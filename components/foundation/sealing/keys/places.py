@@ -1,0 +1,69 @@
+"""Where a key lies, by how a ring names it: in a file, or by the URI of its keeper."""
+
+import pathlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from components.foundation.errors import UserError
+from components.foundation.sealing.keys import files
+from components.foundation.sealing.keys.interface import Recipient, Signer
+from components.foundation.sealing.keys.recovery import PublicRecipient
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where the keys of one ring are found.
+
+    Attributes:
+        folder: holds those in files.
+        passphrase: what private keys in files are encrypted with, if anything.
+        environment: how the keepers of the others are reached.
+    """
+
+    folder: pathlib.Path
+    passphrase: bytes | None = field(repr=False)
+    environment: Mapping[str, str] = field(repr=False)
+
+    def signer(self, name: str) -> Signer | None:
+        """Return the key that signs; None where the ring names none, or has no such file.
+
+        Raises:
+            UserError: the file is no key, or no kind of place is named so.
+        """
+        file = self.folder / name
+        match _scheme(name):
+            case "" if name and file.exists():
+                return files.FileSigner(files.private_key(file, self.passphrase))
+            case "":
+                return None
+            case _:
+                raise _unknown(name)
+
+    def recipient(self, name: str) -> Recipient:
+        """Return somebody for whom release keys are wrapped.
+
+        Raises:
+            UserError: the file is missing or no key, or no kind of place is named so.
+        """
+        file = self.folder / name
+        match _scheme(name):
+            case "" if name.endswith(".pub.pem"):
+                return PublicRecipient(files.public_key(file))
+            case "" if name.endswith(".pem"):
+                private = files.private_key(file, self.passphrase)
+                return PublicRecipient(private.public_key(), private)
+            case "":
+                return files.wrapping_key(file)
+            case _:
+                raise _unknown(name)
+
+
+def _scheme(name: str) -> str:
+    return name.partition(":")[0] if ":" in name else ""
+
+
+def _unknown(name: str) -> UserError:
+    return UserError(
+        f"key {_scheme(name)}:...: no kind of place that we know; expected a file of the ring",
+        code="key-place-unknown",
+    )
