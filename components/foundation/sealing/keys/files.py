@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from components.foundation.errors import Refused, UserError
 from components.foundation.sealing.keys.derivation import derive
+from components.foundation.sealing.keys.interface import Files
 
 _NONCE_BYTES = 12
 
@@ -99,41 +100,64 @@ def _mounted_secret(folder: pathlib.Path) -> bool:
     return (folder / "..data").is_symlink()
 
 
-def wrapping_key(path: pathlib.Path) -> WrappingKey:
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """The files of a ring in a folder."""
+
+    path: pathlib.Path
+
+    def where(self, name: str) -> str:
+        return str(self.path / name)
+
+    def exists(self, name: str) -> bool:
+        return (self.path / name).exists()
+
+    def read(self, name: str) -> bytes:
+        return read(self.path / name)
+
+    def read_secret(self, name: str) -> bytes:
+        return read_secret(self.path / name)
+
+
+def wrapping_key(ring: Files, name: str) -> WrappingKey:
     """Read 256 bits in hex; raises UserError for anything else."""
     try:
-        key = bytes.fromhex(read_secret(path).decode())
+        key = bytes.fromhex(ring.read_secret(name).decode())
     except ValueError:
         key = b""
     if len(key) != 32:
-        raise UserError(f"{path}: expected 64 hex digits; restore the file", code="key-malformed")
+        raise UserError(
+            f"{ring.where(name)}: expected 64 hex digits; restore the file", code="key-malformed"
+        )
     return WrappingKey(key)
 
 
-def private_key(path: pathlib.Path, passphrase: bytes | None) -> ec.EllipticCurvePrivateKey:
+def private_key(ring: Files, name: str, passphrase: bytes | None) -> ec.EllipticCurvePrivateKey:
     """Read a PEM private key on P-256; raises UserError for anything else."""
     try:
-        key = serialization.load_pem_private_key(read_secret(path), passphrase)
+        key = serialization.load_pem_private_key(ring.read_secret(name), passphrase)
     except (ValueError, TypeError):
         key = None
     if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
         under = "under the passphrase that was given" if passphrase else "without a passphrase"
         raise UserError(
-            f"{path}: expected a PEM private key on P-256 {under}; restore the file, or name the "
-            "right passphrase in FALAJ_KEYS_PASSPHRASE_FILE",
+            f"{ring.where(name)}: expected a PEM private key on P-256 {under}; restore the file, "
+            "or name the right passphrase in FALAJ_KEYS_PASSPHRASE_FILE",
             code="key-malformed",
         )
     return key
 
 
-def public_key(path: pathlib.Path) -> ec.EllipticCurvePublicKey:
+def public_key(ring: Files, name: str) -> ec.EllipticCurvePublicKey:
     """Read a PEM public key on P-256; raises UserError for anything else."""
     try:
-        key = serialization.load_pem_public_key(read(path))
+        key = serialization.load_pem_public_key(ring.read(name))
     except ValueError:
         key = None
     if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
-        raise UserError(f"{path}: expected a PEM public key on P-256", code="key-malformed")
+        raise UserError(
+            f"{ring.where(name)}: expected a PEM public key on P-256", code="key-malformed"
+        )
     return key
 
 

@@ -13,6 +13,22 @@ class WrappedKey:
     key: bytes
 
 
+class Files(Protocol):
+    """The files of a ring, in a folder or in a Kubernetes Secret."""
+
+    def where(self, name: str) -> str:
+        """Say where a file lies, for people."""
+
+    def exists(self, name: str) -> bool:
+        """Tell whether there is such a file."""
+
+    def read(self, name: str) -> bytes:
+        """Read a file; raises UserError if it cannot be."""
+
+    def read_secret(self, name: str) -> bytes:
+        """Read a file that others may not; raises UserError if it cannot be, or they may."""
+
+
 class Signer(Protocol):
     """A private key on P-256."""
 

@@ -1,12 +1,12 @@
 """What a ring is made of: `ring.yaml` (docs/keys.md); without it, one key of each kind."""
 
-import pathlib
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
 import yaml
 
 from components.foundation.errors import UserError
+from components.foundation.sealing.keys.interface import Files
 
 NAME = "ring.yaml"
 SIGNING, VERIFY, WRAPPING = "signing.pem", "verify.pem", "wrapping.key"
@@ -38,12 +38,9 @@ class Layout:
     format: int = field(default=1)
 
     @classmethod
-    def read(cls, folder: pathlib.Path) -> Self:
-        """Read what a folder says of itself; raises UserError for anything but a layout."""
-        try:
-            return cls.decode((folder / NAME).read_bytes(), str(folder / NAME))
-        except FileNotFoundError:
-            return cls()
+    def read(cls, ring: Files) -> Self:
+        """Read what a ring says of itself; raises UserError for anything but a layout."""
+        return cls.decode(ring.read(NAME), ring.where(NAME)) if ring.exists(NAME) else cls()
 
     @classmethod
     def decode(cls, data: bytes, where: str) -> Self:

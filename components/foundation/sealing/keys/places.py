@@ -1,12 +1,11 @@
 """Where a key lies, by how a ring names it: in a file, or by the URI of its keeper."""
 
-import pathlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from components.foundation.errors import UserError
 from components.foundation.sealing.keys import files
-from components.foundation.sealing.keys.interface import Recipient, Signer
+from components.foundation.sealing.keys.interface import Files, Recipient, Signer
 from components.foundation.sealing.keys.recovery import PublicRecipient
 
 
@@ -15,12 +14,12 @@ class Places:
     """Where the keys of one ring are found.
 
     Attributes:
-        folder: holds those in files.
+        ring: holds those in files.
         passphrase: what private keys in files are encrypted with, if anything.
         environment: how the keepers of the others are reached.
     """
 
-    folder: pathlib.Path
+    ring: Files
     passphrase: bytes | None = field(repr=False)
     environment: Mapping[str, str] = field(repr=False)
 
@@ -30,10 +29,9 @@ class Places:
         Raises:
             UserError: the file is no key, or no kind of place is named so.
         """
-        file = self.folder / name
         match _scheme(name):
-            case "" if name and file.exists():
-                return files.FileSigner(files.private_key(file, self.passphrase))
+            case "" if name and self.ring.exists(name):
+                return files.FileSigner(files.private_key(self.ring, name, self.passphrase))
             case "":
                 return None
             case _:
@@ -45,15 +43,14 @@ class Places:
         Raises:
             UserError: the file is missing or no key, or no kind of place is named so.
         """
-        file = self.folder / name
         match _scheme(name):
             case "" if name.endswith(".pub.pem"):
-                return PublicRecipient(files.public_key(file))
+                return PublicRecipient(files.public_key(self.ring, name))
             case "" if name.endswith(".pem"):
-                private = files.private_key(file, self.passphrase)
+                private = files.private_key(self.ring, name, self.passphrase)
                 return PublicRecipient(private.public_key(), private)
             case "":
-                return files.wrapping_key(file)
+                return files.wrapping_key(self.ring, name)
             case _:
                 raise _unknown(name)
 

@@ -11,8 +11,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from components.foundation.errors import InfrastructureError, Refused, UserError
 from components.foundation.sealing.keys import files
-from components.foundation.sealing.keys.files import FileSigner, WrappingKey
-from components.foundation.sealing.keys.interface import Recipient, Signer, WrappedKey
+from components.foundation.sealing.keys.files import FileSigner, Folder, WrappingKey
+from components.foundation.sealing.keys.interface import Files, Recipient, Signer, WrappedKey
 from components.foundation.sealing.keys.layout import SIGNING, VERIFY, WRAPPING, Layout
 from components.foundation.sealing.keys.places import Places
 from components.foundation.sealing.keys.verifier import Verifier
@@ -72,24 +72,35 @@ class KeyRing:
         passphrase: bytes | None = None,
         environment: Mapping[str, str] | None = None,
     ) -> Self:
+        """Read a ring in a folder, as `read` does."""
+        return cls.read(Folder(folder), passphrase=passphrase, environment=environment)
+
+    @classmethod
+    def read(
+        cls,
+        ring: Files,
+        *,
+        passphrase: bytes | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> Self:
         """Read a ring.
 
         Args:
-            folder: holds it.
+            ring: holds its files.
             passphrase: what its private keys are encrypted with, if anything.
             environment: how the keepers of keys that lie elsewhere are reached.
 
         Raises:
             UserError: a file is missing, is no key, or can be read by everybody.
         """
-        layout = Layout.read(folder)
+        layout = Layout.read(ring)
         verifiers = tuple(
-            Verifier(files.public_key(folder / entry.file), entry.revoked)
+            Verifier(files.public_key(ring, entry.file), entry.revoked)
             for entry in layout.verifiers
         )
-        places = Places(folder, passphrase, environment or {})
+        places = Places(ring, passphrase, environment or {})
         signer = places.signer(layout.signer)
-        _check_halves(folder, signer, verifiers[0])
+        _check_halves(ring, signer, verifiers[0])
         return cls(
             verifiers,
             tuple(places.recipient(one.key) for one in layout.recipients if not one.retired),
@@ -194,11 +205,11 @@ def _some(names: list[str]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if names[3:] else "") or "nobody"
 
 
-def _check_halves(folder: pathlib.Path, signer: Signer | None, verifier: Verifier) -> None:
+def _check_halves(ring: Files, signer: Signer | None, verifier: Verifier) -> None:
     """Refuse a signing key in a file that is not the first verifier's other half."""
     if isinstance(signer, FileSigner) and Verifier(signer.private.public_key()).id != verifier.id:
         raise UserError(
-            f"{folder}: {SIGNING} and {VERIFY} are not halves of one key; restore the folder",
+            f"{ring.where(SIGNING)} and {VERIFY} are not halves of one key; restore them",
             code="key-malformed",
         )
 
