@@ -32,12 +32,14 @@ class Family:
 # Serving pods hold no client of Kubernetes, and no more than they import: they name it. The server
 # of programs needs their framework, so it lies in the images that trained them.
 FAMILIES = {
-    "data": Family(runs_steps=True, extras=("features",)),
-    "torch": Family(runs_steps=True, extras=("torch", "serving")),
-    "tensorflow": Family(runs_steps=True, extras=("tensorflow", "serving")),
-    "release": Family(runs_steps=True, extras=("data", "scan", "serving")),
+    "data": Family(runs_steps=True, extras=("features", "hashivault")),
+    "torch": Family(runs_steps=True, extras=("hashivault", "torch", "serving")),
+    "tensorflow": Family(runs_steps=True, extras=("hashivault", "tensorflow", "serving")),
+    "release": Family(runs_steps=True, extras=("data", "hashivault", "scan", "serving")),
     "serving": Family(extras=("serving",), only=("cryptography", "numpy")),
-    "initializer": Family(only=("blake3", "cryptography", "obstore")),
+    "initializer": Family(
+        only=("blake3", "cryptography", "hvac", "obstore", "pyyaml", "requests"),
+    ),
     "transformer": Family(
         only=(
             *("blake3", "cryptography", "deltalake", "feast", "grpcio", "httptools", "numpy"),

@@ -1,6 +1,7 @@
 """Where a key lies, by how a ring names it: in a file, or by the URI of its keeper."""
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from components.foundation.errors import UserError
@@ -34,6 +35,10 @@ class Places:
                 return files.FileSigner(files.private_key(self.ring, name, self.passphrase))
             case "":
                 return None
+            case "hashivault":
+                with _of_extra("hashivault"):
+                    from components.foundation.sealing.keys import hashivault
+                return hashivault.signer(name, self.environment)
             case _:
                 raise _unknown(name)
 
@@ -51,12 +56,28 @@ class Places:
                 return PublicRecipient(private.public_key(), private)
             case "":
                 return files.wrapping_key(self.ring, name)
+            case "hashivault":
+                with _of_extra("hashivault"):
+                    from components.foundation.sealing.keys import hashivault
+                return hashivault.recipient(name, self.environment)
             case _:
                 raise _unknown(name)
 
 
 def _scheme(name: str) -> str:
     return name.partition(":")[0] if ":" in name else ""
+
+
+@contextlib.contextmanager
+def _of_extra(extra: str) -> Iterator[None]:
+    """Say what to install where a keeper's library is missing."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f"{error.name}: not installed; install the extra: pip install 'falaj[{extra}]'",
+            code="extra-not-installed",
+        ) from error
 
 
 def _unknown(name: str) -> UserError:
