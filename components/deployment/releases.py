@@ -8,6 +8,7 @@ from components.foundation import trained_with
 from components.foundation.errors import UserError
 from components.foundation.programs import PROGRAMS, only
 from components.foundation.sealing import channel as channels
+from components.foundation.sealing import release as sealed
 from components.foundation.sealing.keys import KeyRing
 from components.foundation.sealing.release import Release
 from components.foundation.sealing.uri import ReleaseUri
@@ -39,6 +40,17 @@ def chosen(
             code="channel-unset",
         )
     return ReleaseUri.parse(pointer.uri)
+
+
+def read(text: str, *, model: str, store: ObjectStore, keys: KeyRing) -> Release:
+    """Return the release that a text names, or the candidate channel's, its signature checked.
+
+    Raises:
+        UserError: it is of another model, not there, or the channel was never set.
+        Refused: the channel or the release is not signed by us.
+    """
+    wanted = chosen(text, model=model, channel="candidate", store=store, keys=lambda: keys)
+    return sealed.read(wanted, store=store, keys=keys)
 
 
 def _of_model(release: ReleaseUri, model: str) -> ReleaseUri:

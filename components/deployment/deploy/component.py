@@ -53,23 +53,15 @@ def deploy(
     from components.deployment.deploy.launch import Launch, launch
     from components.face import images
     from components.foundation.kubernetes.client import Cluster
-    from components.foundation.sealing import release as sealed
     from components.step import step
 
     with step("deploy") as here:
         cluster = Cluster.connect(here.environment, namespace=namespace)
+        signed = releases.read(release, model=model_name, store=here.store, keys=here.keys)
+        before = releases.transformer(signed, feature_repository, image=images()["transformer"])
         way = route.Route(model_name, host or cluster.host(model_name), gateway)
-        wanted = releases.chosen(
-            release, model=model_name, channel="candidate", store=here.store, keys=lambda: here.keys
-        )
-        signed = sealed.read(wanted, store=here.store, keys=here.keys)
-        how = Launch(
-            *(way, slots.Capacity(min_replicas, max_replicas), observations, timeout_s),
-            runtime=releases.runtime(signed),
-            transformer=releases.transformer(
-                signed, feature_repository, image=images()["transformer"]
-            ),
-        )
-        version, verdict = launch(cluster, wanted, how, tell=here.record)
+        capacity = slots.Capacity(min_replicas, max_replicas)
+        how = Launch(way, capacity, observations, timeout_s).of(signed, before)
+        version, verdict = launch(cluster, signed.location, how, tell=here.record)
         decision = str(here.record(verdict).decision)
         return (version.slot, here.writes(version.release), verdict.to_dict(), decision)

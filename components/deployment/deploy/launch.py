@@ -2,9 +2,9 @@
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
-from components.deployment import readiness, slots
+from components.deployment import readiness, releases, slots
 from components.deployment.clearing import Tell, clear
 from components.deployment.record import Phase, Record, State
 from components.deployment.route import Route
@@ -13,6 +13,7 @@ from components.deployment.transformer import Transformer
 from components.foundation.errors import InfrastructureError, Refused
 from components.foundation.kubernetes import resources
 from components.foundation.kubernetes.client import Cluster, Manifest
+from components.foundation.sealing.release import Release
 from components.foundation.sealing.uri import ReleaseUri
 from components.foundation.verdict import Decision, Verdict
 
@@ -29,6 +30,14 @@ class Launch:
     timeout_s: float = 300.0
     runtime: Runtime = Runtime.ONNX
     transformer: Transformer | None = None
+
+    def of(self, signed: Release, before: Transformer | None) -> Self:
+        """Return the launch of a release: what was sealed says what serves it.
+
+        Raises:
+            UserError: it holds no program, or several.
+        """
+        return dataclasses.replace(self, runtime=releases.runtime(signed), transformer=before)
 
 
 def launch(
