@@ -18,7 +18,9 @@ from components.foundation.sealing.keys import files
 
 HATCH = "FALAJ_UNSAFE_VAULT_WITHOUT_TLS"
 _POD_TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount/token"  # noqa: S105 - where it lies
-_URL = re.compile(r"(?P<scheme>https?)://(?P<host>[A-Za-z0-9.-]+|\[[0-9a-fA-F:.]+\])(:\d+)?(/[\w./-]*)?")
+_URL = re.compile(
+    r"(?P<scheme>https?)://(?P<host>[A-Za-z0-9.-]+|\[[0-9a-fA-F:.]+\])(:\d+)?(/[\w./-]*)?"
+)
 _TIMEOUT_S = (5, 15)  # to connect, to answer
 
 _NO_LOGIN = (exceptions.InvalidRequest, exceptions.InvalidPath, exceptions.Forbidden)
@@ -217,9 +219,7 @@ def _identity(environment: Mapping[str, str]) -> ByToken | ByServiceAccount:
     return ByToken(pathlib.Path(environment.get("VAULT_TOKEN_FILE", f"{home}/.vault-token")))
 
 
-def _text(
-    file: pathlib.Path, *, read: Callable[[pathlib.Path], bytes] = files.read_secret
-) -> str:
+def _text(file: pathlib.Path, *, read: Callable[[pathlib.Path], bytes] = files.read_secret) -> str:
     """Read a token; raises UserError without one."""
     if not file.exists():
         raise UserError(
