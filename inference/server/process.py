@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 import logging
+import math
+import os
 import signal
 import socket
 from collections.abc import AsyncIterator, Mapping
@@ -67,6 +69,11 @@ class _Loaded:
     metrics: Metrics
     spool: Spool | None
 
+    def close(self) -> None:
+        """Let go of what nobody was ever served with; blocks."""
+        if self.spool is not None:
+            self.spool.close()
+
 
 class Process:
     """A worker: its service, its threads, and the signals that it heeds."""
@@ -74,6 +81,7 @@ class Process:
     def __init__(self, shared: Shared, worker: int) -> None:
         self._shared, self._options, self._worker = shared, shared.options, worker
         self._ending = asyncio.Event()
+        self._until = math.inf  # loop time by which all is to have ended
         self._reloading: asyncio.Task[None] | None = None
 
     async def serve(self) -> None:
@@ -98,7 +106,10 @@ class Process:
                     await self._until_told(service, pool)
                     shared.listener.close()  # else the kernel goes on taking connections for it
             await self._close(service.served)
+            stuck = await self._stuck()
         _LOG.info("drained")
+        if stuck:
+            _cut()
 
     def _heed_signals(self) -> None:
         loop = asyncio.get_running_loop()
@@ -116,6 +127,9 @@ class Process:
     async def _load(self, service: Service, pool: ThreadPoolExecutor) -> None:
         """Serve what the folder holds now; what was served goes on for those who began with it."""
         loaded = await asyncio.to_thread(self._loaded)
+        if self._ending.is_set():  # who is still to be answered began with what was before
+            await asyncio.to_thread(loaded.close)
+            return
         model = loaded.model
         before, service.served = service.served, self._served(loaded, pool)
         self._shared.board.put(self._worker, State.READY)
@@ -210,8 +224,11 @@ class Process:
         service.draining = True
         self._shared.board.put(self._worker, State.DRAINING)
         await asyncio.sleep(self._options.drain_delay_s)
+        self._until = loop.time() + DRAIN_SECONDS
 
     def _reload(self, service: Service, pool: ThreadPoolExecutor) -> None:
+        if self._ending.is_set():
+            return
         if self._reloading is None or self._reloading.done():
             self._reloading = asyncio.create_task(self._reloaded(service, pool))
 
@@ -220,3 +237,18 @@ class Process:
             await self._load(service, pool)
         except FalajError as error:
             _LOG.error("the model stays as it was: %s", error.shown)
+
+    async def _stuck(self) -> bool:
+        """Wait for a reload under way; say whether it goes on beyond the time of the drain."""
+        if self._reloading is None:
+            return False
+        left = self._until - asyncio.get_running_loop().time()
+        _, under_way = await asyncio.wait([self._reloading], timeout=max(0.0, left))
+        return bool(under_way)
+
+
+def _cut() -> None:
+    """End with a thread that reads a model still at work: it can neither be told nor joined."""
+    _LOG.error("a reload that did not end in time was cut off")
+    logging.shutdown()
+    os._exit(0)

@@ -12,7 +12,8 @@ import subprocess
 import sys
 import threading
 import time
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import pytest
 
@@ -20,6 +21,8 @@ from tests.inference.models import SIGNATURE, request, write_model
 from tests.inference.server.runtimes.releases import release_json
 from tests.inference.server.test_process import INFER, ask, free_port, served
 from tests.inference.transport.pki import Authority
+
+T = TypeVar("T")
 
 
 def children(pid: int) -> list[int]:
@@ -40,11 +43,13 @@ def answered(port: int) -> float:
     return float(found[1]) if found else 0
 
 
-def until(true: Any, *, seconds: float = 20) -> None:
+def until(true: Callable[[], T], *, seconds: float = 20) -> T:
+    """Wait for something to become true and return it."""
     deadline = time.monotonic() + seconds
-    while not true():
+    while not (seen := true()):
         assert time.monotonic() < deadline, "not in time"
         time.sleep(0.02)
+    return seen
 
 
 def test_workers_share_a_port_and_their_metrics_and_are_replaced(folder: pathlib.Path) -> None:
