@@ -19,7 +19,7 @@ from inference.server.service import Served, Service
 from inference.server.telemetry.exposition import Page
 from inference.server.telemetry.following import Follower, current
 from inference.server.telemetry.metrics import Phase, Shed
-from inference.transport.messages import JSON, Rejected, Reply, Request, failed, not_allowed
+from inference.transport.messages import JSON, Buffer, Rejected, Reply, Request, failed, not_allowed
 
 Made = TypeVar("Made")
 
@@ -153,7 +153,7 @@ class App:
     async def _infer(self, served: Served, request: Request) -> Reply:
         self._service.admit(served)
         json_length = _json_length(request.headers)
-        body = await _body(served, request)
+        body = await _body(served, request, aligned_at=json_length or 0)
         size = len(body) if json_length is None else json_length
         read = functools.partial(rest.parse, body, served.signature, json_length=json_length)
         parsed = await self._timed(served, Phase.PARSE, read, large=size > _LARGE)
@@ -193,10 +193,10 @@ class App:
             served.metrics.phase(phase, time.perf_counter() - started)
 
 
-async def _body(served: Served, request: Request) -> bytes | bytearray:
+async def _body(served: Served, request: Request, *, aligned_at: int = 0) -> Buffer:
     """Read the body of an inference request, and count where there is no room for it."""
     try:
-        body = await request.body()
+        body = await request.body(aligned_at=aligned_at)
     except Rejected as rejected:
         if rejected.status == _NO_ROOM:
             served.metrics.shed(Shed.MEMORY)

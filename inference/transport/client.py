@@ -14,7 +14,7 @@ from typing import Final, cast
 import httptools
 
 from components.foundation.errors import InfrastructureError
-from inference.transport.messages import Headers
+from inference.transport.messages import Buffer, Headers
 
 _WHOLE: Final = 64 << 10  # a body up to this size is joined to its head
 _REPEATABLE: Final = frozenset({b"GET"})
@@ -63,7 +63,7 @@ class Call:
     method: bytes
     target: bytes
     headers: Headers = ()
-    body: bytes | bytearray = b""
+    body: Buffer = b""
 
     def head(self, authority: bytes) -> bytes:
         lines = [b"%b %b HTTP/1.1\r\nhost: %b\r\n" % (self.method, self.target, authority)]
@@ -195,7 +195,7 @@ class _Link(asyncio.Protocol):
     def reusable(self) -> bool:
         return self._asked is None and self._stays and not self._transport.is_closing()
 
-    async def ask(self, head: bytes, body: bytes | bytearray) -> Answer:
+    async def ask(self, head: bytes, body: Buffer) -> Answer:
         """Send a request and wait for the end of its answer."""
         self._clear()
         self._asked = self._loop.create_future()

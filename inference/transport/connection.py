@@ -44,7 +44,8 @@ class Connection(asyncio.BufferedProtocol):
     """Answers one request at a time; what a client pipelines waits its turn.
 
     All connections receive into one buffer, and each is done with it before the next receives; a
-    body whose length is known goes from there to its place, by the parser only where it begins.
+    body whose length is known goes by the parser only where it begins, and is received into its
+    place once it was asked for.
     """
 
     __slots__ = (
@@ -57,6 +58,7 @@ class Connection(asyncio.BufferedProtocol):
         "_owed",
         "_parser",
         "_paused",
+        "_placed",
         "_reading",
         "_stopped",
         "_task",
@@ -77,6 +79,7 @@ class Connection(asyncio.BufferedProtocol):
         self._head = False  # the head of `_reading` is not yet complete
         self._overhead = 0  # bytes since the last request's end that are no body
         self._owed = 0  # bytes of an answer that the client has not taken yet
+        self._placed = False  # what is received next goes to its place in the body
         self._paused = False  # we do not read
         self._blocked = False  # the client does not
         self._stopped = False  # nothing more is parsed
@@ -103,9 +106,17 @@ class Connection(asyncio.BufferedProtocol):
         self._host.closed(self)
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        return self._host.scratch
+        request = self._reading if self._left else None
+        vacant = None if request is None else request.vacant
+        self._placed = vacant is not None
+        return self._host.scratch if vacant is None else vacant
 
     def buffer_updated(self, nbytes: int) -> None:
+        if self._placed:
+            self._left -= nbytes
+            self._request.count(nbytes)
+            self._advanced()
+            return
         received = self._host.scratch[:nbytes]
         if data := self._fill(received) if self._left else received:
             self._parse(data)
@@ -117,11 +128,17 @@ class Connection(asyncio.BufferedProtocol):
         self._left -= taken
         if self._stopped:
             return data[:0]
-        self._take(data[:taken])
+        self._request.add(data[:taken])
+        self._advanced()
+        return data[taken:]
+
+    def _advanced(self) -> None:
+        """Go on after a piece of a body that goes by the parser."""
+        if self._request.asked_at:
+            self._wait(self._host.limits.body_seconds)
         if not self._left:
             self.on_message_complete()
             self._parser = httptools.HttpRequestParser(self)  # the other still waits for the body
-        return data[taken:]
 
     def _parse(self, data: memoryview) -> None:
         if self._stopped:
@@ -188,12 +205,8 @@ class Connection(asyncio.BufferedProtocol):
 
     def on_body(self, chunk: bytes) -> None:
         self._overhead -= len(chunk)
-        self._take(chunk)
-
-    def _take(self, chunk: bytes | memoryview) -> None:
-        request = self._request
-        request.add(chunk)
-        if request.asked_at:
+        self._request.add(chunk)
+        if self._request.asked_at:
             self._wait(self._host.limits.body_seconds)
 
     def on_message_complete(self) -> None:
@@ -303,6 +316,8 @@ class Connection(asyncio.BufferedProtocol):
         request = self._active
         if request is not None and b"expect" in request.headers and not request.size:
             self._transport.write(_CONTINUE)
+        if request is not None and request is self._reading and self._left:
+            request.make_room(self._left)
         self._wait(self._host.limits.body_seconds)
         self._set_flow()
 

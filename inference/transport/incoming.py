@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Final
 
 from inference.transport.limits import Budget, Limits
-from inference.transport.messages import RETRY_SOON, Rejected
+from inference.transport.messages import RETRY_SOON, Buffer, Rejected
+from inference.transport.room import room
 
 PREFETCH: Final = 64 << 10  # of a body, before anybody has asked for it
 _HEADER: Final = 32  # what a header costs beyond its bytes
@@ -19,9 +20,11 @@ class Incoming:
         "_budget",
         "_chunk",
         "_limits",
+        "_room",
         "_taken",
         "_wake",
         "_wanted",
+        "aligned_at",
         "asked_at",
         "broken",
         "complete",
@@ -44,7 +47,9 @@ class Incoming:
         self.size = 0
         self.asked_at = 0.0  # loop time since when the handler waits for the body; 0 if it does not
         self._limits, self._budget, self._taken = limits, budget, 0
-        self._chunk: bytes | bytearray = b""
+        self._chunk: Buffer = b""
+        self._room: memoryview | None = None
+        self.aligned_at = 0
         self._wanted: asyncio.Future[None] | None = None
         self._wake: Callable[[], None] | None = None
 
@@ -76,9 +81,10 @@ class Incoming:
         """Name what to call when the handler starts to wait for the body."""
         self._wake = wake
 
-    async def body(self) -> bytes | bytearray:
+    async def body(self, *, aligned_at: int = 0) -> Buffer:
         """Read the body; raises Rejected 400, 408, 413 or 429 where a limit says so."""
         self._check_declared()
+        self.aligned_at = aligned_at
         if not self.complete and self.broken is None:
             loop = asyncio.get_running_loop()
             self.asked_at, self._wanted = loop.time(), loop.create_future()
@@ -94,19 +100,41 @@ class Incoming:
         if length is not None and int(length) > self._limits.body_bytes:
             raise self._too_large()
 
+    def make_room(self, left: int) -> None:
+        """Prepare to receive the rest of the body, of so many bytes, into its place."""
+        made = room(self.size + left, aligned_at=self.aligned_at)
+        if made is not None and self.broken is None:
+            made[: self.size] = self._chunk
+            self._chunk, self._room = b"", made
+
+    @property
+    def vacant(self) -> memoryview | None:
+        """Where the rest of the body goes, if there is a place for it."""
+        return None if self._room is None else self._room[self.size :]
+
     def add(self, chunk: bytes | memoryview) -> None:
         """Take a piece of the body; where a limit refuses it, all of it is forgotten."""
+        at = self.size
+        self.count(len(chunk))
         if self.broken is not None:
             return
-        self.size += len(chunk)
+        if self._room is None:
+            self._keep(chunk)
+        else:
+            self._room[at : self.size] = chunk
+
+    def count(self, size: int) -> None:
+        """Count a piece of the body that is in its place already, or will be."""
+        if self.broken is not None:
+            return
+        self.size += size
         if self.size > self._limits.body_bytes:
             self.break_off(self._too_large())
-        elif not self._budget.take(len(chunk)):
+        elif not self._budget.take(size):
             message = "too many large bodies at once; try again"
             self.break_off(Rejected(429, message, headers=RETRY_SOON))
         else:
-            self._taken += len(chunk)
-            self._keep(chunk)
+            self._taken += size
 
     def _keep(self, chunk: bytes | memoryview) -> None:
         """Keep a piece; a view is of a buffer that others receive into next."""
@@ -120,6 +148,8 @@ class Incoming:
 
     def finish(self) -> None:
         self.complete = True
+        if self._room is not None:
+            self._chunk, self._room = self._room, None
         self._settle()
 
     def break_off(self, why: Rejected) -> None:
@@ -131,7 +161,7 @@ class Incoming:
 
     def release(self) -> None:
         """Give the memory of the body back."""
-        self._chunk = b""
+        self._chunk, self._room = b"", None
         self._budget.give(self._taken)
         self._taken = 0
 

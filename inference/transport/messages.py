@@ -8,6 +8,7 @@ from typing import Protocol
 
 from components.foundation.errors import FalajError
 
+Buffer = bytes | bytearray | memoryview
 Headers = tuple[tuple[bytes, bytes], ...]
 JSON = b"application/json"
 RETRY_SOON: Headers = ((b"retry-after", b"1"),)
@@ -54,8 +55,12 @@ class Request(Protocol):
     def headers(self) -> Mapping[bytes, bytes]:
         """By lower-case name; one that came several times is joined by commas."""
 
-    async def body(self) -> bytes | bytearray:
-        """Read the body; raises Rejected 408, 413 or 429 where a limit says so."""
+    async def body(self, *, aligned_at: int = 0) -> Buffer:
+        """Read the body; raises Rejected 408, 413 or 429 where a limit says so.
+
+        Args:
+            aligned_at: which byte of it should lie where an array may begin; it mostly does.
+        """
 
 
 class Handler(Protocol):

@@ -83,7 +83,7 @@ def _quickly(body: Buffer) -> dict[str, Any]:
 def _brackets(octets: Array) -> int:
     """Count "[", in pieces: a mask of the whole body would be given back and faulted in anew."""
     pieces = range(0, len(octets), _PIECE)
-    return sum(np.count_nonzero(octets[at : at + _PIECE] == ord("[")) for at in pieces)
+    return sum(int(np.count_nonzero(octets[at : at + _PIECE] == ord("["))) for at in pieces)
 
 
 def _members(value: Any) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import socket
 import time
 
 import httpx
+import numpy as np
 import pytest
 
 from inference.transport.messages import Rejected, Reply, Request
@@ -224,6 +225,23 @@ def test_bodies_cut_anywhere_come_whole_and_in_order(serve: Serve, seed: int) ->
         _, _, answers = answers.partition(b"POST /b ")
         assert answers.startswith(body)
         answers = answers[len(body) :]
+
+
+@pytest.mark.parametrize("at", [0, 1, 77, 5_000])
+def test_a_large_body_lies_where_an_array_may_begin(serve: Serve, at: int) -> None:
+    async def address(request: Request) -> Reply:
+        body = np.frombuffer(await request.body(aligned_at=at), np.uint8)
+        return Reply(200, b"%d %d" % (body[at:].ctypes.data % 64, body.sum(dtype=np.int64)))
+
+    body, running = bytes(range(251)) * 2_000, serve(address)
+
+    with running.connect() as client:
+        client.sendall(post(body)[:300_000])
+        time.sleep(0.1)
+        client.sendall(post(body)[300_000:])
+        answer = client.recv(10_000)
+
+    assert answer.endswith(b"\r\n\r\n0 %d" % sum(body))
 
 
 def test_answers_that_nobody_reads_take_no_more_memory_than_allowed(serve: Serve) -> None:
