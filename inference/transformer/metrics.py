@@ -22,12 +22,13 @@ class Part(enum.Enum):
 class Metrics:
     """Counts of one transformer."""
 
-    def __init__(self, model: str) -> None:
+    def __init__(self, model: str, *, version: str = "") -> None:
+        """Count for a model, and for the one version that is expected; empty where any is."""
         self._registry = CollectorRegistry()
         requests = Counter(
             "falaj_transformer_requests",
             "Requests to infer, by status code.",
-            ("model", "code"),
+            ("model", "version", "code"),
             registry=self._registry,
         )
         seconds = Histogram(
@@ -49,13 +50,14 @@ class Metrics:
             ("model", "reason"),
             registry=self._registry,
         )
-        self._model, self._requests = model, requests
+        self._model, self._version, self._requests = model, version, requests
+        self._requests.labels(model, version, "200")  # there to be compared with from the start
         self._seconds = {part: seconds.labels(model, part.value) for part in Part}
         self._agrees = agrees.labels(model)
 
     def count(self, code: int) -> None:
         """Count an answered request; code 499 is a client that went."""
-        self._requests.labels(self._model, str(code)).inc()
+        self._requests.labels(self._model, self._version, str(code)).inc()
 
     def refused(self, reason: Reason) -> None:
         """Count a caller who was not let in."""

@@ -35,7 +35,7 @@ class Process:
         lookups = Lookups(self.source, threads=options.lookup_threads, queue=options.lookup_queue)
         tls = upstream_tls(options.predictor_ca) if options.predictor_use_ssl else None
         client = Client(Origin(*options.address, tls=tls), options.bounds)
-        metrics = Metrics(options.model_name)
+        metrics = Metrics(options.model_name, version=options.pin.version or "")
         app = self._app(lookups, client, metrics)
         ending = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):

@@ -1,6 +1,7 @@
 """Give a candidate traffic step by step, judged on live counters.
 
-Reads: `inference_requests_total` by version from PROMETHEUS_URL/federate; the model's
+Reads: `inference_requests_total` by version from PROMETHEUS_URL/federate, or
+    `falaj_transformer_requests_total` of a version with a transformer; the model's
     InferenceServices, HTTPRoute and ConfigMap `<model>-rollout`.
 Writes: weights in the HTTPRoute, state in the ConfigMap, a stop on the slot that lost.
 Needs: KUBECONFIG or a pod's service account; PROMETHEUS_URL; a candidate that `deploy` left.

@@ -1,19 +1,45 @@
 """Requests and errors of each version, from live counters in Prometheus' text format.
 
-Read from a Prometheus server's /federate, or from anything that speaks it.
+Read from a Prometheus server's /federate, or from anything that speaks it. Where a version has a
+transformer, what that answered is counted: it fails wherever its server does, and also where it
+fails itself.
 """
 
+import enum
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Self
 
+from components.deployment.slots import Version
 from components.foundation.errors import InfrastructureError, UserError
 from components.foundation.statistics.eprocess import Arm
 
-NAME = "inference_requests_total"
 _TIMEOUT_S = 10.0
+_NAME = "__name__"  # as Prometheus itself calls it
 
 Sample = dict[str, float]  # series, as JSON of its labels -> value
+
+
+class Counter(enum.Enum):
+    """Who counts the requests of a version; the value is the metric's name."""
+
+    SERVER = "inference_requests_total"
+    TRANSFORMER = "falaj_transformer_requests_total"
+
+    @classmethod
+    def of(cls, version: Version) -> Self:
+        """Return the one that sees what a version's clients are told."""
+        return cls.SERVER if version.transformer is None else cls.TRANSFORMER
+
+    def series(self, labels: Mapping[str, str]) -> str:
+        """Name a series; a server's as they were before there were others."""
+        named = labels if self is Counter.SERVER else {**labels, _NAME: self.value}
+        return json.dumps(named, sort_keys=True)
+
+    def counts(self, labels: Mapping[str, str]) -> bool:
+        """Say whether a series is one of this counter."""
+        return labels.get(_NAME, Counter.SERVER.value) == self.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +70,7 @@ class Metrics:
             answer = urllib3.request(
                 "GET",
                 f"{self.url}/federate",
-                fields={"match[]": f'{NAME}{{model="{model}"}}'},
+                fields=[("match[]", f'{one.value}{{model="{model}"}}') for one in Counter],
                 timeout=_TIMEOUT_S,
                 retries=False,
             )
@@ -67,12 +93,13 @@ def parse(text: str) -> Sample:
     """Read a page of metrics; raises InfrastructureError if it is none."""
     from prometheus_client.parser import text_string_to_metric_families
 
+    known = {counter.value: counter for counter in Counter}
     try:
         return {
-            json.dumps(sample.labels, sort_keys=True): sample.value
+            known[sample.name].series(sample.labels): sample.value
             for family in text_string_to_metric_families(text)
             for sample in family.samples
-            if sample.name == NAME
+            if sample.name in known
         }
     except ValueError as error:
         raise InfrastructureError(
@@ -80,7 +107,7 @@ def parse(text: str) -> Sample:
         ) from error
 
 
-def gained(before: Sample, now: Sample, *, version: str) -> Arm:
+def gained(before: Sample, now: Sample, *, version: str, counter: Counter = Counter.SERVER) -> Arm:
     """Return what a version has answered between two samples.
 
     A counter that fell was reset, and what it shows is new. A new series of a known server is
@@ -90,7 +117,8 @@ def gained(before: Sample, now: Sample, *, version: str) -> Arm:
     requests = errors = 0
     for series, value in now.items():
         labels = json.loads(series)
-        if labels.get("version") != version or _server(series) not in known:
+        ours = counter.counts(labels) and labels.get("version") == version
+        if not ours or _server(series) not in known:
             continue
         earlier = before.get(series, 0.0)
         added = round(value - earlier if value >= earlier else value)

@@ -15,7 +15,7 @@ from components.deployment import readiness, route
 from components.deployment.clearing import Tell, clear
 from components.deployment.record import Phase, Record
 from components.deployment.roll_out import counters
-from components.deployment.roll_out.counters import Metrics, Sample
+from components.deployment.roll_out.counters import Counter, Metrics, Sample
 from components.deployment.roll_out.trial import Action, Point, Rules, Trial, judge, judge_bake
 from components.deployment.route import Route, Weights
 from components.deployment.slots import Version
@@ -146,10 +146,7 @@ class Rollout:
         now = self._sample()
         if now is None:
             return trial
-        arms = [
-            counters.gained(trial.counters, now, version=version.release.version)
-            for version in (champion, candidate)
-        ]
+        arms = [_gained(trial.counters, now, version) for version in (champion, candidate)]
         trial = dataclasses.replace(trial, counters=counters.merged(trial.counters, now))
         return self._counted(trial, *arms, seconds=seconds)
 
@@ -257,3 +254,8 @@ class Rollout:
             "candidate_errors": seen.candidate.errors + trial.baking.errors,
             "e_value": seen.e_value,
         }
+
+
+def _gained(before: Sample, now: Sample, version: Version) -> Arm:
+    named, counter = version.release.version, Counter.of(version)
+    return counters.gained(before, now, version=named, counter=counter)

@@ -1,7 +1,7 @@
 import pytest
 
 from components.deployment.roll_out import counters
-from components.deployment.roll_out.counters import Metrics, gained, merged, parse
+from components.deployment.roll_out.counters import Counter, Metrics, gained, merged, parse
 from components.foundation.errors import InfrastructureError, UserError
 from components.foundation.statistics.eprocess import Arm
 
@@ -48,6 +48,34 @@ def test_a_scrape_that_failed_in_between_loses_nothing() -> None:
     kept = merged(first, parse(page()))
 
     assert gained(kept, parse(page(("p1", "v1", "200", 120))), version="v1") == Arm(20, 0)
+
+
+def transformed(*series: tuple[str, str, str, float]) -> str:
+    return page(*series).replace(Counter.SERVER.value, Counter.TRANSFORMER.value)
+
+
+def test_a_transformer_is_counted_apart_from_its_server() -> None:
+    series = ("p1", "v1", "200", 0)  # the same labels on both
+    before = parse(page(series) + transformed(series))
+    server = page(("p1", "v1", "200", 40), ("p1", "v1", "500", 1))
+    before_it = transformed(("p1", "v1", "200", 40), ("p1", "v1", "502", 1), ("p1", "v1", "504", 7))
+
+    now = parse(server + before_it)
+
+    assert gained(before, now, version="v1") == Arm(41, 1)
+    assert gained(before, now, version="v1", counter=Counter.TRANSFORMER) == Arm(48, 8)
+
+
+def test_a_server_is_not_counted_for_a_transformer_that_nobody_scrapes() -> None:
+    before, now = (parse(page(("p1", "v1", "200", count))) for count in (0, 100))
+
+    assert gained(before, now, version="v1", counter=Counter.TRANSFORMER) == Arm(0, 0)
+
+
+def test_series_of_a_server_are_named_as_older_rollouts_wrote_them() -> None:
+    [series] = parse(page(("p1", "v1", "200", 1)))
+
+    assert series == '{"code": "200", "model": "m", "pod": "p1", "version": "v1"}'
 
 
 def test_refuses_what_are_no_metrics() -> None:

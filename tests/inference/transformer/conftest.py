@@ -120,7 +120,7 @@ def transform(serve: Serve) -> Transform:
                     MODEL,
                     lookups=Lookups(source or Memory(), threads=threads, queue=queue),
                     predictor=Predictor(client, model=MODEL, pin=Pin(expected, features)),
-                    metrics=Metrics(MODEL),
+                    metrics=Metrics(MODEL, version=expected or ""),
                     gate=gate or AllowAnonymous(),
                     lookup_seconds=lookup_seconds,
                     seconds=5,

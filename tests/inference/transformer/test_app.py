@@ -356,13 +356,15 @@ def test_refuses_with_the_status_that_says_why(
         assert status == 413  # refused before all of it was sent
 
 
-def test_counts_by_status_and_part(ask: Asked) -> None:
+def test_counts_by_status_and_part(ask: Asked, version: str) -> None:
+    labels = f'model="delays",version="{version}"'
+    assert f'requests_total{{code="200",{labels}}} 0.0' in ask("/metrics")[1].decode()
+
     ask.infer("AA1")
     ask.infer("ZZ9")
 
     text = ask("/metrics")[1].decode()
-
-    assert 'falaj_transformer_requests_total{code="200",model="delays"} 1.0' in text
-    assert 'falaj_transformer_requests_total{code="400",model="delays"} 1.0' in text
+    assert f'falaj_transformer_requests_total{{code="200",{labels}}} 1.0' in text
+    assert f'falaj_transformer_requests_total{{code="400",{labels}}} 1.0' in text
     assert 'falaj_transformer_seconds_count{model="delays",part="lookup"} 2.0' in text
     assert 'falaj_transformer_versions_agree{model="delays"} 1.0' in text
