@@ -52,6 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--until-eof", action="store_true", help="stop when standard input ends")
     add("--initializer", default=Programs().initializer, help="module or .py file of a pod's init")
     add("--server", default=Programs().server, help="module or .py file of a pod's server")
+    add("--transformer", default=Programs().transformer, help="likewise, of what stands before it")
     return parser
 
 
@@ -64,7 +65,8 @@ async def _run(options: argparse.Namespace) -> None:
     pods = options.state / "pods"
     shutil.rmtree(pods, ignore_errors=True)  # model files of an unclean end
     objects = Objects(options.state / "objects.json")
-    workloads = Workloads(objects, pods, Programs(options.initializer, options.server))
+    programs = Programs(options.initializer, options.server, options.transformer)
+    workloads = Workloads(objects, pods, programs)
     gateway = Gateway(objects, workloads.pick)
     objects.changed += [workloads.changed, gateway.changed]
     objects.load()

@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections.abc import Iterable, Mapping
 
+from inference.plane.kept import Kept
 from inference.plane.pods import Pod
 from inference.plane.wire import Broken, Request
 
@@ -17,24 +18,24 @@ Family = tuple[list[str], list[str]]  # comments, series
 
 async def federate(pods: Iterable[Pod], selectors: list[str]) -> str:
     """Collect the metrics of pods, with the labels a scrape adds, grouped by family."""
-    pages = await asyncio.gather(*(_scrape(pod) for pod in pods))
+    scraped = [(pod.template.service, kept) for pod in pods for kept in pod.kept]
+    pages = await asyncio.gather(*(_scrape(kept) for _, kept in scraped))
     families: dict[str, Family] = {}
-    for pod, page in pages:
-        labels = {"inferenceservice": pod.template.service, "pod": pod.name}
-        _merge(families, page, labels, selectors)
+    for (service, kept), page in zip(scraped, pages, strict=True):
+        _merge(families, page, {"inferenceservice": service, "pod": kept.name}, selectors)
     lines = [line for comments, series in families.values() if series for line in comments + series]
     return "".join(f"{line}\n" for line in lines)
 
 
-async def _scrape(pod: Pod) -> tuple[Pod, str]:
-    """Get a pod's page; a pod that does not answer has no series, as in a failed scrape."""
+async def _scrape(kept: Kept) -> str:
+    """Get a page; what does not answer has no series, as in a failed scrape."""
     try:
-        answer = await pod.upstream.send(
+        answer = await kept.upstream.send(
             Request("GET", "/metrics", [(b"host", b"pod")]), timeout_s=_TIMEOUT_S
         )
     except (Broken, TimeoutError):
-        return pod, ""
-    return pod, answer.body.decode() if answer.status == 200 else ""
+        return ""
+    return answer.body.decode() if answer.status == 200 else ""
 
 
 def _merge(

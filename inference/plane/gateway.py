@@ -12,10 +12,9 @@ from components.foundation.kubernetes import resources
 from inference.plane import status, wire
 from inference.plane.objects import Key, Objects
 from inference.plane.ownership import Manifest
-from inference.plane.pods import Pod
-from inference.plane.wire import Broken, Request, Response
+from inference.plane.wire import Broken, Request, Response, Upstream
 
-Pick = Callable[[str, str], Pod | None]
+Pick = Callable[[str, str], Upstream | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,11 +107,11 @@ class Gateway:
         if backends is None:
             return wire.text(404, "no route for this host and path\n")
         service = backends.draw()
-        pod = self.pick(backends.namespace, service) if service else None
-        if pod is None:
+        upstream = self.pick(backends.namespace, service) if service else None
+        if upstream is None:
             return wire.text(503, "no healthy upstream\n")
         try:
-            return await pod.upstream.send(request)
+            return await upstream.send(request)
         except Broken:
             return wire.text(503, "upstream connect error or disconnect before headers\n")
         except TimeoutError:

@@ -1,11 +1,10 @@
 """One pod: the initializer once, then the server for as long as it is wanted.
 
-The same two programs run as in a pod on a cluster, with the same arguments. A dead server
-is started again, a failed initializer tried again, both with a growing pause.
+The same programs run as in pods on a cluster, with the same arguments; a service's transformer
+stands beside the server that it asks. A failed initializer is tried again with a growing pause.
 """
 
 import asyncio
-import contextlib
 import enum
 import os
 import pathlib
@@ -16,18 +15,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
-from components.foundation import ports, verdict
+from components.foundation import verdict
+from components.foundation.errors import UserError
 from components.foundation.orphans import die_with_parent
-from inference.plane.wire import Broken, Request, Upstream
+from inference.plane.kept import Kept, pause, terminate
 
-_PAUSES_S = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
-_GRACE_S = 15.0  # for a server to finish its requests and observations after SIGTERM
 _DRAIN_S = 0.3  # between leaving the gateway and SIGTERM
-_PROBE_S = 2.0
-_STARTING_PROBE_S = 0.05
 _PASSED_ON = ("AWS_", "FALAJ_", "LC_", "OMP_", "SSL_")
 _PASSED_ON_NAMES = ("HOME", "LANG", "PATH", "PYTHONPATH", "TMPDIR", "VIRTUAL_ENV")
 _ROOT = pathlib.Path(__file__).parents[2]
+_LOOPBACK = ("--host=127.0.0.1", "--allow_plaintext", "--allow_anonymous")
+
+Entries = tuple[tuple[str, str], ...]  # of an environment
 
 
 class State(enum.StrEnum):
@@ -43,6 +42,27 @@ class Programs:
 
     initializer: str = "inference.initializer"
     server: str = "inference.server"
+    transformer: str = "inference.transformer"
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """The transformer of a service, as its container says; `command` has to be ours."""
+
+    command: tuple[str, ...]
+    args: tuple[str, ...]
+    env: Entries
+
+    @property
+    def unfit(self) -> str:
+        """Why the plane cannot run it; empty where it can."""
+        if self.command[-1:] == ("inference.transformer",):
+            return ""
+        said = " ".join(self.command) or "the image's own command"
+        return (
+            f"transformer: runs {said}, expected python -m inference.transformer, the only one "
+            "that the plane runs; serve this one on a cluster"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +72,9 @@ class Template:
     service: str
     uri: str
     args: tuple[str, ...]
-    env: tuple[tuple[str, str], ...]
+    env: Entries
     metadata: str
+    before: Before | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +86,12 @@ class Failure:
 
 @dataclass(eq=False)
 class Pod:
-    """A pod and its processes; `changed` is called whenever the state does."""
+    """A server, what stands before it, and the files of its model.
+
+    Attributes:
+        name: `<service>-predictor-<number>`.
+        changed: is called whenever the state changes.
+    """
 
     name: str
     template: Template
@@ -74,11 +100,27 @@ class Pod:
     changed: Callable[[], None]
     state: State = State.LOADING
     failure: Failure | None = None
-    port: int = 0
-    restarts: int = 0
-    upstream: Upstream = field(default_factory=lambda: Upstream(0))
-    _process: asyncio.subprocess.Process | None = None
+    server: Kept = field(init=False)
     _task: asyncio.Task[None] | None = None
+
+    def __post_init__(self) -> None:
+        spawn = partial(self._spawn, self.programs.server, "server", self.template.env)
+        before = self._transformer(self.template.before) if self.template.before else None
+        self.server = Kept(self.name, self._server_arguments, spawn, self._seen, before)
+
+    @property
+    def front(self) -> Kept:
+        """What requests go to."""
+        return self.server.before or self.server
+
+    @property
+    def kept(self) -> list[Kept]:
+        """Its programs, the server first."""
+        return [self.server, *([self.server.before] if self.server.before else [])]
+
+    def plays(self, role: str) -> Kept | None:
+        """Return what plays a role, "predictor" or "transformer"."""
+        return {"predictor": self.server, "transformer": self.server.before}.get(role)
 
     def start(self) -> None:
         self._task = asyncio.get_running_loop().create_task(self._run())
@@ -92,21 +134,12 @@ class Pod:
             await asyncio.gather(self._task, return_exceptions=True)
         if served:
             await asyncio.sleep(_DRAIN_S)
-        await self._end_process()
-        self.upstream.close()
+        await self.server.end()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     async def _run(self) -> None:
         await self._load()
-        failures = 0
-        while True:
-            started = asyncio.get_running_loop().time()
-            await self._serve()
-            lived = asyncio.get_running_loop().time() - started
-            failures = 0 if lived > _PAUSES_S[-1] else failures + 1
-            self.restarts += 1
-            self._become(State.STARTING)
-            await asyncio.sleep(_pause(failures - 1))
+        await self.server.run()
 
     async def _load(self) -> None:
         """Run the initializer until it succeeds."""
@@ -115,59 +148,61 @@ class Pod:
             shutil.rmtree(self.folder, ignore_errors=True)
             self.folder.mkdir(parents=True, mode=0o700)
             self._become(State.LOADING)  # so that a failure like the last one is told, too
-            code = await self._initialise()
-            if code == 0:
-                self.failure = None
+            self.failure = await self._initialise()
+            if self.failure is None:
                 self._become(State.STARTING)
                 return
-            self.failure = Failure(code, _last_line(self._log("initializer")), verdict.now())
             self._become(State.FAILED)
-            await asyncio.sleep(_pause(attempt + 2))
+            await asyncio.sleep(pause(attempt + 2))
             attempt += 1
 
-    async def _initialise(self) -> int:
+    async def _initialise(self) -> Failure | None:
+        """Get the model's files; return why there are none."""
+        if self.template.before and self.template.before.unfit:
+            return Failure(UserError.exit_code, self.template.before.unfit, verdict.now())
         arguments = [self.template.uri, str(self.folder / "model")]
-        process = await self._spawn(self.programs.initializer, arguments, "initializer")
-        return await process.wait()
+        process = await self._spawn(self.programs.initializer, "initializer", (), arguments)
+        try:
+            code = await process.wait()
+        finally:
+            await terminate(process)  # where we are stopped in the middle of it
+        if code == 0:
+            return None
+        return Failure(code, _last_line(self._log("initializer")), verdict.now())
 
-    async def _serve(self) -> None:
-        """Run the server once; return when it has ended."""
-        self.port = ports.free()  # should another take it, the server is started again
-        self.upstream.close()
-        self.upstream = Upstream(self.port)
-        arguments = [
+    def _server_arguments(self, port: int) -> list[str]:
+        return [
             f"--model_name={self.template.service}",
             f"--model_dir={self.folder / 'model'}",
-            f"--http_port={self.port}",
+            f"--http_port={port}",
             f"--spool_dir={self.folder.parents[1] / 'spool'}",
-            "--allow_plaintext",  # loopback
-            "--allow_anonymous",
+            *_LOOPBACK,
             *self.template.args,
         ]
-        process = await self._spawn(self.programs.server, arguments, "server")
-        watching = asyncio.get_running_loop().create_task(self._watch())
-        try:
-            await process.wait()
-        finally:
-            watching.cancel()
 
-    async def _watch(self) -> None:
-        """Probe the server, often until it is ready, then seldom."""
-        probe = Upstream(self.port)
-        try:
-            while True:
-                ready = await _answers(probe)
-                self._become(State.READY if ready else State.STARTING)
-                await asyncio.sleep(_PROBE_S if ready else _STARTING_PROBE_S)
-        finally:
-            probe.close()
+    def _transformer(self, before: Before) -> Kept:
+        """Make what stands before the server; what is said last holds, also over the manifest."""
+
+        def arguments(port: int) -> list[str]:
+            return [
+                *before.args,
+                *_LOOPBACK,
+                f"--http_port={port}",
+                f"--predictor_host=127.0.0.1:{self.server.port}",
+                f"--feature_cache={self.folder / 'features'}",
+                "--drain_delay_s=0",  # the gateway has left already
+            ]
+
+        name = self.name.replace("-predictor-", "-transformer-")
+        spawn = partial(self._spawn, self.programs.transformer, "transformer", before.env)
+        return Kept(name, arguments, spawn, self._seen)
 
     async def _spawn(
-        self, program: str, arguments: list[str], log: str
+        self, program: str, log: str, env: Entries, arguments: list[str]
     ) -> asyncio.subprocess.Process:
         how = [program] if program.endswith(".py") else ["-m", program]
         with self._log(log).open("ab") as output:
-            self._process = await asyncio.create_subprocess_exec(
+            return await asyncio.create_subprocess_exec(
                 sys.executable,
                 *how,
                 *arguments,
@@ -175,25 +210,18 @@ class Pod:
                 stdout=output,
                 stderr=output,
                 cwd=self.folder,
-                env=environment(os.environ, self.template),
+                env=environment(os.environ, self.template.service, env),
                 start_new_session=True,
                 preexec_fn=partial(die_with_parent, signal.SIGKILL),
             )
-        return self._process
-
-    async def _end_process(self) -> None:
-        process = self._process
-        if process is None or process.returncode is not None:
-            return
-        _signal(process, signal.SIGTERM)
-        try:
-            await asyncio.wait_for(process.wait(), _GRACE_S)
-        except TimeoutError:
-            _signal(process, signal.SIGKILL)
-            await process.wait()
 
     def _log(self, name: str) -> pathlib.Path:
         return self.folder / f"{name}.log"
+
+    def _seen(self) -> None:
+        """Take note of what its programs say of themselves."""
+        ready = all(kept.ready for kept in self.kept)
+        self._become(State.READY if ready else State.STARTING)
 
     def _become(self, state: State) -> None:
         if self.state != state:
@@ -201,33 +229,14 @@ class Pod:
             self.changed()
 
 
-def environment(ours: Mapping[str, str], template: Template) -> dict[str, str]:
+def environment(ours: Mapping[str, str], service: str, entries: Entries) -> dict[str, str]:
     """Return what a pod's processes see: stores, keys, paths, and the pod's own entries."""
     passed = {k: v for k, v in ours.items() if k.startswith(_PASSED_ON) or k in _PASSED_ON_NAMES}
     path = os.pathsep.join(filter(None, (str(_ROOT), ours.get("PYTHONPATH"))))
-    own = {"PYTHONPATH": path, "INFERENCE_SERVICE_NAME": template.service}
-    return {**passed, **own, **dict(template.env)}
-
-
-async def _answers(probe: Upstream) -> bool:
-    try:
-        answer = await probe.send(
-            Request("GET", "/v2/health/ready", [(b"host", b"pod")]), timeout_s=2
-        )
-    except (Broken, TimeoutError):
-        return False
-    return answer.status == 200
-
-
-def _pause(failures: int) -> float:
-    return _PAUSES_S[max(0, min(failures, len(_PAUSES_S) - 1))]
+    own = {"PYTHONPATH": path, "INFERENCE_SERVICE_NAME": service}
+    return {**passed, **own, **dict(entries)}
 
 
 def _last_line(log: pathlib.Path) -> str:
     lines = [line.strip() for line in log.read_text(errors="replace").splitlines()]
     return next((line for line in reversed(lines) if line), "the initializer said nothing")
-
-
-def _signal(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, number)

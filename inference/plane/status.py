@@ -5,6 +5,7 @@ has to cope with them: `Ready` stays true while old pods live, and `observedGene
 the Deployment's.
 """
 
+import enum
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,13 @@ SOURCE_URI = "internal.serving.kserve.io/storage-initializer-sourceuri"
 STOP = "serving.kserve.io/stop"
 
 
+class Role(enum.StrEnum):
+    """What a Deployment of a service is for."""
+
+    PREDICTOR = "predictor"
+    TRANSFORMER = "transformer"
+
+
 @dataclass(frozen=True, slots=True)
 class View:
     """What the plane knows of a service's pods.
@@ -23,6 +31,8 @@ class View:
     Attributes:
         updated: ready pods of the wanted template; available: ready pods of any.
         failure: why a pod of the wanted template cannot load, if so.
+        server: address of a server; `address`: of what requests go to, which may be before it.
+        transformer: arguments of the transformer, where there is one.
     """
 
     name: str
@@ -34,7 +44,9 @@ class View:
     updated: int
     available: int
     failure: Failure | None
+    server: str
     address: str
+    transformer: list[str] | None
     observed_generation: int
 
 
@@ -43,7 +55,10 @@ def service(view: View, before: Manifest | None) -> Manifest:
     ready = view.available > 0 and not view.stopped
     conditions = [
         _condition("IngressReady", ready, _ingress_reason(view)),
-        _condition("PredictorReady", ready, _predictor_reason(view)),
+        *(
+            _condition(f"{role.title()}Ready", ready, _predictor_reason(view))
+            for role in _roles(view)
+        ),
         _condition("Ready", ready, _predictor_reason(view)),
         {**_condition("Stopped", view.stopped, ("", "")), "severity": "Info"},
     ]
@@ -56,19 +71,20 @@ def service(view: View, before: Manifest | None) -> Manifest:
     }
     if ready:
         status["address"] = {"url": view.address}
-        status["components"] = {"predictor": {"url": view.address}}
+        urls = {Role.PREDICTOR: view.server, Role.TRANSFORMER: view.address}
+        status["components"] = {str(role): {"url": urls[role]} for role in _roles(view)}
         status["url"] = view.address
     return status
 
 
-def deployment(view: View) -> Manifest:
+def deployment(view: View, role: Role) -> Manifest:
     """Return the Deployment that KServe would make, to be read only."""
-    labels = {"app": f"isvc.{view.name}-predictor", "serving.kserve.io/inferenceservice": view.name}
+    labels = {"app": f"isvc.{view.name}-{role}", "serving.kserve.io/inferenceservice": view.name}
     return {
         "metadata": {"labels": labels},
         "spec": {
             "replicas": view.replicas,
-            "template": {"metadata": {"labels": labels, "annotations": {SOURCE_URI: view.uri}}},
+            "template": _template(view, role, labels),
         },
         "status": {
             "observedGeneration": view.observed_generation,
@@ -78,6 +94,18 @@ def deployment(view: View) -> Manifest:
             "availableReplicas": view.available,
         },
     }
+
+
+def _template(view: View, role: Role, labels: dict[str, str]) -> Manifest:
+    """Return the part of a Deployment's pods that says which release they are for."""
+    if role is Role.PREDICTOR:
+        return {"metadata": {"labels": labels, "annotations": {SOURCE_URI: view.uri}}}
+    container = {"name": "kserve-container", "args": view.transformer}
+    return {"metadata": {"labels": labels}, "spec": {"containers": [container]}}
+
+
+def _roles(view: View) -> list[Role]:
+    return [role for role in Role if role is Role.PREDICTOR or view.transformer is not None]
 
 
 def accepted(route: Manifest) -> Manifest:

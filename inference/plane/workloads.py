@@ -9,9 +9,12 @@ from typing import Any
 
 from components.foundation.kubernetes import resources
 from inference.plane import status
+from inference.plane.kept import Kept
 from inference.plane.objects import Key, Objects
 from inference.plane.ownership import Manifest
-from inference.plane.pods import Failure, Pod, Programs, State, Template
+from inference.plane.pods import Before, Entries, Failure, Pod, Programs, State, Template
+from inference.plane.status import Role
+from inference.plane.wire import Upstream
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +38,19 @@ class Wanted:
             service=metadata["name"],
             uri=model.get("storageUri", ""),
             args=tuple(model.get("args", [])),
-            env=tuple((e["name"], e.get("value", "")) for e in model.get("env", [])),
+            env=_entries(model),
             metadata=json.dumps(copied, sort_keys=True),
+            before=_before(service["spec"]),
         )
         replicas = 0 if stopped else max(1, predictor.get("minReplicas", 1))
         return cls(template, replicas, model.get("runtime", ""), stopped)
+
+    @property
+    def roles(self) -> frozenset[Role]:
+        """The Deployments there should be."""
+        if self.stopped:
+            return frozenset()
+        return frozenset(Role) if self.template.before else frozenset({Role.PREDICTOR})
 
 
 @dataclass
@@ -95,18 +106,26 @@ class Workload:
             task.add_done_callback(self._stops.discard)
 
     def _report(self, service: Manifest, wanted: Wanted) -> None:
-        view = self._view(wanted)
-        name = Key(resources.DEPLOYMENT, self.key.namespace, f"{self.key.name}-predictor")
-        if wanted.stopped:
-            if self.objects.find(name):
-                self.objects.delete(name)
-        else:
-            self.objects.put(name, _owned(status.deployment(view), service))
+        for role in Role:
+            self._deploy(role, service, wanted)
+        view = self._view(wanted, Role.PREDICTOR)
         self.objects.set_status(self.key, status.service(view, service.get("status")))
 
-    def _view(self, wanted: Wanted) -> status.View:
+    def _deploy(self, role: Role, service: Manifest, wanted: Wanted) -> None:
+        """Write the Deployment of a role, or remove it where none is wanted."""
+        name = self._deployment(role)
+        if role in wanted.roles:
+            view = self._view(wanted, role)
+            self.objects.put(name, _owned(status.deployment(view, role), service))
+        elif self.objects.find(name):
+            self.objects.delete(name)
+
+    def _deployment(self, role: Role) -> Key:
+        return Key(resources.DEPLOYMENT, self.key.namespace, f"{self.key.name}-{role}")
+
+    def _view(self, wanted: Wanted, role: Role) -> status.View:
         current = [pod for pod in self.pods if pod.template == wanted.template]
-        ready = self.ready()
+        ready, before = self.ready(), wanted.template.before
         return status.View(
             name=self.key.name,
             namespace=self.key.namespace,
@@ -117,13 +136,14 @@ class Workload:
             updated=sum(pod.state == State.READY for pod in current),
             available=len(ready),
             failure=_first_failure(current),
-            address=f"http://127.0.0.1:{ready[0].port}" if ready else "",
-            observed_generation=self._generation(),
+            server=_address(ready[0].server) if ready else "",
+            address=_address(ready[0].front) if ready else "",
+            transformer=None if before is None else list(before.args),
+            observed_generation=self._generation(role),
         )
 
-    def _generation(self) -> int:
-        name = Key(resources.DEPLOYMENT, self.key.namespace, f"{self.key.name}-predictor")
-        found = self.objects.find(name)
+    def _generation(self, role: Role) -> int:
+        found = self.objects.find(self._deployment(role))
         return int(found["metadata"]["generation"]) if found else 1
 
 
@@ -144,18 +164,39 @@ class Workloads:
             self._all[key] = Workload(self.objects, key, self.folder, self.programs)
         asyncio.get_running_loop().call_soon(self._all[key].reconcile)
 
-    def pick(self, namespace: str, service: str) -> Pod | None:
-        """Return a ready pod behind a Service, `<InferenceService>-predictor`."""
-        name = service.removesuffix("-predictor")
+    def pick(self, namespace: str, service: str) -> Upstream | None:
+        """Return one ready behind a Service, `<InferenceService>-<role>`."""
+        name, _, role = service.rpartition("-")
         workload = self._all.get(Key(resources.INFERENCE_SERVICE, namespace, name))
-        ready = workload.ready() if workload else []
-        return random.choice(ready) if ready else None  # noqa: S311 - load, not secrets
+        pods = workload.ready() if workload else []
+        ready = [kept for pod in pods if (kept := pod.plays(role))]
+        return random.choice(ready).upstream if ready else None  # noqa: S311 - load, not secrets
 
     def ready(self) -> list[Pod]:
         return [pod for workload in self._all.values() for pod in workload.ready()]
 
     async def close(self) -> None:
         await asyncio.gather(*(workload.close() for workload in self._all.values()))
+
+
+def _entries(container: Manifest) -> Entries:
+    """Return what a container sets in its environment; what refers to objects, the plane has."""
+    said = [entry for entry in container.get("env", []) if "valueFrom" not in entry]
+    return tuple((entry["name"], entry.get("value", "")) for entry in said)
+
+
+def _before(spec: Manifest) -> Before | None:
+    """Return a service's transformer."""
+    containers = spec.get("transformer", {}).get("containers")
+    if not containers:
+        return None
+    first = containers[0]
+    command, args = (tuple(first.get(name, ())) for name in ("command", "args"))
+    return Before(command, args, _entries(first))
+
+
+def _address(kept: Kept) -> str:
+    return f"http://127.0.0.1:{kept.port}"
 
 
 def _nothing() -> None:

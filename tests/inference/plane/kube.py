@@ -12,6 +12,7 @@ HERE = pathlib.Path(__file__).parent
 STUBS = [
     f"--initializer={HERE / 'stub_initializer.py'}",
     f"--server={HERE / 'stub_server.py'}",
+    f"--transformer={HERE / 'stub_transformer.py'}",
 ]
 
 
@@ -34,9 +35,22 @@ def service(name: str, uri: str, **predictor: Any) -> dict[str, Any]:
     }
 
 
-def route(name: str, weights: dict[str, int], **match: Any) -> dict[str, Any]:
+def with_transformer(wanted: dict[str, Any], *command: str) -> dict[str, Any]:
+    """Put a transformer before a service, as `deploy` does."""
+    version = wanted["spec"]["predictor"]["model"]["storageUri"].rpartition("/")[2]
+    container = {
+        "command": list(command) or ["python", "-m", "inference.transformer"],
+        "args": ["--model_name", "m", "--host=0.0.0.0", f"--expected_version={version}"],
+        "env": [{"name": "SECRET", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}],
+    }
+    return {**wanted, "spec": {**wanted["spec"], "transformer": {"containers": [container]}}}
+
+
+def route(
+    name: str, weights: dict[str, int], role: str = "predictor", **match: Any
+) -> dict[str, Any]:
     backends = [
-        {"name": f"{service}-predictor", "port": 80, "weight": weight}
+        {"name": f"{service}-{role}", "port": 80, "weight": weight}
         for service, weight in weights.items()
     ]
     rule = {"backendRefs": backends, **({"matches": [match]} if match else {})}
