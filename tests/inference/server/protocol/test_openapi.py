@@ -69,7 +69,7 @@ def test_every_reference_leads_somewhere_and_every_part_is_used() -> None:
     assert all(resolved(reference) for reference in used)
     parts = {
         f"#/components/{kind}/{name}"
-        for kind in ("schemas", "responses", "parameters")
+        for kind in ("schemas", "responses", "parameters", "headers")
         for name in OPENAPI["components"][kind]
     }
     assert parts == used
@@ -96,6 +96,23 @@ def test_every_path_is_a_route_with_that_method(path: str, method: str, operatio
     assert ("404" in operation["responses"]) is ("{model_name}" in path)
     assert ("415" in operation["responses"]) is (found.verb in {Verb.INFER, Verb.V1_PREDICT})
     assert "422" not in operation["responses"]
+
+
+@pytest.mark.parametrize("path", OPENAPI["paths"])
+def test_every_path_takes_a_trace(path: str) -> None:
+    taken = [resolved(part["$ref"]) for part in OPENAPI["paths"][path]["parameters"]]
+
+    names = {part["name"] for part in taken if part["in"] == "header" and not part["required"]}
+    assert names == {"traceparent", "tracestate"}
+
+
+@pytest.mark.parametrize(("path", "method", "operation"), OPERATIONS)
+def test_every_answer_may_name_its_trace_but_one_without_a_head(
+    path: str, method: str, operation: Any
+) -> None:
+    for status, told in operation["responses"].items():
+        answer = resolved(told["$ref"]) if "$ref" in told else told
+        assert ("traceparent" in answer.get("headers", {})) is (status != "431")
 
 
 def test_every_route_is_described() -> None:
