@@ -32,13 +32,20 @@ class Family:
 # Serving pods hold no client of Kubernetes, and no more than they import: they name it. The server
 # of programs needs their framework, so it lies in the images that trained them.
 FAMILIES = {
-    "data": Family(runs_steps=True, extras=("features", "hashivault")),
-    "torch": Family(runs_steps=True, extras=("hashivault", "torch", "serving")),
-    "tensorflow": Family(runs_steps=True, extras=("hashivault", "tensorflow", "serving")),
-    "release": Family(runs_steps=True, extras=("data", "hashivault", "scan", "serving")),
+    "data": Family(runs_steps=True, extras=("awskms", "features", "hashivault", "pkcs11")),
+    "torch": Family(runs_steps=True, extras=("awskms", "hashivault", "pkcs11", "torch", "serving")),
+    "tensorflow": Family(
+        runs_steps=True, extras=("awskms", "hashivault", "pkcs11", "tensorflow", "serving")
+    ),
+    "release": Family(
+        runs_steps=True, extras=("awskms", "data", "hashivault", "pkcs11", "scan", "serving")
+    ),
     "serving": Family(extras=("serving",), only=("cryptography", "numpy")),
     "initializer": Family(
-        only=("blake3", "cryptography", "hvac", "obstore", "pyyaml", "requests"),
+        only=(
+            *("blake3", "botocore", "cryptography", "hvac", "obstore", "python-pkcs11"),
+            *("pyyaml", "requests"),
+        )
     ),
     "transformer": Family(
         only=(
