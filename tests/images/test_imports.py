@@ -18,7 +18,8 @@ ELSEWHERE = {"torch": {"tensorflow", "tf2onnx"}, "tensorflow": {"torch"}}
 # The server refuses a program of these frameworks where they are not installed.
 LEAN = {"serving": {"torch", "tensorflow"}, "release": {"torch", "tensorflow"}}
 # A transformer reads the online store; what joins the past is loaded by Feast, and never asked.
-UNASKED = {"transformer": {"duckdb", "sqlglot"}}
+# A pod that opens releases has its ring mounted, and asks no API for it.
+UNASKED = {"transformer": {"duckdb", "sqlglot"}, "initializer": {"kubernetes"}}
 
 
 def programs(family: str) -> list[str]:

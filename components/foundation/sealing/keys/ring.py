@@ -53,16 +53,9 @@ class KeyRing:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
-        """Read the ring whose folder FALAJ_KEYS names; raises UserError if none is named."""
-        folder = environment.get("FALAJ_KEYS")
-        if not folder:
-            raise UserError(
-                "FALAJ_KEYS is not set; it names the folder of the key ring, which a site file or "
-                "a mounted Secret has to give",
-                code="keys-unset",
-            )
-        passphrase = _passphrase(environment)
-        return cls.load(pathlib.Path(folder), passphrase=passphrase, environment=environment)
+        """Read the ring that FALAJ_KEYS names; raises UserError if none is named."""
+        ring = _files(environment)
+        return cls.read(ring, passphrase=_passphrase(environment), environment=environment)
 
     @classmethod
     def load(
@@ -222,6 +215,22 @@ def _write(folder: pathlib.Path, verifier: Verifier, wrapping: WrappingKey) -> N
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     files.write(folder / VERIFY, verifier.pem)
     files.write(folder / WRAPPING, wrapping.secret.hex().encode())
+
+
+def _files(environment: Mapping[str, str]) -> Files:
+    """Find the ring that FALAJ_KEYS names: a folder, or a Secret of Kubernetes."""
+    name = environment.get("FALAJ_KEYS")
+    if not name:
+        raise UserError(
+            "FALAJ_KEYS is not set; it names the folder of the key ring, which a site file or "
+            "a mounted Secret has to give",
+            code="keys-unset",
+        )
+    if name.startswith("kubernetes:"):
+        from components.foundation.sealing.keys.kubernetes_secret import KubernetesSecret
+
+        return KubernetesSecret.fetch(name, environment)
+    return Folder(pathlib.Path(name))
 
 
 def _passphrase(environment: Mapping[str, str]) -> bytes | None:

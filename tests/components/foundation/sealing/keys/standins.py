@@ -28,7 +28,7 @@ class Told(http.server.BaseHTTPRequestHandler):
 
     answer: ClassVar[Answer]
     asked: ClassVar[list[str]]
-    tokens: ClassVar[list[str]]
+    tokens: ClassVar[list[str | None]]
 
     def log_message(self, format: str, *args: object) -> None:
         pass
@@ -36,7 +36,7 @@ class Told(http.server.BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers.get("content-length", 0)))
         self.asked.append(f"{self.command} {self.path}")
-        self.tokens.append(self.headers.get("x-vault-token") or self.headers["authorization"])
+        self.tokens.append(self.headers.get("x-vault-token", self.headers.get("authorization")))
         self.answer()
 
     do_GET = do_PUT = do_POST  # noqa: N815 - http.server's names

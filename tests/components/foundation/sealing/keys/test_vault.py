@@ -71,14 +71,17 @@ def test_a_token_in_the_environment_is_not_read(bao: OpenBao, tmp_path: pathlib.
 
 
 def test_a_token_in_the_environment_of_the_process_is_not_read_either(
-    bao: OpenBao, monkeypatch: pytest.MonkeyPatch
+    failing: Any, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The library would look for one there."""
-    monkeypatch.setenv("VAULT_TOKEN", bao.root)
-    nobody = {**bao.environment, "VAULT_ROLE": "none", "VAULT_JWT_FILE": "/etc/hostname"}
+    """The library would look for one there, and show it when a pod logs in."""
+    monkeypatch.setenv("VAULT_TOKEN", TOKEN)
+    account = secret(tmp_path / "jwt", token_of("oasis", "pod"))
+    failing.answer = status(403, {"errors": ["permission denied"]})
 
-    with pytest.raises(UserError, match="log in as role none"):
-        wrap(nobody, bao.key("aes256-gcm96"))
+    with pytest.raises(UserError, match="log in as role opener"):
+        wrap({**failing.environment, "VAULT_ROLE": "opener", "VAULT_JWT_FILE": account})
+
+    assert (failing.asked, failing.tokens) == (["POST /v1/auth/kubernetes/login"], [None])
 
 
 def test_a_token_that_everybody_may_read_is_refused(bao: OpenBao, tmp_path: pathlib.Path) -> None:
