@@ -1,6 +1,6 @@
 """A stand-in for the transformer: it asks the server, and fails as often as its version says.
 
-A version of 14 digits says in its last two how often, in percent.
+Its 9th and 10th digits, where they are decimal, are percent.
 """
 
 import argparse
@@ -13,7 +13,8 @@ parser = argparse.ArgumentParser()
 for name in ("--model_name", "--http_port", "--predictor_host", "--expected_version"):
     parser.add_argument(name)
 options, _ = parser.parse_known_args()  # features, TLS and tokens are not its matter
-bad = int(options.expected_version[12:] or 0) / 100
+said = options.expected_version[8:10]
+bad = int(said if said.isdecimal() else 0) / 100
 counts: collections.Counter[int] = collections.Counter({200: 0})
 labels = f'model="{options.model_name}",version="{options.expected_version}"'
 
