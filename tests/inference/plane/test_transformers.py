@@ -109,6 +109,7 @@ def test_a_server_that_was_started_again_is_found_by_its_transformer(
 
     until(lambda: running(plane, "found").get("server", 0) not in {0, before["server"]})
     until(lambda: answered(plane, "found") == "1")
+    assert before["transformer"] not in children(plane.pid)
 
 
 def test_another_release_takes_over_with_its_own_transformer_without_a_failed_request(
