@@ -5,7 +5,8 @@ import sys
 import pytest
 
 from components.foundation.sealing import release
-from components.foundation.sealing.keys import KeyRing
+from components.foundation.sealing.keys import KeyRing, care
+from components.foundation.sealing.keys.care import Kept
 from components.foundation.sealing.uri import ReleaseUri
 from components.foundation.storage import ObjectStore, Settings
 from inference.initializer.__main__ import main
@@ -14,7 +15,7 @@ from inference.initializer.__main__ import main
 @pytest.fixture
 def keys(environment: None, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> KeyRing:
     ring = KeyRing.create(tmp_path / "site")
-    ring.share(tmp_path / "keys")
+    care.share(Kept.load(tmp_path / "site"), tmp_path / "keys")
     monkeypatch.setenv("FALAJ_KEYS", str(tmp_path / "keys"))
     return ring
 

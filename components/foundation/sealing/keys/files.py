@@ -4,8 +4,8 @@ import os
 import pathlib
 import secrets
 import stat
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes, serialization
@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from components.foundation.errors import Refused, UserError
 from components.foundation.sealing.keys.derivation import derive
 from components.foundation.sealing.keys.interface import Files
+from components.foundation.sealing.keys.secret import Secret
 
 _NONCE_BYTES = 12
 
@@ -29,26 +30,32 @@ class FileSigner:
         return self.private.sign(message, ec.ECDSA(hashes.SHA256()))
 
 
-@dataclass(frozen=True)
 class WrappingKey:
     """A wrapping key of 256 bits; it wraps as nonce (12) | AES-256-GCM."""
 
-    secret: bytes = field(repr=False)
-    algorithm: str = "A256GCM"
-    opens: bool = True
+    algorithm = "A256GCM"
+    opens = True
 
-    @cached_property
-    def id(self) -> str:
-        return derive(self.secret, info=b"falaj recipient id", length=8).hex()
+    def __init__(self, key: bytes) -> None:
+        self._secret = Secret(key)
+        self.id = derive(key, info=b"falaj recipient id", length=8).hex()
+
+    def __repr__(self) -> str:
+        return f"WrappingKey({self.id})"
+
+    @property
+    def text(self) -> bytes:
+        """The key as its file holds it."""
+        return self._secret.reveal().hex().encode()
 
     def wrap(self, key: bytes, *, context: bytes) -> bytes:
         nonce = secrets.token_bytes(_NONCE_BYTES)
-        return nonce + AESGCM(self.secret).encrypt(nonce, key, context)
+        return nonce + AESGCM(self._secret.reveal()).encrypt(nonce, key, context)
 
     def unwrap(self, wrapped: bytes, *, context: bytes, where: str) -> bytes:
         nonce, sealed = wrapped[:_NONCE_BYTES], wrapped[_NONCE_BYTES:]
         try:
-            return AESGCM(self.secret).decrypt(nonce, sealed, context)
+            return AESGCM(self._secret.reveal()).decrypt(nonce, sealed, context)
         except (InvalidTag, ValueError):
             raise not_ours(self.id, where) from None
 
@@ -66,6 +73,24 @@ def write(path: pathlib.Path, data: bytes) -> None:
     """Write a new file that only its owner can read."""
     with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def write_all(folder: pathlib.Path, made: Mapping[str, bytes]) -> None:
+    """Write the files of a new ring, in their order.
+
+    Raises:
+        UserError: there is one of them already, in which case none is written.
+    """
+    if any((folder / name).exists() for name in made):
+        raise UserError(
+            f"{folder}: already holds a key ring, or a part of one; name another folder",
+            code="key-ring-exists",
+        )
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for name, data in made.items():
+        write(folder / name, data)
 
 
 def read(path: pathlib.Path) -> bytes:
@@ -132,14 +157,21 @@ def wrapping_key(ring: Files, name: str) -> WrappingKey:
     return WrappingKey(key)
 
 
-def private_key(ring: Files, name: str, passphrase: bytes | None) -> ec.EllipticCurvePrivateKey:
+def private_key(ring: Files, name: str, passphrase: Secret | None) -> ec.EllipticCurvePrivateKey:
     """Read a PEM private key on P-256; raises UserError for anything else."""
+    data, phrase = ring.read_secret(name), passphrase.reveal() if passphrase else None
+    if phrase and b"ENCRYPTED" not in data:
+        raise UserError(
+            f"{ring.where(name)}: is under no passphrase, though one is given for it; put the key "
+            "back that was encrypted, or name no file in FALAJ_KEYS_PASSPHRASE_FILE",
+            code="key-in-the-clear",
+        )
     try:
-        key = serialization.load_pem_private_key(ring.read_secret(name), passphrase)
+        key = serialization.load_pem_private_key(data, phrase)
     except (ValueError, TypeError):
         key = None
     if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
-        under = "under the passphrase that was given" if passphrase else "without a passphrase"
+        under = "under the passphrase that was given" if phrase else "without a passphrase"
         raise UserError(
             f"{ring.where(name)}: expected a PEM private key on P-256 {under}; restore the file, "
             "or name the right passphrase in FALAJ_KEYS_PASSPHRASE_FILE",
@@ -161,11 +193,11 @@ def public_key(ring: Files, name: str) -> ec.EllipticCurvePublicKey:
     return key
 
 
-def private_pem(key: ec.EllipticCurvePrivateKey, passphrase: bytes | None) -> bytes:
+def private_pem(key: ec.EllipticCurvePrivateKey, passphrase: Secret | None) -> bytes:
     return key.private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,
-        serialization.BestAvailableEncryption(passphrase)
+        serialization.BestAvailableEncryption(passphrase.reveal())
         if passphrase
         else serialization.NoEncryption(),
     )

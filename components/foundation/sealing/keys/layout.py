@@ -10,6 +10,8 @@ from components.foundation.sealing.keys.interface import Files
 
 NAME = "ring.yaml"
 SIGNING, VERIFY, WRAPPING = "signing.pem", "verify.pem", "wrapping.key"
+PUBLIC, PRIVATE = ".pub.pem", ".pem"  # how files of recovery keys end
+_NO_LAYOUT = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,11 @@ class Named:
 
     key: str
     retired: bool = False
+
+    @property
+    def is_wrapping_file(self) -> bool:
+        """Whether it is a wrapping key in a file: neither elsewhere nor a recovery key."""
+        return ":" not in self.key and not self.key.endswith(PRIVATE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +60,7 @@ class Layout:
                 **value,
             )
             layout._check()
-        except (yaml.YAMLError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (*_NO_LAYOUT, yaml.YAMLError) as error:
             raise UserError(
                 f"{where}: is no layout of a key ring: {error}; expected format 1, signer, "
                 "verifiers (file, revoked) and recipients (key, retired); restore the file",

@@ -3,11 +3,13 @@
 import contextlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from components.foundation.errors import UserError
 from components.foundation.sealing.keys import files
 from components.foundation.sealing.keys.interface import Files, Recipient, Signer
 from components.foundation.sealing.keys.recovery import PublicRecipient
+from components.foundation.sealing.keys.secret import Secret
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +23,7 @@ class Places:
     """
 
     ring: Files
-    passphrase: bytes | None = field(repr=False)
+    passphrase: Secret | None = field(repr=False)
     environment: Mapping[str, str] = field(repr=False)
 
     def signer(self, name: str) -> Signer | None:
@@ -35,12 +37,8 @@ class Places:
                 return files.FileSigner(files.private_key(self.ring, name, self.passphrase))
             case "":
                 return None
-            case "hashivault":
-                with _of_extra("hashivault"):
-                    from components.foundation.sealing.keys import hashivault
-                return hashivault.signer(name, self.environment)
-            case _:
-                raise _unknown(name)
+            case scheme:
+                return _keeper(scheme).signer(name, self.environment)
 
     def recipient(self, name: str) -> Recipient:
         """Return somebody for whom release keys are wrapped.
@@ -56,16 +54,36 @@ class Places:
                 return PublicRecipient(private.public_key(), private)
             case "":
                 return files.wrapping_key(self.ring, name)
-            case "hashivault":
-                with _of_extra("hashivault"):
-                    from components.foundation.sealing.keys import hashivault
-                return hashivault.recipient(name, self.environment)
-            case _:
-                raise _unknown(name)
+            case scheme:
+                return _keeper(scheme).recipient(name, self.environment)
+
+
+class _Keeper(Protocol):
+    """A module for one kind of place outside of the ring."""
+
+    def signer(self, name: str, environment: Mapping[str, str], /) -> Signer: ...
+
+    def recipient(self, name: str, environment: Mapping[str, str], /) -> Recipient: ...
 
 
 def _scheme(name: str) -> str:
     return name.partition(":")[0] if ":" in name else ""
+
+
+def _keeper(scheme: str) -> _Keeper:
+    """Load the module for a kind of place, which needs its extra; raises UserError."""
+    with _of_extra(scheme):
+        match scheme:
+            case "hashivault":
+                from components.foundation.sealing.keys import hashivault
+
+                return hashivault
+            case "pkcs11":
+                from components.foundation.sealing.keys import pkcs11
+
+                return pkcs11
+            case _:
+                raise _unknown(scheme)
 
 
 @contextlib.contextmanager
@@ -80,8 +98,8 @@ def _of_extra(extra: str) -> Iterator[None]:
         ) from error
 
 
-def _unknown(name: str) -> UserError:
+def _unknown(scheme: str) -> UserError:
     return UserError(
-        f"key {_scheme(name)}:...: no kind of place that we know; expected a file of the ring",
+        f"key {scheme}:...: no kind of place that we know; expected a file of the ring",
         code="key-place-unknown",
     )

@@ -3,18 +3,28 @@
 import contextlib
 import pathlib
 import secrets
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Self
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from components.foundation import undumpable
 from components.foundation.errors import InfrastructureError, Refused, UserError
-from components.foundation.sealing.keys import files
+from components.foundation.sealing.keys import custody, files
 from components.foundation.sealing.keys.files import FileSigner, Folder, WrappingKey
 from components.foundation.sealing.keys.interface import Files, Recipient, Signer, WrappedKey
-from components.foundation.sealing.keys.layout import SIGNING, VERIFY, WRAPPING, Layout
+from components.foundation.sealing.keys.layout import (
+    NAME,
+    PUBLIC,
+    SIGNING,
+    VERIFY,
+    WRAPPING,
+    Layout,
+    Named,
+)
 from components.foundation.sealing.keys.places import Places
+from components.foundation.sealing.keys.secret import Secret
 from components.foundation.sealing.keys.verifier import Verifier
 
 
@@ -35,34 +45,52 @@ class KeyRing:
     retired: tuple[Recipient, ...] = ()
 
     @classmethod
-    def create(cls, folder: pathlib.Path, *, passphrase: bytes | None = None) -> Self:
+    def create(
+        cls,
+        folder: pathlib.Path,
+        *,
+        passphrase: Secret | None = None,
+        recovery: Sequence[pathlib.Path] = (),
+    ) -> Self:
         """Make new keys and write them to a folder where only the owner can read them.
 
         Args:
             folder: where they go.
             passphrase: what encrypts `signing.pem`, if anything does.
+            recovery: public keys, NAME.pub.pem, whose holders open every release as well.
 
         Raises:
-            UserError: the folder already holds a ring; keys are never overwritten.
+            UserError: the folder already holds a ring, of which nothing is overwritten; or a
+                recovery key is none.
         """
-        private = ec.generate_private_key(ec.SECP256R1())
-        verifier, wrapping = Verifier(private.public_key()), WrappingKey(secrets.token_bytes(32))
-        _write(folder, verifier, wrapping)
-        files.write(folder / SIGNING, files.private_pem(private, passphrase))
-        return cls((verifier,), (wrapping,), FileSigner(private))
+        private, wrapping = ec.generate_private_key(ec.SECP256R1()), secrets.token_bytes(32)
+        layout = Layout(recipients=(Named(WRAPPING), *(Named(path.name) for path in recovery)))
+        made = {path.name: _recovery_key(path) for path in recovery}
+        if recovery:
+            made[NAME] = layout.encode()
+        made[VERIFY] = Verifier(private.public_key()).pem
+        made[SIGNING] = files.private_pem(private, passphrase)
+        made[WRAPPING] = WrappingKey(wrapping).text
+        files.write_all(folder, made)
+        return cls.load(folder, passphrase=passphrase)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
-        """Read the ring that FALAJ_KEYS names; raises UserError if none is named."""
-        ring = _files(environment)
-        return cls.read(ring, passphrase=_passphrase(environment), environment=environment)
+        """Read the ring that FALAJ_KEYS names; this process then leaves no core.
+
+        Raises:
+            UserError: none is named, or as `read` does.
+        """
+        undumpable.become(environment)
+        ring, passphrase = _files(environment), custody.passphrase(environment)
+        return cls.read(ring, passphrase=passphrase, environment=environment)
 
     @classmethod
     def load(
         cls,
         folder: pathlib.Path,
         *,
-        passphrase: bytes | None = None,
+        passphrase: Secret | None = None,
         environment: Mapping[str, str] | None = None,
     ) -> Self:
         """Read a ring in a folder, as `read` does."""
@@ -73,7 +101,7 @@ class KeyRing:
         cls,
         ring: Files,
         *,
-        passphrase: bytes | None = None,
+        passphrase: Secret | None = None,
         environment: Mapping[str, str] | None = None,
     ) -> Self:
         """Read a ring.
@@ -100,11 +128,6 @@ class KeyRing:
             signer,
             tuple(places.recipient(one.key) for one in layout.recipients if one.retired),
         )
-
-    def share(self, folder: pathlib.Path) -> None:
-        """Write what opening releases needs, without the signing key, to a new folder."""
-        (wrapping,) = [one for one in self.recipients if isinstance(one, WrappingKey)]
-        _write(folder, self.verifiers[0], wrapping)
 
     @property
     def signer_id(self) -> str:
@@ -150,6 +173,15 @@ class KeyRing:
                 code="signer-revoked",
             )
         return None
+
+    def before_revocations(self) -> Self:
+        """Return the ring that believes the revoked, too: for whoever holds them to evidence."""
+        believed = tuple(replace(verifier, revoked="") for verifier in self.verifiers)
+        return replace(self, verifiers=believed)
+
+    def revoked(self, verifier: str) -> bool:
+        """Tell whether the verifier of an id is revoked."""
+        return any(one.revoked for one in self.verifiers if one.id == verifier)
 
     def wrap(self, key: bytes, *, context: bytes) -> list[WrappedKey]:
         """Wrap a key for every recipient of today."""
@@ -207,14 +239,13 @@ def _check_halves(ring: Files, signer: Signer | None, verifier: Verifier) -> Non
         )
 
 
-def _write(folder: pathlib.Path, verifier: Verifier, wrapping: WrappingKey) -> None:
-    if (folder / WRAPPING).exists():
+def _recovery_key(path: pathlib.Path) -> bytes:
+    if not path.name.endswith(PUBLIC):
         raise UserError(
-            f"{folder}: already holds a key ring; name another folder", code="key-ring-exists"
+            f"{path}: expected a public key in a file *{PUBLIC}; the private half stays away",
+            code="key-malformed",
         )
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    files.write(folder / VERIFY, verifier.pem)
-    files.write(folder / WRAPPING, wrapping.secret.hex().encode())
+    return Verifier(files.public_key(Folder(path.parent), path.name)).pem
 
 
 def _files(environment: Mapping[str, str]) -> Files:
@@ -231,16 +262,3 @@ def _files(environment: Mapping[str, str]) -> Files:
 
         return KubernetesSecret.fetch(name, environment)
     return Folder(pathlib.Path(name))
-
-
-def _passphrase(environment: Mapping[str, str]) -> bytes | None:
-    name = environment.get("FALAJ_KEYS_PASSPHRASE_FILE")
-    if not name:
-        return None
-    passphrase = files.read_secret(pathlib.Path(name)).rstrip(b"\r\n")
-    if not passphrase:
-        raise UserError(
-            f"{name}: is empty, expected a passphrase; write it there, or name no file",
-            code="key-malformed",
-        )
-    return passphrase

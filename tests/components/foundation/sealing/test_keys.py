@@ -5,7 +5,9 @@ import stat
 import pytest
 
 from components.foundation.errors import Refused, UserError
-from components.foundation.sealing.keys import KeyRing
+from components.foundation.sealing.keys import KeyRing, care
+from components.foundation.sealing.keys.care import Kept
+from components.foundation.sealing.keys.secret import Secret
 
 
 def test_a_ring_is_read_as_it_was_made(tmp_path: pathlib.Path) -> None:
@@ -48,7 +50,7 @@ def test_refuses_a_secret_that_everybody_may_read(tmp_path: pathlib.Path, name: 
 
 def test_a_shared_ring_opens_but_does_not_sign(tmp_path: pathlib.Path) -> None:
     made = KeyRing.create(tmp_path / "site")
-    made.share(tmp_path / "pod")
+    care.share(Kept.load(tmp_path / "site"), tmp_path / "pod")
 
     opener = KeyRing.load(tmp_path / "pod")
 
@@ -134,7 +136,7 @@ def test_a_ring_that_nobody_named_is_asked_for(tmp_path: pathlib.Path) -> None:
 @pytest.fixture
 def locked(tmp_path: pathlib.Path) -> dict[str, str]:
     """The environment of a ring whose signing key is under a passphrase."""
-    KeyRing.create(tmp_path / "ring", passphrase=b"three dates")
+    KeyRing.create(tmp_path / "ring", passphrase=Secret(b"three dates"))
     (tmp_path / "phrase").write_text("three dates\n")
     (tmp_path / "phrase").chmod(0o600)
     return {

@@ -11,7 +11,8 @@ import pytest
 from components.foundation import digests
 from components.foundation.errors import Refused, UserError
 from components.foundation.sealing import release
-from components.foundation.sealing.keys import KeyRing
+from components.foundation.sealing.keys import KeyRing, care
+from components.foundation.sealing.keys.care import Kept
 from components.foundation.sealing.measured import Measured
 from components.foundation.sealing.release import Release
 from components.foundation.sealing.statement import SealedFile
@@ -164,7 +165,7 @@ def test_a_ring_that_cannot_sign_opens_and_does_not_seal(
     unique: str,
 ) -> None:
     sealed = seal(model=unique)
-    keys.share(tmp_path / "pod")
+    care.share(Kept.load(tmp_path / "keys"), tmp_path / "pod")
     opener = KeyRing.load(tmp_path / "pod")
 
     release.unseal(sealed.uri, tmp_path / "out", store=store, keys=opener)
