@@ -135,11 +135,22 @@ def _key(uri: KeyUri, kind: ObjectClass, key_type: KeyType) -> Iterator[Any]:
     with _module, _explained(uri), _started(uri.module) as module:
         serial = {"token_serial": uri.serial.encode()} if uri.serial else {}
         session = module.get_token(token_label=uri.token, **serial).open(user_pin=pin)
-        named = {"label": uri.object or None, "id": uri.id or None}
-        key = session.get_key(object_class=kind, key_type=key_type, **named)
+        key = _found(session, uri, {Attribute.CLASS: kind, Attribute.KEY_TYPE: key_type})
         if not key[Attribute.SENSITIVE] or key[Attribute.EXTRACTABLE]:
             raise _unfit(uri, "would leave the token (CKA_SENSITIVE, CKA_EXTRACTABLE)")
         yield key
+
+
+def _found(session: Any, uri: KeyUri, kind: dict[Attribute, Any]) -> Any:
+    """Return the one key of that name and kind; raises UserError for none or several."""
+    named = {Attribute.LABEL: uri.object, Attribute.ID: uri.id}
+    wanted = {attribute: value for attribute, value in named.items() if value}
+    keys = list(session.get_objects(kind | wanted))
+    if not keys:
+        raise _unfit(uri, "is not in the token, or is of another kind")
+    if len(keys) > 1:
+        raise _unfit(uri, "is there more than once; give each an id, and name that too")
+    return keys[0]
 
 
 @contextlib.contextmanager
@@ -194,10 +205,8 @@ def _from(error: pkcs11.PKCS11Error, uri: KeyUri) -> FalajError:
                 f"{uri.pin}, and mind that a few wrong ones lock it",
                 code="token-denied",
             )
-        case pkcs11.NoSuchKey():
-            return _unfit(uri, "is not in the token, or is of another kind")
-        case pkcs11.MultipleObjectsReturned() | pkcs11.MultipleTokensReturned():
-            return _unfit(uri, "is there more than once; name its id, or the token's serial, too")
+        case pkcs11.MultipleTokensReturned():
+            return _unfit(uri, "may lie in several tokens of that label; name the serial, too")
         case _ if isinstance(error, _UNFIT):
             return _unfit(uri, f"or the token cannot do this ({type(error).__name__})")
         case pkcs11.NoSuchToken():
