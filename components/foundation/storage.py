@@ -42,13 +42,14 @@ class Conflict(Refused):
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """`s3://bucket/key`; `Address.parse(str(a)) == a`."""
+    """`s3://bucket/key`; `Address.parse(str(a)) == a`. Other schemes are named, not parsed."""
 
     bucket: str
     key: str
+    scheme: str = "s3"
 
     def __str__(self) -> str:
-        return f"s3://{self.bucket}/{self.key}"
+        return f"{self.scheme}://{self.bucket}/{self.key}"
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -61,7 +62,8 @@ class Address:
         return cls(parts.netloc, parts.path.lstrip("/"))
 
     def __truediv__(self, name: str) -> "Address":
-        return Address(self.bucket, f"{self.key.rstrip('/')}/{name}".lstrip("/"))
+        key = f"{self.key.rstrip('/')}/{name}".lstrip("/")
+        return Address(self.bucket, key, self.scheme)
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,6 +295,11 @@ class ObjectStore:
         return found.hexdigest() == digest
 
     def _bucket(self, address: Address, *, retries: bool = True) -> "obstore.store.S3Store":
+        if address.scheme != "s3":
+            raise UserError(
+                f"{address}: does not lie on the object store; name it as s3://bucket/key",
+                code="address-malformed",
+            )
         return _client(self.settings, address.bucket, retries)
 
 

@@ -8,7 +8,9 @@ import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from components.foundation.errors import UserError
+from components.foundation import digests
+from components.foundation.digests import Digest
+from components.foundation.errors import InfrastructureError, UserError
 from components.foundation.sealing.paths import OPENED
 
 _PARTIAL = ".unsealing"
@@ -41,17 +43,48 @@ class Destination:
 
         The last of the names is put in place last: without it nothing is taken for whole.
         """
-        partial = self.folder / _PARTIAL
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
+        self._tidy(names)
+        self._partial.mkdir(parents=True, exist_ok=True)
         try:
-            yield partial
+            yield self._partial
             for name in names:
-                (partial / name).chmod(0o444)
-                (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
-                os.replace(partial / name, self.folder / name)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
+                self._put_in_place(name)
+        except (InfrastructureError, OSError):
+            raise  # what is whole is of use to whoever tries again
+        except BaseException:
+            self._remove()
+            raise
+        self._remove()
+
+    def holds(self, name: str, size: int, digest: Digest) -> bool:
+        """Tell whether a file is whole already, in place or about to be put there."""
+        return any(
+            path.is_file() and path.stat().st_size == size and digests.of_file(path) == digest
+            for path in (self._partial / name, self.folder / name)
+        )
+
+    @property
+    def _partial(self) -> pathlib.Path:
+        return self.folder / _PARTIAL
+
+    def _put_in_place(self, name: str) -> None:
+        part = self._partial / name
+        if part.exists():  # else it is in place since before
+            part.chmod(0o444)
+            (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
+            os.replace(part, self.folder / name)
+
+    def _tidy(self, names: Sequence[str]) -> None:
+        """Remove what somebody who was killed left, but for files that may be whole."""
+        for path in sorted(self._partial.rglob("*"), reverse=True):
+            name = path.relative_to(self._partial).as_posix()
+            if path.is_symlink() or (not path.is_dir() and name not in names):
+                path.unlink()
+            elif path.is_dir() and not any(other.startswith(f"{name}/") for other in names):
+                shutil.rmtree(path)
+
+    def _remove(self) -> None:
+        shutil.rmtree(self._partial, ignore_errors=True)
 
     def _release(self) -> str | None:
         """Return which release lies there; None if none does, or it cannot be told."""

@@ -13,7 +13,7 @@ a release.
 
 import contextlib
 import pathlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -23,12 +23,13 @@ from blake3 import blake3
 from components.foundation import cost, digests
 from components.foundation.digests import BLAKE3, Digest
 from components.foundation.errors import Refused, UserError, nearest
-from components.foundation.sealing import envelope, openssf, paths, stream, wrapped
+from components.foundation.sealing import envelope, openssf, paths, space, stream, wrapped
 from components.foundation.sealing.destination import Destination
 from components.foundation.sealing.keys import KeyRing
 from components.foundation.sealing.measured import Measured
 from components.foundation.sealing.parallel import each
-from components.foundation.sealing.paths import OPENED, SIGNATURE
+from components.foundation.sealing.paths import ADDED, OPENED, SIGNATURE
+from components.foundation.sealing.source import Source
 from components.foundation.sealing.statement import (
     KIND,
     SealedFile,
@@ -141,7 +142,7 @@ def seal(
     return Release(location, statement, keys.signer_id)
 
 
-def read(location: ReleaseUri, *, store: ObjectStore, keys: KeyRing) -> Release:
+def read(location: ReleaseUri, *, store: Source, keys: KeyRing) -> Release:
     """Read what a release says of itself, once its signature holds.
 
     Raises:
@@ -167,28 +168,47 @@ def read(location: ReleaseUri, *, store: ObjectStore, keys: KeyRing) -> Release:
     return Release(location, statement, opened.signer)
 
 
-def unseal(uri: str, destination: pathlib.Path, *, store: ObjectStore, keys: KeyRing) -> Release:
+def unseal(
+    uri: str,
+    destination: pathlib.Path,
+    *,
+    store: Source,
+    keys: KeyRing,
+    accept: Callable[[Release], None] | None = None,
+) -> Release:
     """Verify, then decrypt a release into a folder, which then also holds release.json.
 
     No file is in place before all are decrypted and have the digests that were signed; files
-    are read-only.
+    are read-only. Whoever was killed goes on where it stopped: a whole file is not fetched twice.
+
+    Args:
+        uri: the release.
+        destination: the folder, empty or with the same release, whole or in part.
+        store: where the release lies.
+        keys: a ring that can open it.
+        accept: raises Refused for a release that is sound and yet not wanted here, before
+            anything of it is fetched.
 
     Raises:
-        UserError: not a release URI, no such release, or the folder holds something else.
+        UserError: not a release URI, no such release, the folder holds something else, or has
+            too little room.
         Refused: anything is not as it was signed; the sentence says what.
     """
     release = read(ReleaseUri.parse(uri), store=store, keys=keys)
+    if accept is not None:
+        accept(release)
     _check_objects(release, store)
     files = release.statement.files
-    cost.reads(uri, bytes=sum(file.header.sealed_size for file in files))
-    names = [*(file.path for file in files), SIGNATURE, OPENED]
     into = Destination(destination, uri)
-    into.check(names)
+    into.check([*(file.path for file in files), *ADDED])
     key = _key(release, store, keys)
-    with into.writing(names) as folder:
-        (folder / SIGNATURE).write_bytes(_signature_of(release, store))
-        each(partial(_fetch, folder, key=key, release=release, store=store), files)
+    with into.writing([*(file.path for file in files), SIGNATURE, OPENED]) as folder:
+        absent = [file for file in files if not into.holds(file.path, file.header.size, file.plain)]
+        space.check(destination, sum(file.header.size for file in absent))
+        (folder / SIGNATURE).write_bytes(_signature_of(release, store, keys))
+        each(partial(_fetch, folder, key=key, release=release, store=store), absent)
         (folder / OPENED).write_bytes(digests.canonical_json(release.to_dict()))
+    cost.reads(uri, bytes=sum(file.header.sealed_size for file in absent))
     return release
 
 
@@ -196,7 +216,7 @@ def read_file(
     uri: str,
     path: str,
     *,
-    store: ObjectStore,
+    store: Source,
     keys: KeyRing,
     offset: int = 0,
     length: int | None = None,
@@ -236,11 +256,11 @@ def read_file(
         return b"".join(map(bytes, part))
 
 
-def verify(uri: str, *, store: ObjectStore, keys: KeyRing) -> Release:
+def verify(uri: str, *, store: Source, keys: KeyRing) -> Release:
     """Check a release without decrypting it: signature, names, and every sealed byte."""
     release = read(ReleaseUri.parse(uri), store=store, keys=keys)
     _check_objects(release, store)
-    _signature_of(release, store)
+    _signature_of(release, store, keys)
     each(partial(_verify_file, release=release, store=store), release.statement.files)
     return release
 
@@ -259,7 +279,7 @@ def _file(address: Address, path: str) -> Address:
     return address / "files" / path
 
 
-def _key(release: Release, store: ObjectStore, keys: KeyRing) -> bytes:
+def _key(release: Release, store: Source, keys: KeyRing) -> bytes:
     """Unwrap the release's key, which has to be the one that the statement commits to."""
     address = release.location.address
     key = wrapped.get(address, release.statement.content, store=store, keys=keys)
@@ -288,10 +308,12 @@ def _signature(
     return digests.of_bytes(data)
 
 
-def _signature_of(release: Release, store: ObjectStore) -> bytes:
+def _signature_of(release: Release, store: Source, keys: KeyRing) -> bytes:
+    """Read the signature that was sealed, or the one that `resign` is replacing it with."""
     data = store.get_bounded(release.location.address / SIGNATURE, limit=envelope.MAX_BYTES)
     got, want = digests.of_bytes(data), release.statement.signature
-    if got != want:
+    plain = {file.path: file.plain for file in release.statement.files}
+    if got != want and not openssf.is_ours(data, release.model, plain, keys=keys):
         raise Refused(
             f"release {release.uri}, {SIGNATURE}: digest is {got}, the statement covers {want}; "
             "restore the object or seal the model again",
@@ -309,7 +331,7 @@ def _put(measured: Measured, *, key: bytes, address: Address, store: ObjectStore
     return SealedFile(path, header.size, measured.plain, sealed.digest())
 
 
-def _check_objects(release: Release, store: ObjectStore) -> None:
+def _check_objects(release: Release, store: Source) -> None:
     """Refuse a release with an object too many, too few, or of another size."""
     address = release.location.address
     wanted = {str(_file(address, f.path)): f.header.sealed_size for f in release.statement.files}
@@ -330,7 +352,7 @@ def _bytes(size: int | None) -> str:
     return "no such object" if size is None else f"{size} bytes"
 
 
-def _verify_file(file: SealedFile, *, release: Release, store: ObjectStore) -> None:
+def _verify_file(file: SealedFile, *, release: Release, store: Source) -> None:
     digest, buffer = blake3(), memoryview(bytearray(stream.CHUNK))
     with store.reading(_file(release.location.address, file.path)) as source:
         while size := source.readinto(buffer):
@@ -340,7 +362,7 @@ def _verify_file(file: SealedFile, *, release: Release, store: ObjectStore) -> N
 
 
 def _fetch(
-    folder: pathlib.Path, file: SealedFile, *, key: bytes, release: Release, store: ObjectStore
+    folder: pathlib.Path, file: SealedFile, *, key: bytes, release: Release, store: Source
 ) -> None:
     path = folder / file.path
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -350,7 +372,7 @@ def _fetch(
 
 
 def _pieces(
-    file: SealedFile, *, key: bytes, release: Release, store: ObjectStore
+    file: SealedFile, *, key: bytes, release: Release, store: Source
 ) -> Iterator[memoryview]:
     """Yield a file's plaintext; what was yielded is sound once the iteration has ended."""
     at = _file(release.location.address, file.path)

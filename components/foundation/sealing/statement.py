@@ -15,7 +15,7 @@ from components.foundation.sealing.stream import MAX_SIZE, Header
 KIND = "application/vnd.in-toto+json"
 _TYPE = "https://in-toto.io/Statement/v1"
 _PREDICATE = "https://falaj.example/sealed-release/v2"
-_FORMAT = 2
+FORMAT = 2
 _ALGORITHMS = {
     "cipher": "AES-256-GCM-STREAM-1MiB",
     "derivation": "HKDF-SHA256",
@@ -71,7 +71,7 @@ class Statement:
     def encode(self) -> bytes:
         subject = [{"name": f.path, "digest": {SHA256: f.plain.hex}} for f in self.files]
         predicate = {
-            "format": _FORMAT,
+            "format": FORMAT,
             "algorithms": _ALGORITHMS,
             "model": self.model,
             "version": self.version,
@@ -118,7 +118,7 @@ class Statement:
             check_paths([file.path for file in statement.files])
             whole = statement.encode() == payload and statement.agrees()
         except (ValueError, KeyError, TypeError, AttributeError, FalajError) as error:
-            raise _malformed(where, f"no statement of format {_FORMAT}: {error}") from error
+            raise _malformed(where, f"no statement of format {FORMAT}: {error}") from error
         if not whole:
             raise _malformed(where, "its parts contradict each other")
         return statement
@@ -164,10 +164,10 @@ def _predicate(payload: bytes, where: str) -> Mapping[str, Any]:
         predicate: Mapping[str, Any] = json.loads(payload)["predicate"]
         got, algorithms = predicate["format"], predicate.get("algorithms")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise _malformed(where, f"no statement of format {_FORMAT}: {error}") from error
-    if got != _FORMAT:
+        raise _malformed(where, f"no statement of format {FORMAT}: {error}") from error
+    if got != FORMAT:
         raise Refused(
-            f"{where}: is of format {got!r}, this version opens format {_FORMAT}; seal the model "
+            f"{where}: is of format {got!r}, this version opens format {FORMAT}; seal the model "
             "again, or open it with the version that sealed it",
             code="statement-format",
         )

@@ -5,12 +5,14 @@ import binascii
 import json
 import re
 import secrets
+from collections.abc import Callable
 from typing import Any
 
 from components.foundation import digests
 from components.foundation.digests import Digest
 from components.foundation.errors import Refused
 from components.foundation.sealing.keys import KeyRing, WrappedKey
+from components.foundation.sealing.source import Source
 from components.foundation.storage import Address, Conflict, NotFound, ObjectStore
 
 _FORMAT = 2
@@ -36,7 +38,7 @@ def get_or_create(release: Address, content: Digest, *, store: ObjectStore, keys
     return key
 
 
-def get(release: Address, content: Digest, *, store: ObjectStore, keys: KeyRing) -> bytes:
+def get(release: Address, content: Digest, *, store: Source, keys: KeyRing) -> bytes:
     """Unwrap the release's key.
 
     Raises:
@@ -46,6 +48,48 @@ def get(release: Address, content: Digest, *, store: ObjectStore, keys: KeyRing)
     where = address(release)
     entries = _decode(store.get_bounded(where, limit=_MAX_BYTES), where)
     return keys.unwrap(entries, context=_context(content), where=str(where))
+
+
+def recipients(release: Address, *, store: ObjectStore) -> list[str]:
+    """Say for whom the release's key is wrapped, as nobody signed it; raises as `get` does."""
+    where = address(release)
+    return [e.recipient for e in _decode(store.get_bounded(where, limit=_MAX_BYTES), where)]
+
+
+def replace(
+    release: Address,
+    content: Digest,
+    *,
+    check: Callable[[bytes], None],
+    store: ObjectStore,
+    keys: KeyRing,
+) -> None:
+    """Wrap the release's key for the recipients of today, and for nobody else.
+
+    Args:
+        release: where it lies.
+        content: what the key was wrapped for.
+        check: raises Refused for another key than the release's.
+        store: holds it.
+        keys: opens what lies there, and says who the recipients are.
+
+    Raises:
+        Conflict: somebody else did so meanwhile; theirs stays.
+        NotFound, Refused: as `get` does.
+    """
+    where, context = address(release), _context(content)
+    store.get_bounded(where, limit=_MAX_BYTES)  # else what is read next has no bound
+    data, etag = store.get_with_etag(where)
+    key = keys.unwrap(_decode(data, where), context=context, where=str(where))
+    check(key)
+    try:
+        store.swap(where, _encode(keys.wrap(key, context=context)), etag=etag)
+    except Conflict as error:
+        raise Conflict(
+            f"{where}: somebody else wrapped the key anew meanwhile; look for whom: run falaj "
+            "rewrap again",
+            code="rewrap-raced",
+        ) from error
 
 
 def _context(content: Digest) -> bytes:
