@@ -15,6 +15,7 @@ from pipelines.project import Project
 def build(project: Project, place: Place) -> Any:
     """Build the pipeline that deploys a release and lets traffic judge it."""
     model = project.model.name
+    looked_up = project.features.repo if place.site.features.look_up else ""
 
     @dsl.pipeline(
         name=f"{project.name}-deployment",
@@ -29,6 +30,7 @@ def build(project: Project, place: Place) -> Any:
         interval_s: float = 1.0,
         max_seconds: float = 600.0,
         bake_s: float = 10.0,
+        feature_repository: str = looked_up,
     ) -> None:
         """Deploy and judge a release.
 
@@ -40,11 +42,14 @@ def build(project: Project, place: Place) -> Any:
             interval_s: seconds between looks.
             max_seconds: after this the rollout is inconclusive and rolled back.
             bake_s: seconds at full weight before the old slot is stopped.
+            feature_repository: package of the feature definitions; a transformer then takes
+                entity ids and looks features up. Empty: clients send them.
         """
         deployed = deploy(
             model_name=model,
             release=release,
             observations=f"s3://falaj-raw/observations/{model}",
+            feature_repository=feature_repository,
         )
         place.settle(deployed, name="Deploy dark", cached=False, keys=Keys.OPEN)
         ready = stages.hold(place, deployed, name="Gate on readiness")

@@ -76,6 +76,7 @@ class ObjectStorePlace(_Strict):
 class Features(_Strict):
     repository: str
     online_store: str = EMBEDDED
+    look_up: bool = False
 
 
 class Alert(_Strict):
