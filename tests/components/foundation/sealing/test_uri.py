@@ -40,3 +40,18 @@ def test_a_uri_round_trips() -> None:
 def test_refuses_what_is_no_release(text: str) -> None:
     with pytest.raises(UserError, match=r"expected sealed\+s3://"):
         ReleaseUri.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "lies_at"),
+    [
+        (GOOD, "s3://falaj-models/delays/0123456789ab/"),
+        ("sealed+file:///delays/0123456789ab", "file:///delays/0123456789ab/"),
+        ("sealed+file:///a/B_c/delays/0123456789ab", "file:///a/B_c/delays/0123456789ab/"),
+        ("sealed+pvc://claim/delays/0123456789ab", "pvc://claim/delays/0123456789ab/"),
+        ("sealed+pvc://a.b/x/delays/0123456789ab", "pvc://a.b/x/delays/0123456789ab/"),
+    ],
+)
+def test_a_uri_says_where_its_objects_lie(text: str, lies_at: str) -> None:
+    assert str(ReleaseUri.parse(text)) == text
+    assert str(ReleaseUri.parse(text).address) == lies_at
