@@ -93,6 +93,11 @@ class AuditLog:
             code="audit-raced",
         )
 
+    def find(self, kind: str, subject: str, body: Mapping[str, Any]) -> Entry | None:
+        """Return the entry that says exactly this, if there is one; raises as `append` does."""
+        _, newer = self._state()
+        return self._known(said(kind, subject, body), newer)
+
     def record(self, judged: verdict.Verdict) -> Entry:
         """Add a verdict."""
         return self.append("verdict", judged.subject, judged.to_dict())

@@ -185,9 +185,10 @@ def renew(
 
     Raises:
         Conflict: somebody moved it meanwhile.
-        Refused: it is not the newest state that was signed.
+        Refused: it is not the newest state that was signed, or its signer was revoked and the
+            evidence does not hold all its moves.
     """
-    found = _read(model, channel, store, keys)
+    found = _renewable(model, channel, store, keys)
     if found is None:
         return None
     after = dataclasses.replace(found[0], signed=verdict.now())
@@ -240,6 +241,33 @@ def _signed(
 def _check_note(pointer: Pointer, store: ObjectStore) -> None:
     move = asdict(pointer.history[0])
     moves.check(pointer.model, pointer.channel, pointer.serial, move, store=store)
+
+
+def _renewable(
+    model: str, channel: str, store: ObjectStore, keys: KeyRing
+) -> tuple[Pointer, str] | None:
+    """Read a channel that may be signed anew: its signer is believed, or else the evidence."""
+    try:
+        return _read(model, channel, store, keys)
+    except Refused as refused:
+        if refused.code != "signer-revoked":
+            raise
+    found = _read(model, channel, store, keys.before_revocations())
+    if found is not None:
+        _check_noted(found[0], store)
+    return found
+
+
+def _check_noted(pointer: Pointer, store: ObjectStore) -> None:
+    """Hold every move against the evidence: a stolen key can sign, but not write there."""
+    for step in pointer.history:
+        if not moves.noted(pointer.model, pointer.channel, step.serial, asdict(step), store=store):
+            raise Refused(
+                f"channel {pointer.model}/{pointer.channel}: move {step.serial} is signed by a "
+                "revoked key, and the evidence does not hold it; remove the object if nobody can "
+                "answer for it, then register the release anew",
+                code="signer-unrecorded",
+            )
 
 
 def _note(pointer: Pointer, store: ObjectStore) -> None:

@@ -62,5 +62,13 @@ def check(
         )
 
 
+def noted(
+    model: str, channel: str, serial: int, move: dict[str, Any], *, store: ObjectStore
+) -> bool:
+    """Tell whether exactly this move is in the evidence, whoever signed it."""
+    check(model, channel, serial, move, store=store)
+    return store.exists(_place(model, channel, serial))
+
+
 def _place(model: str, channel: str, serial: int) -> Address:
     return MOVES / f"{model}/{channel}/{serial:08d}.json"

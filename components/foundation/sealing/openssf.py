@@ -18,7 +18,7 @@ from components.foundation import digests
 from components.foundation.digests import SHA256, Digest
 from components.foundation.errors import Refused, UserError
 from components.foundation.sealing import envelope, paths
-from components.foundation.sealing.keys import KeyRing
+from components.foundation.sealing.keys import KeyRing, Verifier
 
 _BUNDLE = "application/vnd.dev.sigstore.bundle.v0.3+json"
 _KIND = "application/vnd.in-toto+json"
@@ -30,13 +30,20 @@ _NO_MODEL = {".git", ".gitattributes", ".github", ".gitignore"}
 def sign(model: str, plain: Mapping[str, Digest], *, keys: KeyRing) -> bytes:
     """Sign files by their digests; what the opener writes beside them is left out."""
     enveloped = json.loads(envelope.sign(_statement(model, plain), kind=_KIND, keys=keys))
-    signatures = [{"sig": entry["sig"], "keyid": ""} for entry in enveloped["signatures"]]
-    bundle = {
-        "mediaType": _BUNDLE,
-        "verificationMaterial": {"publicKey": {"hint": _hint(keys)}, "tlogEntries": []},
-        "dsseEnvelope": {**enveloped, "signatures": signatures},
-    }
-    return digests.canonical_json(bundle)
+    return _bundled(enveloped, keys.verifiers[0])
+
+
+def is_ours(data: bytes, model: str, plain: Mapping[str, Digest], *, keys: KeyRing) -> bool:
+    """Tell whether `sign` wrote this for these files, byte for byte, with the key of today."""
+    try:
+        enveloped = json.loads(data)["dsseEnvelope"]
+        opened = envelope.open_signed(
+            json.dumps(enveloped).encode(), kind=_KIND, keys=keys, where=""
+        )
+        wanted = opened.payload == _statement(model, plain) and opened.signer == keys.signer_id
+        return wanted and _bundled(enveloped, keys.verifiers[0]) == data
+    except (Refused, ValueError, KeyError, TypeError, RecursionError):
+        return False
 
 
 def signed(data: bytes, *, keys: KeyRing, where: str) -> dict[str, Digest]:
@@ -95,6 +102,21 @@ def _what(there: bool) -> str:
     return "unsigned" if there else "missing"
 
 
+def _bundled(enveloped: Mapping[str, Any], verifier: Verifier) -> bytes:
+    """Put a signed envelope into a bundle; whatever else it has shows as a difference."""
+    (signature,) = enveloped["signatures"]
+    bundle = {
+        "mediaType": _BUNDLE,
+        "verificationMaterial": {"publicKey": {"hint": _hint(verifier)}, "tlogEntries": []},
+        "dsseEnvelope": {
+            "payload": enveloped["payload"],
+            "payloadType": enveloped["payloadType"],
+            "signatures": [{"sig": signature["sig"], "keyid": ""}],
+        },
+    }
+    return digests.canonical_json(bundle)
+
+
 def _statement(model: str, plain: Mapping[str, Digest]) -> bytes:
     resources = [
         {"name": path, "algorithm": digest.algorithm, "digest": digest.hex}
@@ -151,6 +173,6 @@ def _no_signature(where: str, error: Exception) -> Refused:
     )
 
 
-def _hint(keys: KeyRing) -> str:
+def _hint(verifier: Verifier) -> str:
     """Name the public key as that tool does."""
-    return hashlib.sha256(keys.verifiers[0].pem).hexdigest()
+    return hashlib.sha256(verifier.pem).hexdigest()

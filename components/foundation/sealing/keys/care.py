@@ -84,7 +84,7 @@ class Kept:
             )
 
     def verifier_id(self, entry: Believed) -> str:
-        return Verifier(files.public_key(Folder(self.folder), entry.file)).id[:_ID]
+        return Verifier(files.public_key(Folder(self.folder), entry.file)).id
 
 
 def rotate(kept: Kept, *, signing: bool, wrapping: bool) -> list[Part]:

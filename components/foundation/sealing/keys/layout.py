@@ -11,6 +11,7 @@ from components.foundation.sealing.keys.interface import Files
 NAME = "ring.yaml"
 SIGNING, VERIFY, WRAPPING = "signing.pem", "verify.pem", "wrapping.key"
 PUBLIC, PRIVATE = ".pub.pem", ".pem"  # how files of recovery keys end
+_MOST = 64  # readers of keys.json take no more
 _NO_LAYOUT = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
 
 
@@ -91,6 +92,8 @@ class Layout:
             raise ValueError("retired is neither true nor false")
         if not self.verifiers or not self.recipients:
             raise ValueError("no verifiers, or no recipients")
+        if sum(not one.retired for one in self.recipients) > _MOST:
+            raise ValueError(f"more than {_MOST} recipients of today")
         if len(set(files)) != len(files):
             raise ValueError("names a key twice")
         if any(":" not in name and "/" in name for name in files):

@@ -74,6 +74,10 @@ def _keeper(scheme: str) -> _Keeper:
     """Load the module for a kind of place, which needs its extra; raises UserError."""
     with _of_extra(scheme):
         match scheme:
+            case "awskms":
+                from components.foundation.sealing.keys import awskms
+
+                return awskms
             case "hashivault":
                 from components.foundation.sealing.keys import hashivault
 

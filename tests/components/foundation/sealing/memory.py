@@ -5,6 +5,7 @@ import pathlib
 from collections.abc import Iterator
 from typing import Self
 
+from components.foundation import digests
 from components.foundation.pieces import Pieces, Reader
 from components.foundation.storage import (
     Address,
@@ -43,7 +44,7 @@ class Memory(ObjectStore):
         self._operate()
         if address not in self.objects:
             raise NotFound(f"{address}: no such object", code="object-missing")
-        return self.objects[address], ""
+        return self.objects[address], _etag(self.objects[address])
 
     @contextlib.contextmanager
     def reading(self, address: Address) -> Iterator[Pieces]:
@@ -72,7 +73,7 @@ class Memory(ObjectStore):
         self._operate()
         for address, data in sorted(self.objects.items(), key=lambda item: item[0].key):
             if address.bucket == prefix.bucket and address.key.startswith(prefix.key):
-                yield ObjectInfo(address, len(data), "", 0)
+                yield ObjectInfo(address, len(data), _etag(data), 0)
 
     def delete(self, address: Address) -> None:
         self._operate()
@@ -83,9 +84,20 @@ class Memory(ObjectStore):
         if address in self.objects:
             raise Conflict(f"{address}: somebody else wrote it first", code="object-raced")
         self.objects[address] = data
-        return ""
+        return _etag(data)
+
+    def swap(self, address: Address, data: bytes, *, etag: str) -> str:
+        self._operate()
+        if _etag(self.objects[address]) != etag:
+            raise Conflict(f"{address}: somebody else wrote it first", code="object-raced")
+        self.objects[address] = data
+        return _etag(data)
 
     def _operate(self) -> None:
         self.operations += 1
         if self.dies_at and self.operations >= self.dies_at:
             raise Killed
+
+
+def _etag(data: bytes) -> str:
+    return str(digests.of_bytes(data))

@@ -49,7 +49,7 @@ def verify_and_open(store: Memory, made: Release, keys: KeyRing) -> None:
     """Do what unsealing does, without a folder: 10,000 of them are too many to delete."""
     found = release.read(made.location, store=store, keys=keys)
     release._check_objects(found, store)
-    release._signature_of(found, store)
+    release._signature_of(found, store, keys)
     key = release._key(found, store, keys)
     for file in found.statement.files:
         for _ in release._pieces(file, key=key, release=found, store=store):
