@@ -8,12 +8,13 @@ import contextlib
 import logging
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Self
 
 from components.foundation.errors import InfrastructureError, UserError
 from components.foundation.kubernetes.client import Cluster, Manifest
 from components.foundation.kubernetes.resources import Resource
+from components.foundation.sealing.keys.secret import Secret
 from components.foundation.storage import NotFound
 
 SCHEME = "kubernetes://"
@@ -27,7 +28,7 @@ class KubernetesSecret:
     """The files of a Secret, by name."""
 
     name: str
-    data: Mapping[str, bytes] = field(repr=False)
+    data: Mapping[str, Secret]
 
     @classmethod
     def fetch(cls, name: str, environment: Mapping[str, str]) -> Self:
@@ -58,7 +59,7 @@ class KubernetesSecret:
                 "verify.pem, wrapping.key and, to seal, signing.pem",
                 code="key-missing",
             )
-        return self.data[name]
+        return self.data[name].reveal()
 
     def read_secret(self, name: str) -> bytes:
         return self.read(name)
@@ -109,7 +110,7 @@ def _object(answer: Manifest) -> Manifest:
     return answer
 
 
-def _data(name: str, manifest: Manifest) -> dict[str, bytes]:
+def _data(name: str, manifest: Manifest) -> dict[str, Secret]:
     try:
         found = {file: _decoded(text) for file, text in (manifest.get("data") or {}).items()}
     except (AttributeError, TypeError, ValueError):
@@ -122,8 +123,8 @@ def _data(name: str, manifest: Manifest) -> dict[str, bytes]:
     return found
 
 
-def _decoded(text: str) -> bytes:
-    return base64.b64decode(text, validate=True)
+def _decoded(text: str) -> Secret:
+    return Secret(base64.b64decode(text, validate=True))
 
 
 @contextlib.contextmanager

@@ -1,8 +1,10 @@
 """A ring in a Secret, from a stand-in that answers as the Kubernetes API does."""
 
 import base64
+import dataclasses
 import logging
 import pathlib
+import pickle
 import sys
 import traceback
 from collections.abc import Iterator
@@ -250,8 +252,18 @@ def test_no_log_or_failure_shows_what_a_secret_holds(
     assert ring["wrapping.key"].decode() not in shown + caplog.text
 
 
-def test_what_holds_the_files_does_not_show_them(ring: dict[str, bytes]) -> None:
-    assert repr(KubernetesSecret(NAME, ring)) == f"KubernetesSecret(name='{NAME}')"
+def test_what_holds_the_files_does_not_show_them(
+    api: Any, environment: dict[str, str], ring: dict[str, bytes]
+) -> None:
+    api.answer = status(200, secret(ring))
+    found = KubernetesSecret.fetch(NAME, environment)
+
+    shown = f"{found!r} {dataclasses.asdict(found)}"
+
+    assert found.read_secret("wrapping.key") == ring["wrapping.key"]
+    assert repr(ring["wrapping.key"]) not in shown
+    with pytest.raises(TypeError, match="not pickled"):
+        pickle.dumps(found)
 
 
 def _chain(error: BaseException | None) -> str:
