@@ -7,6 +7,8 @@ from typing import Any
 _ACCOUNT = "falaj-serving"
 _SITE, _STORE = "falaj-site", "falaj-object-store"
 _STORE_NAMES = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+# As the servers' runtimes have them: what scrapes one finds the other.
+_SCRAPED = {"prometheus.kserve.io/path": "/metrics", "prometheus.kserve.io/port": "8080"}
 _RESTRICTED = {
     "allowPrivilegeEscalation": False,
     "capabilities": {"drop": ["ALL"]},
@@ -42,6 +44,7 @@ class Transformer:
     def manifest(self, model: str, version: str) -> dict[str, Any]:
         """Return the component that serves one version of a model and no other."""
         return {
+            "annotations": _SCRAPED,
             "serviceAccountName": _ACCOUNT,
             "containers": [self._container(model, version)],
             "volumes": [{"name": "tmp", "emptyDir": {"sizeLimit": "256Mi"}}],
