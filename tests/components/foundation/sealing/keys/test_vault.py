@@ -310,6 +310,20 @@ def test_no_failure_shows_the_token_or_the_key(
         assert hidden not in shown
 
 
+def test_what_goes_well_logs_no_token_and_no_key(
+    bao: OpenBao, caplog: pytest.LogCaptureFixture
+) -> None:
+    one = hashivault.recipient(f"hashivault://{bao.key('aes256-gcm96')}", bao.environment)
+
+    with caplog.at_level(logging.DEBUG):
+        opened = one.unwrap(one.wrap(KEY, context=b"c"), context=b"c", where="here")
+
+    assert opened == KEY
+    assert "/v1/shares/decrypt/" in caplog.text
+    for hidden in (bao.root, KEY.hex(), base64.b64encode(KEY).decode(), repr(KEY)):
+        assert hidden not in caplog.text
+
+
 def test_what_holds_a_key_shows_no_token(bao: OpenBao) -> None:
     one = hashivault.recipient("hashivault://k", {**bao.environment, "VAULT_TOKEN": bao.root})
 
