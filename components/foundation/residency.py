@@ -10,13 +10,17 @@ import functools
 import pathlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import yaml
 
 from components.foundation.errors import UserError, nearest
-from components.foundation.site import Profile
+
+if TYPE_CHECKING:
+    from components.foundation.site import Profile
 
 UAE = "AE"
+HARD_LOCAL = frozenset({"health", "cbuae", "gov"})  # where no `site` is: its pydantic weighs
 ON_PREMISES = "on-premises"
 _HERE = pathlib.Path(__file__)
 
@@ -63,7 +67,9 @@ def registry() -> Mapping[tuple[str, str], Region]:
 
 
 @functools.cache
-def regimes() -> Mapping[Profile, Regime]:
+def regimes() -> "Mapping[Profile, Regime]":
+    from components.foundation.site import Profile
+
     rows = yaml.safe_load(_HERE.with_name("regimes.yaml").read_text())
     return {
         Profile(name): Regime(**{**row, "status": Status(row["status"])})

@@ -45,3 +45,7 @@ def test_every_profile_has_a_law_with_a_status_and_a_source() -> None:
         assert isinstance(regime.status, Status)
         assert regime.source
         assert str(regime.status) in str(regime)
+
+
+def test_the_profiles_that_keep_everything_here_are_those_of_sites() -> None:
+    assert {profile for profile in Profile if profile.hard_local} == residency.HARD_LOCAL
