@@ -120,6 +120,103 @@ def test_a_store_that_does_not_answer_may_be_tried_again(
     assert s3.secret_key not in done.stderr
 
 
+@pytest.fixture
+def signer(tmp_path: pathlib.Path) -> str:
+    return KeyRing.load(tmp_path / "site").signer_id
+
+
+@pytest.fixture
+def policy(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.Path:
+    """A policy that expects nothing yet."""
+    file = tmp_path / "policy.yaml"
+    file.write_text("format: 1\nmodels: []\n")
+    monkeypatch.setenv("FALAJ_POLICY", str(file))
+    return file
+
+
+def test_a_policy_that_fits_opens_and_one_that_does_not_refuses(
+    uri: str, policy: pathlib.Path, signer: str, tmp_path: pathlib.Path
+) -> None:
+    refused = run(uri, str(tmp_path / "out"))
+    policy.write_text(f"format: 1\nmodels: [{{name: '*', signers: ['{signer}']}}]\n")
+    opened = run(uri, str(tmp_path / "out"))
+
+    assert refused.returncode == 3
+    assert "expects no model" in refused.stderr.splitlines()[-1]
+    assert opened.returncode == 0, opened.stderr
+    assert "FALAJ_POLICY is not set" not in opened.stderr
+
+
+def test_a_policy_that_is_named_and_not_there_opens_nothing(
+    uri: str, policy: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    policy.unlink()
+
+    done = run(uri, str(tmp_path / "out"))
+
+    assert done.returncode == 2
+    assert "is no policy" in done.stderr.splitlines()[-1]
+    assert not (tmp_path / "out").exists()
+
+
+def test_without_a_policy_it_says_so(uri: str, tmp_path: pathlib.Path) -> None:
+    assert "FALAJ_POLICY is not set" in run(uri, str(tmp_path / "out")).stderr
+
+
+def test_the_reason_is_the_termination_message(uri: str, tmp_path: pathlib.Path) -> None:
+    log = tmp_path / "termination-log"
+    log.touch()
+
+    done = run("--termination_log", str(log), uri.replace("sealed+", ""), str(tmp_path / "out"))
+
+    assert done.returncode == 2
+    assert log.read_text() == done.stderr.splitlines()[-1]
+    assert "[release-uri]" in log.read_text()
+
+
+def test_a_termination_message_is_as_long_as_kubernetes_shows(tmp_path: pathlib.Path) -> None:
+    log = tmp_path / "termination-log"
+    log.touch()
+
+    done = run("--termination_log", str(log), f"{'sealed+s3://' + 'x' * 5000}", str(tmp_path))
+
+    assert done.returncode == 2
+    assert len(log.read_bytes()) == 4096
+
+
+def test_a_termination_log_that_is_not_there_is_not_made(uri: str, tmp_path: pathlib.Path) -> None:
+    done = run("--termination_log", str(tmp_path / "none"), "s3://a", str(tmp_path / "out"))
+
+    assert done.returncode == 2
+    assert not (tmp_path / "none").exists()
+
+
+def test_opens_what_lies_in_a_folder_without_an_object_store(
+    uri: str, s3: Settings, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, at = ObjectStore(s3), ReleaseUri.parse(uri)
+    for item in store.list(at.address):
+        path = tmp_path / "models" / item.address.key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(store.get(item.address))
+    monkeypatch.delenv("AWS_ENDPOINT_URL")
+
+    done = run(f"sealed+file://{tmp_path}/models/{at.model}/{at.version}", str(tmp_path / "out"))
+
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out/model.onnx").read_bytes() == b"model"
+
+
+def test_a_folder_that_cannot_be_written_is_named(uri: str, tmp_path: pathlib.Path) -> None:
+    (tmp_path / "file").touch()
+
+    done = run(uri, str(tmp_path / "file/out"))
+
+    assert done.returncode == 2
+    assert "let the container's user write the model's folder" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+
+
 def test_starts_light() -> None:
     command = [sys.executable, "-X", "importtime", "-m", "inference.initializer", "--help"]
 
