@@ -1,14 +1,14 @@
 """What runs a model: ONNX Runtime, torch.export, TensorFlow."""
 
-import importlib.util
 import logging
 import pathlib
 
-from components.foundation import onnx_runtime
+from components.foundation import onnx_runtime, runtimes
 from components.foundation.errors import UserError
 from components.foundation.programs import Framework
+from components.foundation.runtimes.program import Program
 from inference.server.runtimes.folder import Folder
-from inference.server.runtimes.model import Model, Program
+from inference.server.runtimes.model import Model
 
 __all__ = ["Model", "load", "place"]
 
@@ -65,18 +65,4 @@ def _open(found: Folder, threads: int) -> Program:
         from inference.server.runtimes.onnx import OnnxProgram
 
         return OnnxProgram.open(found.file, signature=found.signature, threads=threads)
-    needed = "torch" if found.framework is Framework.TORCH else "tensorflow"
-    if importlib.util.find_spec(needed) is None:
-        raise UserError(
-            f"{found.file}: needs {needed}, which is not installed here; serve it where it is, "
-            "or export it to ONNX",
-            code="program-needs-framework",
-        )
-    if found.framework is Framework.TORCH:
-        from inference.server.runtimes.torch_export import TorchProgram
-
-        return TorchProgram.open(found.file, signature=found.signature, threads=threads)
-    from inference.server.runtimes.saved_model import SavedModel
-
-    where = found.file if found.file.is_dir() else found.path
-    return SavedModel.open(where, signature=found.signature, threads=threads)
+    return runtimes.load(found.file, signature=found.signature, threads=threads)

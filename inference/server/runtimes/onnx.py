@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 from components.foundation import onnx_runtime
 from components.foundation.errors import UserError
+from components.foundation.runtimes.program import Port
 from components.foundation.signature import Array, Signature
 from inference.server.runtimes import onnx_values
-from inference.server.runtimes.model import Port
 
 if TYPE_CHECKING:
     import onnxruntime

@@ -10,8 +10,8 @@ import numpy as np
 
 from components.foundation.errors import UserError
 from components.foundation.formats import saved_graph
+from components.foundation.runtimes.program import Port
 from components.foundation.signature import Array, Signature
-from inference.server.runtimes.model import Port
 
 _LOG = logging.getLogger("server")
 _SERVE: Final = "serving_default"

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import numpy as np
 
 from components.foundation.errors import UserError
+from components.foundation.runtimes import pt2_archive
+from components.foundation.runtimes.program import Port
 from components.foundation.signature import DTYPES, Array, Signature
-from inference.server.runtimes import pt2_archive
-from inference.server.runtimes.model import Port
 
 if TYPE_CHECKING:
     import torch

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from components.foundation.errors import UserError
-from inference.server.runtimes import pt2_archive
+from components.foundation.runtimes import pt2_archive
 
 pytestmark = pytest.mark.slow  # PyTorch takes seconds to import, its exporter more
 
