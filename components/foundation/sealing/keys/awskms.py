@@ -48,10 +48,10 @@ class KmsRecipient:
             answer = client.encrypt(
                 KeyId=self.kms.key, Plaintext=key, EncryptionContext=_use(context)
             )
-            return bytes(answer["CiphertextBlob"])
+            return _checked(answer["CiphertextBlob"])
 
     def unwrap(self, wrapped: bytes, *, context: bytes, where: str) -> bytes:
-        if not 0 < len(wrapped) <= _MOST_BYTES:
+        if not _fits(wrapped):
             raise not_ours(self.id, where)
         with self.kms.asked(f"to unwrap the key of {where}") as client:
             try:
@@ -74,6 +74,17 @@ def signer(name: str, environment: Mapping[str, str]) -> KmsSigner:
 def recipient(name: str, environment: Mapping[str, str]) -> KmsRecipient:
     """Return the key of a name; raises UserError or Refused if it may not be that one."""
     return KmsRecipient(Kms.parse(name, environment))
+
+
+def _fits(wrapped: bytes) -> bool:
+    return 0 < len(wrapped) <= _MOST_BYTES
+
+
+def _checked(wrapped: bytes) -> bytes:
+    """Raise ValueError for what no reader would take."""
+    if not _fits(wrapped):
+        raise ValueError("no ciphertext of KMS")
+    return wrapped
 
 
 def _use(context: bytes) -> dict[str, str]:

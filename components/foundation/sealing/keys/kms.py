@@ -3,7 +3,6 @@
 import contextlib
 import ipaddress
 import logging
-import os
 import pathlib
 import re
 from collections.abc import Iterator, Mapping
@@ -135,7 +134,7 @@ def _config(endpoint: str) -> Config:
 
 def _check_hidden(name: str) -> None:
     """Refuse a file of credentials that everybody may read."""
-    path = pathlib.Path(os.path.expanduser(name))
+    path = pathlib.Path(name).expanduser()
     if path.exists():
         files.read_secret(path)
 
