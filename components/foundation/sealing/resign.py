@@ -19,12 +19,10 @@ from components.foundation.sealing.uri import ReleaseUri
 from components.foundation.storage import Address, Conflict, ObjectStore
 
 _STATEMENT = "statement.json"
-HATCH = "--unsafe-without-evidence"
+HATCH = "--unsafe-unrecorded"
 
 
-def resign(
-    uri: str, *, store: ObjectStore, keys: KeyRing, without_evidence: bool = False
-) -> Release:
+def resign(uri: str, *, store: ObjectStore, keys: KeyRing, unrecorded: bool = False) -> Release:
     """Sign a release anew: the same files, facts and name, every sealed byte verified first.
 
     What a revoked key signed may be made by whoever took it, so the audit log has to hold it.
@@ -33,7 +31,7 @@ def resign(
         uri: the release.
         store: where it lies.
         keys: the ring that signs, and that names the revoked verifier.
-        without_evidence: a person answers for a release that the audit log does not hold.
+        unrecorded: a person answers for a release that the audit log does not hold.
 
     Returns:
         The release as it is now; the same if the key of today had signed it already.
@@ -47,7 +45,7 @@ def resign(
     found = releases.verify(uri, store=store, keys=keys.before_revocations())
     if found.signer == keys.signer_id:
         return found
-    if keys.revoked(found.signer) and not without_evidence:
+    if keys.revoked(found.signer) and not unrecorded:
         _check_recorded(found, store)
     signature = _signature(found, store, keys)
     statement = dataclasses.replace(found.statement, signature=digests.of_bytes(signature))

@@ -9,17 +9,19 @@ import fcntl
 import os
 import pathlib
 import secrets
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from components.foundation import undumpable
 from components.foundation.errors import UserError
-from components.foundation.sealing.keys import files
+from components.foundation.sealing.keys import custody, files
 from components.foundation.sealing.keys.files import Folder, WrappingKey
 from components.foundation.sealing.keys.layout import NAME, SIGNING, Believed, Layout, Named
 from components.foundation.sealing.keys.places import Places
+from components.foundation.sealing.keys.ring import KeyRing
 from components.foundation.sealing.keys.secret import Secret
 from components.foundation.sealing.keys.verifier import Verifier
 
@@ -44,6 +46,11 @@ class Part:
     state: str
     use: str
 
+    @property
+    def shown(self) -> str:
+        """The id, shortened where it is a digest."""
+        return self.id if ":" in self.id else self.id[:_ID]
+
 
 @dataclass(frozen=True, slots=True)
 class Kept:
@@ -63,6 +70,24 @@ class Kept:
     ) -> Self:
         ring = Folder(folder)
         return cls(folder, Layout.read(ring), Places(ring, passphrase, environment or {}))
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Self:
+        """Read the ring in the folder that FALAJ_KEYS names; this process then leaves no core.
+
+        Raises:
+            UserError: none is named, or it is not in a folder, or is none.
+        """
+        undumpable.become(environment)
+        name = environment.get("FALAJ_KEYS", "")
+        if not name or "://" in name:
+            raise UserError(
+                f"FALAJ_KEYS is {name!r}, expected the folder of a key ring; a ring is changed "
+                "where its folder is kept, and then copied to where it is mounted",
+                code="keys-unset",
+            )
+        passphrase = custody.passphrase(environment)
+        return cls.load(pathlib.Path(name), passphrase=passphrase, environment=environment)
 
     def parts(self) -> list[Part]:
         """Describe every key; no keeper is asked, and no signing key is read."""
@@ -85,6 +110,39 @@ class Kept:
 
     def verifier_id(self, entry: Believed) -> str:
         return Verifier(files.public_key(Folder(self.folder), entry.file)).id
+
+
+def make(
+    folder: pathlib.Path,
+    *,
+    passphrase_files: Sequence[pathlib.Path],
+    split: bool,
+    recovery: Sequence[pathlib.Path],
+    environment: Mapping[str, str],
+) -> None:
+    """Make a ring in a folder.
+
+    Args:
+        folder: new or empty.
+        passphrase_files: hold what encrypts the signing key; else the environment may name them.
+        split: write new components of custodians to those files first.
+        recovery: as `KeyRing.create` takes them.
+        environment: FALAJ_KEYS_PASSPHRASE_FILE.
+
+    Raises:
+        UserError: the folder holds a ring, or a file is none of what it should be.
+    """
+    undumpable.become(environment)
+    if not passphrase_files:
+        passphrase = custody.passphrase(environment)
+    else:
+        passphrase = (custody.split if split else custody.of_files)(passphrase_files)
+    try:
+        KeyRing.create(folder, passphrase=passphrase, recovery=recovery)
+    except UserError:
+        for path in passphrase_files if split else ():
+            path.unlink()
+        raise
 
 
 def rotate(kept: Kept, *, signing: bool, wrapping: bool) -> list[Part]:

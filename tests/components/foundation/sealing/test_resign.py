@@ -113,7 +113,7 @@ def test_refuses_what_the_evidence_does_not_hold_unless_a_person_answers(
 
     assert refused.value.code == "signer-unrecorded"
     assert memory.objects == before
-    resign.resign(forged.uri, store=memory, keys=revoked, without_evidence=True)
+    resign.resign(forged.uri, store=memory, keys=revoked, unrecorded=True)
     assert opens(forged.uri, memory, revoked, tmp_path / "out")
 
 
