@@ -143,3 +143,35 @@ def test_a_process_that_vanished_while_it_wrote_leaves_what_the_next_removes(
     release.unseal(made.uri, tmp_path / "out", store=store, keys=keys)
 
     assert contents(tmp_path / "out").keys() == {*contents(folder), "model.sig", "release.json"}
+
+
+def test_a_file_of_the_right_size_and_other_bytes_is_fetched_again(
+    folder: pathlib.Path, keys: KeyRing, tmp_path: pathlib.Path
+) -> None:
+    store, right = Memory(), (folder / "model.onnx").read_bytes()
+    made = seal(folder, store, keys)
+    half = tmp_path / "out/.unsealing/model.onnx"
+    half.parent.mkdir(parents=True)
+    half.write_bytes(right[:-1] + b"?")
+
+    release.unseal(made.uri, tmp_path / "out", store=store, keys=keys)
+
+    assert (tmp_path / "out/model.onnx").read_bytes() == right
+
+
+@pytest.mark.parametrize("link", ["model.onnx", "extra"])
+def test_a_link_that_somebody_left_is_not_written_through(
+    folder: pathlib.Path, keys: KeyRing, tmp_path: pathlib.Path, link: str
+) -> None:
+    store, victim = Memory(), tmp_path / "victim"
+    made = seal(folder, store, keys)
+    victim.mkdir()
+    (victim / "file").write_bytes(b"as it was")
+    half = tmp_path / "out/.unsealing" / link
+    half.parent.mkdir(parents=True)
+    half.symlink_to(victim / "file" if link == "model.onnx" else victim)
+
+    release.unseal(made.uri, tmp_path / "out", store=store, keys=keys)
+
+    assert contents(victim) == {"file": b"as it was"}
+    assert contents(folder).items() <= contents(tmp_path / "out").items()
