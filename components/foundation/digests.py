@@ -4,7 +4,7 @@ import hashlib
 import json
 import pathlib
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from components.foundation.errors import UserError
 
@@ -35,6 +35,23 @@ class Digest:
     @property
     def short(self) -> str:
         return self.hex[:12]
+
+
+class Hash(Protocol):
+    """What makes a digest of bytes that come piece by piece."""
+
+    def update(self, data: bytes, /) -> object: ...
+
+    def hexdigest(self) -> str: ...
+
+
+def hash_of(algorithm: str) -> Hash:
+    """Begin a digest by one of our algorithms."""
+    if algorithm == SHA256:
+        return hashlib.sha256()
+    from blake3 import blake3
+
+    return blake3()
 
 
 def of_bytes(data: bytes | memoryview) -> Digest:

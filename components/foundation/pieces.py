@@ -1,8 +1,9 @@
 """Bytes that come and go a piece at a time, in bounded memory."""
 
-import hashlib
 from collections.abc import Iterator
 from typing import Any, Protocol
+
+from components.foundation.digests import Digest
 
 PIECE = 2**20  # bytes read at a time
 
@@ -11,6 +12,12 @@ class Reader(Protocol):
     """What can be read a piece at a time."""
 
     def read(self, size: int, /) -> bytes: ...
+
+
+class Digested(Reader, Protocol):
+    """What knows the digest of all that was read of it."""
+
+    def digest(self) -> Digest: ...
 
 
 class Filler(Protocol):
@@ -42,11 +49,10 @@ class Pieces:
 
 
 class Counted:
-    """Read exactly so many bytes of a source, and know what they were."""
+    """Read exactly so many bytes of a source, and know how far that went."""
 
     def __init__(self, source: Reader, size: int, *, name: str) -> None:
         self._source, self._name, self._left, self._size = source, name, size, size
-        self._hash = hashlib.sha256()
 
     @property
     def begun(self) -> bool:
@@ -56,10 +62,6 @@ class Counted:
     def whole(self) -> bool:
         return self._left == 0
 
-    @property
-    def digest(self) -> str:
-        return self._hash.hexdigest()
-
     def pieces(self) -> Iterator[bytes]:
         """Yield the bytes; raises OSError when the source ends early."""
         while self._left:
@@ -67,5 +69,4 @@ class Counted:
             if not piece:
                 raise OSError(f"{self._name}: its source ended {self._left} bytes early")
             self._left -= len(piece)
-            self._hash.update(piece)
             yield piece

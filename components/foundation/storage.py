@@ -9,7 +9,6 @@ store says "somebody wrote first", and only a look tells whether that was us.
 
 import contextlib
 import functools
-import hashlib
 import pathlib
 import re
 import time
@@ -20,9 +19,11 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Self
 
+from components.foundation import digests
+from components.foundation.digests import Digest
 from components.foundation.errors import FalajError, InfrastructureError, Refused, UserError
 from components.foundation.patience import Patience
-from components.foundation.pieces import PIECE, Counted, Pieces, Reader
+from components.foundation.pieces import PIECE, Counted, Digested, Pieces
 
 if TYPE_CHECKING:
     import obstore.store
@@ -202,8 +203,11 @@ class ObjectStore:
         with _translated(address):
             self._bucket(address).put(address.key, data, use_multipart=False)
 
-    def put_stream(self, address: Address, source: Reader, *, size: int) -> None:
-        """Upload exactly `size` bytes in bounded memory; the object appears whole or not at all."""
+    def put_stream(self, address: Address, source: Digested, *, size: int) -> None:
+        """Upload exactly `size` bytes in bounded memory; the object appears whole or not at all.
+
+        What the source says of their digest is asked only where the last answer was lost.
+        """
         read = Counted(source, size, name=str(address))
         if size <= _PART:
             self.put(address, b"".join(read.pieces()))
@@ -218,7 +222,7 @@ class ObjectStore:
             except (NotFound, InfrastructureError) as error:
                 last = error
                 # The upload's last answer may have been lost: sent again, the upload is gone.
-                if read.whole and self._holds(address, read.digest):
+                if read.whole and self._holds(address, source.digest()):
                     return
                 if read.begun:
                     raise
@@ -283,16 +287,16 @@ class ObjectStore:
             time.sleep(pause)
         raise last
 
-    def _holds(self, address: Address, digest: str) -> bool:
+    def _holds(self, address: Address, digest: Digest) -> bool:
         """Say whether an object has this content, by reading it."""
-        found = hashlib.sha256()
+        found = digests.hash_of(digest.algorithm)
         try:
             with self.reading(address) as source:
                 while piece := source.read(PIECE):
                     found.update(piece)
         except NotFound:
             return False
-        return found.hexdigest() == digest
+        return found.hexdigest() == digest.hex
 
     def _bucket(self, address: Address, *, retries: bool = True) -> "obstore.store.S3Store":
         if address.scheme != "s3":
