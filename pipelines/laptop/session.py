@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from components.foundation import undumpable
 from components.foundation.errors import UserError
 from components.foundation.sealing.keys import KeyRing
 from components.foundation.storage import ObjectStore, Settings
@@ -168,6 +169,7 @@ def _places(folder: pathlib.Path) -> dict[str, str]:
         "FALAJ_NAMESPACE": "default",
         "KUBECONFIG": str(folder / "plane" / "kubeconfig"),
         "FEAST_USAGE": "False",
+        undumpable.HATCH: "1",  # else its processes hide the mark that they are found by
         "TF_CPP_MIN_LOG_LEVEL": "3",
         "PYTHONUNBUFFERED": "1",
         "TMPDIR": str(folder / _TMP),
