@@ -9,6 +9,7 @@ path as context: a key meets only one plaintext, so sealing again gives the same
 never a nonce twice. Every chunk has the header as associated data. Numbers are big-endian.
 """
 
+import itertools
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from components.foundation.digests import BLAKE3, Digest
 from components.foundation.errors import Refused, UserError
 from components.foundation.pieces import Filler
 from components.foundation.sealing.keys import derive
+from components.foundation.sealing.parallel import ahead
 
 CHUNK = 1 << 20
 TAG = 16
@@ -98,7 +100,7 @@ class Sealing:
                 f"{path}: {header.size} bytes; a sealed file holds at most {MAX_SIZE}",
                 code="file-too-large",
             )
-        self._pieces = encrypt(source, header=header, key=key, path=path)
+        self._pieces = ahead(encrypt(source, header=header, key=key, path=path))
         self._left = memoryview(b"")
         self._digest = blake3()
 
@@ -120,15 +122,14 @@ class Sealing:
 
 
 def encrypt(source: Filler, *, header: Header, key: bytes, path: str) -> Iterator[memoryview]:
-    """Yield the sealed file piece by piece; each piece is valid until the next is asked for.
+    """Yield the sealed file piece by piece; each is valid until the next but one is asked for.
 
     Raises:
         UserError: the file has another size than it had.
     """
-    cipher = Cipher(key, path, header)
-    plain, sealed = memoryview(bytearray(CHUNK)), memoryview(bytearray(CHUNK + TAG))
+    cipher, plain = Cipher(key, path, header), memoryview(bytearray(CHUNK))
     yield memoryview(header.encode())
-    for number, size in enumerate(header.sizes()):
+    for number, (size, sealed) in enumerate(zip(header.sizes(), _in_turn(), strict=False)):
         if fill(source, plain[:size]) < size:
             raise UserError(
                 f"{path}: became shorter while it was sealed; seal it again", code="file-changed"
@@ -149,16 +150,30 @@ def decrypt(
         Refused: the source is not byte for byte what was sealed under this key, path, header.
     """
     cipher, digest = Cipher(key, path, header), blake3()
-    plain, sealed = memoryview(bytearray(CHUNK)), memoryview(bytearray(CHUNK + TAG))
+    plain = memoryview(bytearray(CHUNK))
     _check_header(source, header, path, digest.update)
-    for number, size in enumerate(header.sizes()):
-        got = sealed[: fill(source, sealed[: size + TAG])]
-        digest.update(got)
-        cipher.open(number, got, plain[:size])
+    chunks = ahead(_chunks(source, header, digest.update))
+    for number, (size, sealed) in enumerate(zip(header.sizes(), chunks, strict=True)):
+        cipher.open(number, sealed, plain[:size])
         yield plain[:size]
-    if fill(source, sealed[:1]):
+    if fill(source, plain[:1]):
         raise Refused(f"{path}: goes on after its last chunk; {_RESTORE}", code="release-altered")
     check_digest(Digest(digest.hexdigest(), BLAKE3), sealed_as, path)
+
+
+def _chunks(
+    source: Filler, header: Header, digest: Callable[[memoryview], object]
+) -> Iterator[memoryview]:
+    """Yield a file's sealed chunks, digested; each is valid until the next but one is asked for."""
+    for size, buffer in zip(header.sizes(), _in_turn(), strict=False):
+        sealed = buffer[: fill(source, buffer[: size + TAG])]
+        digest(sealed)
+        yield sealed
+
+
+def _in_turn() -> Iterator[memoryview]:
+    """Yield two buffers for a sealed chunk in turn: one to fill while the other is used."""
+    return itertools.cycle([memoryview(bytearray(CHUNK + TAG)) for _ in range(2)])
 
 
 def decrypt_range(
