@@ -3,6 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 MONTHS ?= 12
 KILLS ?= 30
+WORKERS ?= 2
 
 help: ## show what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -41,7 +42,7 @@ lint: install ## check style
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 
 type: install ## check types
-	@$(BIN)/mypy
+	@$(BIN)/mypy --num-workers $(WORKERS)
 
 format: install ## format the code
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
