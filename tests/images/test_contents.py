@@ -3,6 +3,7 @@
 Proves what reading imports cannot: that the locked packages install, load, and suffice.
 """
 
+import json
 import pathlib
 import shutil
 import subprocess
@@ -12,11 +13,16 @@ import pytest
 
 from images.families import FAMILIES, LOCKS, ROOT
 from tests.images.deployed import modules
-from tests.images.test_dockerfiles import copied
+from tests.images.test_dockerfiles import copied, instructions
 from tests.images.test_imports import programs
 
 BIN = pathlib.Path(sys.executable).parent
 LEAN = ("serving", "initializer", "transformer")
+KMS = (
+    "from components.foundation.sealing.keys import awskms\n"
+    "with awskms.signer('awskms:///arn:aws:kms:me-central-1:111122223333:key/k', {}).kms.asked('x')"
+    " as client: print(client.meta.endpoint_url)"
+)
 LOADER = "import importlib, sys; [importlib.import_module(name) for name in sys.argv[1:]]"
 
 
@@ -27,6 +33,8 @@ def build(family: str, folder: pathlib.Path) -> pathlib.Path:
     _run(str(BIN / "uv"), "venv", "--quiet", "--python", sys.executable, str(python.parents[1]))
     sync = ["pip", "sync", "--quiet", "--require-hashes", "--python", str(python)]
     _run(str(BIN / "uv"), *sync, *_building(family), lock)
+    for argument in removing(family):
+        _run(*[part.replace("/opt/falaj", str(python.parents[1])) for part in argument])
     for source in copied(family):
         _copy(source.replace("${PROJECT}", "examples"), folder / "app")
     return python
@@ -54,6 +62,23 @@ def test_a_step_image_loads_every_component_of_its_family(
     _run(
         str(python), "-c", LOADER, "kfp.dsl.executor_main", *programs(family), cwd=tmp_path / "app"
     )
+
+
+@pytest.mark.slow
+def test_the_initializer_asks_kms_by_what_it_keeps_of_its_client(tmp_path: pathlib.Path) -> None:
+    python = build("initializer", tmp_path)
+
+    shown = _run(str(python), "-c", KMS, cwd=tmp_path / "app")
+
+    described = [path.name for path in tmp_path.glob("opt/lib/*/site-packages/botocore/data/*/")]
+    assert shown == "https://kms.me-central-1.amazonaws.com\n"
+    assert sorted(described) == ["kms", "sts"]
+
+
+def removing(family: str) -> list[list[str]]:
+    """What the Dockerfile takes out of the environment again."""
+    commands = [json.loads(argument) for name, argument in instructions(family) if name == "RUN"]
+    return [command for command in commands if command[0] == "find"]
 
 
 def _building(family: str) -> list[str]:

@@ -18,8 +18,9 @@ ELSEWHERE = {"torch": {"tensorflow", "tf2onnx"}, "tensorflow": {"torch"}}
 # The server refuses a program of these frameworks where they are not installed.
 LEAN = {"serving": {"torch", "tensorflow"}, "release": {"torch", "tensorflow"}}
 # A transformer reads the online store; what joins the past is loaded by Feast, and never asked.
-# A pod that opens releases has its ring mounted, and asks no API for it.
-UNASKED = {"transformer": {"duckdb", "sqlglot"}, "initializer": {"kubernetes"}}
+# A pod that opens releases has its ring mounted, and asks no API for it; it asks in which country
+# a region is, and not for the law, which stands with a site's profile.
+UNASKED = {"transformer": {"duckdb", "sqlglot"}, "initializer": {"kubernetes", "pydantic"}}
 
 
 def programs(family: str) -> list[str]:
