@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from components.foundation import undumpable
 from components.foundation.storage import ObjectStore, Settings
 from components.foundation.tables import Tables
 from pipelines.laptop import seaweedfs, session
@@ -32,6 +33,13 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
         assert text == path.read_text(), f"{path} differs; if that is meant, --update-goldens"
 
     return compare
+
+
+@pytest.fixture(autouse=True)
+def _dumpable() -> Iterator[None]:
+    """Make this process dumpable again: only so may others than root measure themselves."""
+    yield
+    undumpable.set_dumpable(True)
 
 
 @pytest.fixture(scope="session")
