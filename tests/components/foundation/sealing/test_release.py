@@ -1,4 +1,6 @@
+import errno
 import json
+import os
 import pathlib
 import re
 import stat
@@ -55,6 +57,31 @@ def test_opened_files_are_read_only(
 
     files = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
     assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o444}
+
+
+def test_a_file_that_has_no_room_fails_before_anything_is_decrypted(
+    seal: Seal,
+    store: ObjectStore,
+    keys: KeyRing,
+    tmp_path: pathlib.Path,
+    unique: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = list[int]()
+
+    def full(_: int, start: int, size: int) -> None:
+        asked.append(start + size)
+        raise OSError(errno.ENOSPC, "no space left on device")
+
+    sealed = seal(model=unique)
+    monkeypatch.setattr(os, "posix_fallocate", full)
+
+    with pytest.raises(OSError, match="no space left"):
+        release.unseal(sealed.uri, tmp_path / "out", store=store, keys=keys)
+
+    assert set(asked) <= {file.size for file in sealed.statement.files} - {0}
+    left = contents(tmp_path / "out" / ".unsealing").items()
+    assert not any(data for name, data in left if name != "model.sig")
 
 
 def test_the_store_holds_no_plaintext(
