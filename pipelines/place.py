@@ -22,6 +22,14 @@ SITE_NAMES = (
     "FALAJ_COUNTRY",
     "FALAJ_RESIDENCY",
 )
+KEEPER_NAMES = (  # where keys are kept outside of the ring, if any are (docs/keys.md)
+    "TRANSIT_SECRET_ENGINE_PATH",
+    "VAULT_ADDR",
+    "VAULT_CACERT",
+    "VAULT_NAMESPACE",
+    "VAULT_PATH",
+    "VAULT_ROLE",
+)
 STORE_NAMES = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 
 
@@ -117,3 +125,5 @@ def _give_keys(task: Any, keys: Keys) -> None:
             assert_never(keys)
     kubernetes.use_secret_as_volume(task, secret, mount_path=KEYS_PATH)
     task.set_env_variable("FALAJ_KEYS", KEYS_PATH)
+    names = {name: name for name in KEEPER_NAMES}
+    kubernetes.use_config_map_as_env(task, SITE_CONFIG, names, optional=True)

@@ -25,6 +25,16 @@ def mounted(settings: dict[str, Any]) -> set[str]:
     return {volume["secretName"] for volume in settings.get("secretAsVolume", [])}
 
 
+def configured(settings: dict[str, Any], *, optional: bool) -> set[str]:
+    """What a step's environment takes from ConfigMaps that must be there, or need not be."""
+    return {
+        pair["envVar"]
+        for source in settings["configMapAsEnv"]
+        if source.get("optional", False) is optional
+        for pair in source["keyToEnv"]
+    }
+
+
 @pytest.mark.parametrize("name", list(compiled.BUILDERS))
 def test_the_signing_key_goes_to_steps_that_sign_and_no_others(name: str) -> None:
     signing = {step for step, s in executors(name).items() if place.SIGNING_SECRET in mounted(s)}
@@ -34,11 +44,17 @@ def test_the_signing_key_goes_to_steps_that_sign_and_no_others(name: str) -> Non
 
 def test_every_step_on_a_cluster_knows_the_site_and_is_nobody() -> None:
     for step, settings in executors("training-torch").items():
-        names = {
-            pair["envVar"] for source in settings["configMapAsEnv"] for pair in source["keyToEnv"]
-        }
-        assert names == set(place.SITE_NAMES), step
+        assert configured(settings, optional=False) == set(place.SITE_NAMES), step
         assert settings["securityContext"]["runAsNonRoot"] is True, step
+
+
+@pytest.mark.parametrize("name", list(compiled.BUILDERS))
+def test_steps_with_a_key_ring_and_no_others_know_its_keepers(name: str) -> None:
+    """A site without keepers names none, and its steps start all the same."""
+    rings = {place.OPENING_SECRET, place.SIGNING_SECRET}
+    for step, settings in executors(name).items():
+        wanted = set(place.KEEPER_NAMES) if mounted(settings) & rings else set()
+        assert configured(settings, optional=True) == wanted, step
 
 
 @pytest.mark.parametrize("name", list(compiled.BUILDERS))
