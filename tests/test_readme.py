@@ -48,10 +48,13 @@ ON_A_CLUSTER = {
         "kubectl -n falaj create secret generic falaj-object-store --dry-run=client "
         "--from-env-file=TMP/store.env"
     ),
-    "kubectl -n falaj create secret generic falaj-keys --from-file=keys/verify.pem "
-    "--from-file=keys/wrapping.key": (
-        "kubectl -n falaj create secret generic falaj-keys --dry-run=client "
-        "--from-file=TMP/keys/verify.pem --from-file=TMP/keys/wrapping.key"
+    "export FALAJ_KEYS=keys": "true",
+    "falaj keys share keys-opening": "falaj keys share --help",
+    "kubectl -n falaj create secret generic falaj-keys --from-file=keys-opening/": (
+        "kubectl -n falaj create secret generic falaj-keys --dry-run=client --from-file=TMP/keys"
+    ),
+    "kubectl -n falaj create configmap falaj-policy --from-file=policy.yaml": (
+        "kubectl -n falaj create configmap falaj-policy --dry-run=client --from-file=TMP/store.env"
     ),
     "kubectl -n falaj create secret generic falaj-signing --from-file=keys/": (
         "kubectl -n falaj create secret generic falaj-signing --dry-run=client --from-file=TMP/keys"

@@ -62,6 +62,8 @@ def _parser() -> argparse.ArgumentParser:
 def _unseal_all(paths: Sequence[str], environment: Mapping[str, str]) -> None:
     pairs = [(ReleaseUri.parse(source), pathlib.Path(to)) for source, to in _pairs(paths)]
     keys, policy = KeyRing.from_environment(environment), _policy(environment)
+    if keys.signer is not None:
+        _LOG.warning("the key ring can sign: give serving pods what `falaj keys share` writes")
     for source, destination in pairs:
         opened = _unseal(source, destination, keys=keys, policy=policy, environment=environment)
         files = len(opened.statement.files)
