@@ -1,3 +1,6 @@
+import os
+import pathlib
+import subprocess
 import sys
 
 import pytest
@@ -17,7 +20,7 @@ def test_the_table_tells_median_spread_memory_and_ratios() -> None:
 
     lines = list(bench_sealing._table(1000, turns))
 
-    assert "  falaj          seal    0.52 (0.26 to 1.05)    1.05       3.0" in lines
+    assert "  falaj            seal    0.52 (0.26 to 1.05)    1.05       3.0" in lines
     assert "  seal: falaj is 2.00 (2.00 to 4.00) times age" in lines
 
 
@@ -25,7 +28,7 @@ def test_the_table_says_who_stopped_and_why() -> None:
     lines = list(bench_sealing._table(1000, [turn("falaj", 1.0)]))
 
     assert any(
-        line.startswith("  jwe            stopped at 256 MiB: needs about 7") for line in lines
+        line.startswith("  jwe              stopped at 256 MiB: needs about 7") for line in lines
     )
 
 
@@ -41,3 +44,51 @@ def test_our_turn_gives_back_what_was_sealed(
     assert done.steps.keys() == {"seal", "open"}
     assert done.steps["open"]["seconds"] > 0
     assert not (folder / "work").exists()
+
+
+def test_our_turn_on_all_cores_has_all_and_others_one(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = list[str]()
+
+    def run(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        said.append(command[-1])
+        return subprocess.CompletedProcess(command, 0, stdout="{}")
+
+    (tmp_path / "model").touch()
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {3, 1, 2})
+    monkeypatch.setattr(subprocess, "run", run)
+    monkeypatch.setattr(environments, "python", lambda name: sys.executable)
+
+    for kind in ("falaj", "falaj, all cores", "age"):
+        bench_sealing._turn(kind, 1, tmp_path / "model", tmp_path / "work")
+
+    assert said == ["3", "1,2,3", "3"]
+
+
+def test_large_files_take_fewer_turns() -> None:
+    assert [bench_sealing._rounds(size, 5) for size in (1, 256, 1024, 4096)] == [5, 5, 2, 2]
+    assert bench_sealing._rounds(4096, 1) == 1
+
+
+def test_whole_releases_tell_speeds_and_what_a_part_takes() -> None:
+    took = {"seconds": 2.0, "cpu": 1.0, "peak": 2**20}
+    found = [{"one file, to the store": took, "a part": {"each": each}} for each in (0.001, 0.004)]
+
+    lines = list(bench_sealing._whole(1000, found))
+
+    assert lines[1:] == [
+        "  one file, to the store             0.52 (0.52 to 0.52)    1.05       1.0",
+        "  a part                           2.5 ms (1.0 to 4.0)",
+    ]
+
+
+def test_whole_releases_are_sealed_and_opened_every_way(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    [found] = bench_sealing._releases(4, 1, tmp_path_factory.mktemp("bench"))
+
+    ways = ("to the store", "from the store", "from a folder")
+    files = {f"{files}, {way}" for files in ("one file", "four files") for way in ways}
+    assert found.keys() == files | {"1 MiB of a file, from the store"}
+    assert all(found[name]["seconds"] > 0 for name in files)

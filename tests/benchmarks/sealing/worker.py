@@ -1,6 +1,6 @@
 """Seal a file and open it again, once, in a process of its own: what that took, as JSON.
 
-    python worker.py KIND SOURCE SCRATCH CORE
+    python worker.py KIND SOURCE SCRATCH CORE[,CORE]
 
 Runs in the environment that has the kind's library: it imports nothing of ours but in `falaj`.
 """
@@ -12,31 +12,36 @@ import shutil
 import sys
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, BinaryIO
 
 CHUNK = 1 << 20
 Step = Callable[[pathlib.Path, pathlib.Path], object]
 
 
 def main() -> None:
-    kind, source, scratch, core = sys.argv[1:]
-    os.sched_setaffinity(0, {int(core)})
+    kind, source, scratch, cores = sys.argv[1:]
+    os.sched_setaffinity(0, map(int, cores.split(",")))
     plain, into = pathlib.Path(source), pathlib.Path(scratch)
     seal, unseal = KINDS[kind]()
     found = {
-        "seal": _measured(seal, plain, into / "sealed"),
-        "open": _measured(unseal, into / "sealed", into / "opened"),
+        "seal": measured(lambda: seal(plain, into / "sealed")),
+        "open": measured(lambda: unseal(into / "sealed", into / "opened")),
     }
     print(json.dumps(found))
 
 
-def _measured(step: Step, source: pathlib.Path, target: pathlib.Path) -> dict[str, float]:
+def measured(step: Callable[[], object]) -> dict[str, float]:
+    """Return what a step took: seconds, those of processors, and the bytes it had beyond before."""
     pathlib.Path("/proc/self/clear_refs").write_text("5")  # let the peak begin anew
     before, cpu, began = _memory("VmRSS"), time.process_time(), time.perf_counter()
-    step(source, target)
+    step()
     seconds = time.perf_counter() - began
     cpu = time.process_time() - cpu
     return {"seconds": seconds, "cpu": cpu, "peak": _memory("VmHWM") - before}
+
+
+def _reserve(file: BinaryIO, size: int) -> None:
+    os.posix_fallocate(file.fileno(), 0, size)
 
 
 def _memory(name: str) -> int:
@@ -59,6 +64,7 @@ def falaj() -> tuple[Step, Step]:
 
     def encrypt(source: pathlib.Path, target: pathlib.Path) -> None:
         with source.open("rb", buffering=0) as plain, target.open("wb") as sealed:
+            _reserve(sealed, kept["header"].sealed_size)
             pieces = stream.Sealing(plain, header=kept["header"], key=key, path="model")
             for piece in pieces:
                 sealed.write(piece)
@@ -66,6 +72,7 @@ def falaj() -> tuple[Step, Step]:
 
     def unseal(source: pathlib.Path, target: pathlib.Path) -> None:
         with source.open("rb", buffering=0) as sealed, target.open("wb") as plain:
+            _reserve(plain, kept["header"].size)
             for piece in stream.decrypt(
                 sealed, header=kept["header"], key=key, path="model", sealed_as=kept["sealed"]
             ):
