@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from components.evaluation.runtime import OnnxModel
+from components.evaluation.runtime import ServedModel
 from components.foundation import engine, sql
 from components.foundation.errors import UserError, nearest
 from components.foundation.sealing import release as releases
@@ -89,12 +89,12 @@ def score(
 
 
 @contextlib.contextmanager
-def opened(release: ReleaseUri, *, store: ObjectStore, keys: KeyRing) -> Iterator[OnnxModel]:
+def opened(release: ReleaseUri, *, store: ObjectStore, keys: KeyRing) -> Iterator[ServedModel]:
     """Verify and decrypt a release into a folder that is gone afterwards."""
     with tempfile.TemporaryDirectory(prefix="falaj-release-") as folder:
         destination = pathlib.Path(folder) / "model"
         releases.unseal(str(release), destination, store=store, keys=keys)
-        yield OnnxModel.open(destination)
+        yield ServedModel.open(destination)
 
 
 def _check_columns(order: Order, files: DataFiles) -> None:
@@ -128,7 +128,7 @@ def _extent(connection: "duckdb.DuckDBPyConnection", files: DataFiles, order: Or
     return Extent(rows, tuple(sorted(date.isoformat() for date in dates)))
 
 
-def _query(files: DataFiles, order: Order, model: OnnxModel) -> str:
+def _query(files: DataFiles, order: Order, model: ServedModel) -> str:
     features = [tensor.name for tensor in model.signature.inputs]
     missing = [name for name in features if name not in files.schema.names]
     if missing:
@@ -160,7 +160,7 @@ def _write(order: Order, tables: Tables, rows: "pa.RecordBatchReader", extent: E
 
 
 def _observations(
-    rows: "pa.RecordBatchReader", order: Order, model: OnnxModel
+    rows: "pa.RecordBatchReader", order: Order, model: ServedModel
 ) -> "pa.RecordBatchReader":
     import pyarrow as pa
 
@@ -187,7 +187,7 @@ def observation_schema() -> "pa.Schema":
     return pa.schema(fields)
 
 
-def _scored(batch: "pa.RecordBatch", order: Order, model: OnnxModel) -> "pa.Table":
+def _scored(batch: "pa.RecordBatch", order: Order, model: ServedModel) -> "pa.Table":
     import pyarrow as pa
 
     inputs = model.signature.feed(pa.Table.from_batches([batch]))

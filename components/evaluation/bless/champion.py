@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from components.evaluation.bless.duel import Contender
 from components.evaluation.labels import Labelled, Truth, read
-from components.evaluation.runtime import OnnxModel
+from components.evaluation.runtime import ServedModel
 from components.foundation.errors import UserError
 from components.foundation.sealing import channel
 from components.foundation.sealing.keys import KeyRing
@@ -17,7 +17,7 @@ from components.foundation.storage import ObjectStore
 from components.foundation.tables import TableRef, Tables
 
 
-def contender(name: str, model: OnnxModel, rows: Labelled) -> Contender:
+def contender(name: str, model: ServedModel, rows: Labelled) -> Contender:
     """Score rows with a model."""
     return Contender(name, model.digest, model.score(rows.table), model.band)
 
@@ -27,7 +27,7 @@ class Champion:
     """The model that serves now, opened, and the version of its release."""
 
     version: str
-    model: OnnxModel
+    model: ServedModel
 
     def __str__(self) -> str:
         return f"champion {self.version}"
@@ -55,11 +55,11 @@ class Seat:
         with tempfile.TemporaryDirectory() as scratch:
             folder = pathlib.Path(scratch) / "champion"
             unseal(pointer.uri, folder, store=self.store, keys=self.keys)
-            yield Champion(pointer.version, OnnxModel.open(folder))
+            yield Champion(pointer.version, ServedModel.open(folder))
 
 
 def meet(
-    challenger: OnnxModel, test: TableRef, seat: Seat, *, truth: Truth, tables: Tables
+    challenger: ServedModel, test: TableRef, seat: Seat, *, truth: Truth, tables: Tables
 ) -> tuple[Labelled, Contender, Contender | None]:
     """Read the rows that both models need, and score them with both.
 
@@ -81,7 +81,7 @@ def meet(
         return rows, ours, contender(str(champion), champion.model, rows)
 
 
-def _same_answer(challenger: OnnxModel, champion: Champion) -> None:
+def _same_answer(challenger: ServedModel, champion: Champion) -> None:
     ours, theirs = (model.signature.outputs[0].name for model in (challenger, champion.model))
     if ours != theirs:
         raise UserError(

@@ -1,9 +1,9 @@
 """Judge a challenger against the champion on the same rows.
 
-Reads: an ONNX folder; a table of test rows; the model's champion channel and the sealed
+Reads: the folder of a model; a table of test rows; the model's champion channel and the sealed
     release it names (verified and opened); without a champion, the mean label stands in.
 Writes: a verdict, a report.
-Needs: image release; the key ring.
+Needs: image release, or `torch` or `tensorflow` for programs of theirs; the key ring.
 Fails when: the table lacks a column of either model; the expectations have an unknown name;
     the champion's seal does not hold. A challenger that is not better does not fail the
     step: the verdict says so, and a gate stops the run.
@@ -30,7 +30,8 @@ def bless(
     """Judge a challenger against the champion on the same rows.
 
     Args:
-        challenger: ONNX folder (model.onnx, signature.json).
+        challenger: folder with signature.json and a program: model.onnx, program.pt2 or
+            saved_model.
         test: table of rows that neither model was trained on.
         label: column with 0 or 1, or of a regression a number; rows where it is null are left
             out.

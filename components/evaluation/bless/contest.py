@@ -7,7 +7,7 @@ from components.evaluation.bless.champion import Seat, meet
 from components.evaluation.bless.expectations import Expectations
 from components.evaluation.bless.judge import Blessing, judge
 from components.evaluation.labels import Truth
-from components.evaluation.runtime import OnnxModel
+from components.evaluation.runtime import ServedModel
 from components.foundation.statistics.task import Task
 from components.foundation.tables import TableRef, Tables
 
@@ -16,7 +16,7 @@ from components.foundation.tables import TableRef, Tables
 class Contest:
     """Who challenges, what came true, and what is asked; the seed is that of the resamples."""
 
-    challenger: OnnxModel
+    challenger: ServedModel
     truth: Truth
     asked: Expectations
     seed: int
@@ -26,12 +26,12 @@ class Contest:
         """Read what a component is given.
 
         Raises:
-            UserError: as `Task.parse`, `Expectations.parse` and `OnnxModel.open`.
+            UserError: as `Task.parse`, `Expectations.parse` and `ServedModel.open`.
         """
         kind = Task.parse(task)
         asked = Expectations.parse(expectations, kind)
         truth = Truth(label, kind, (*asked.slice_columns, asked.groups))
-        return cls(OnnxModel.open(folder), truth, asked, seed)
+        return cls(ServedModel.open(folder), truth, asked, seed)
 
     def hold(self, test: TableRef, seat: Seat, tables: Tables) -> Blessing:
         """Score the same rows with both models, and judge; raises as `meet`."""

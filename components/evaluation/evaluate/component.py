@@ -1,10 +1,10 @@
 """Measure a model, as it will be served, on rows it never saw.
 
-Reads: an ONNX folder of export_onnx (what is served is what is judged: decision record
-    0003); the features, label and slices of a table.
+Reads: the folder of a model, of export_onnx or of a trainer (what is served is what is judged:
+    decision record 0003); the features, label and slices of a table.
 Writes: an evaluation (JSON), a report, metrics for the dashboard; if asked, the rows with
     their scores as a table.
-Needs: image release (ONNX Runtime).
+Needs: image release (ONNX Runtime); `torch` or `tensorflow` for a program of theirs.
 Fails when: the table lacks a column that the model takes; no row has a label; the runtime
     refuses some rows. A poor model does not fail the step: `bless` and a gate judge it.
 """
@@ -36,7 +36,7 @@ def evaluate(
     """Measure a model, as it will be served, on rows it never saw.
 
     Args:
-        model: ONNX folder (model.onnx, signature.json).
+        model: folder with signature.json and a program: model.onnx, program.pt2 or saved_model.
         test: table of rows later than any the model was trained on.
         label: column with 0 or 1, or of a regression a number; rows where it is null are left
             out, and counted.

@@ -8,7 +8,7 @@ from components.evaluation import labels
 from components.evaluation.evaluate import measure
 from components.evaluation.evaluate.measure import Evaluation, Settings
 from components.evaluation.labels import Labelled, Truth
-from components.evaluation.runtime import OnnxModel
+from components.evaluation.runtime import ServedModel
 from components.foundation import digests, once
 from components.foundation.statistics.metrics import Floats
 from components.foundation.statistics.task import Task
@@ -19,7 +19,7 @@ from components.foundation.tables import TableRef, Tables
 class Exam:
     """A model, the rows it was asked about, and what it answered."""
 
-    model: OnnxModel
+    model: ServedModel
     rows: Labelled
     scores: Floats
     settings: Settings
@@ -38,9 +38,9 @@ class Exam:
         """Open a model and ask it about the rows of a table that have a label.
 
         Raises:
-            UserError: as `OnnxModel.open`, `Task.parse`, `labels.read` and `OnnxModel.score`.
+            UserError: as `ServedModel.open`, `Task.parse`, `labels.read` and `ServedModel.score`.
         """
-        model = OnnxModel.open(folder)
+        model = ServedModel.open(folder)
         truth = Truth(label, Task.parse(task), (*settings.slices, settings.groups))
         rows = labels.read(tables, test, model.signature, truth)
         return cls(model, rows, model.score(rows.table), replace(settings, band=model.band))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from components.evaluation.runtime import OnnxModel
+from components.evaluation.runtime import ServedModel
 from components.foundation.errors import UserError
 from components.foundation.tables import TableRef, Tables
 from components.foundation.verdict import Decision, Verdict
@@ -31,7 +31,7 @@ class Comparison:
     max_difference: float
     tolerance: float
 
-    def verdict(self, model: OnnxModel) -> Verdict:
+    def verdict(self, model: ServedModel) -> Verdict:
         """Accept if no row differs by more than the tolerance."""
         close = self.max_difference <= self.tolerance
         return Verdict(
@@ -44,7 +44,7 @@ class Comparison:
         )
 
 
-def export(source: pathlib.Path, target: pathlib.Path) -> OnnxModel:
+def export(source: pathlib.Path, target: pathlib.Path) -> ServedModel:
     """Write the ONNX folder of a trained model.
 
     Raises:
@@ -57,11 +57,11 @@ def export(source: pathlib.Path, target: pathlib.Path) -> OnnxModel:
     card = dataclasses.replace(model.card, export=_made_with(proto))
     artifact.write(target, model.signature, card)
     (target / artifact.ONNX).write_bytes(content)
-    return OnnxModel.open(target)
+    return ServedModel.open(target)
 
 
 def compare(
-    source: pathlib.Path, exported: OnnxModel, inputs: Arrays, *, tolerance: float
+    source: pathlib.Path, exported: ServedModel, inputs: Arrays, *, tolerance: float
 ) -> Comparison:
     """Score the same rows in the framework and in ONNX Runtime."""
     own = _score(artifact.read(source), inputs)
@@ -71,7 +71,7 @@ def compare(
     return Comparison(own.size, difference if np.isfinite(difference) else 1.0, tolerance)
 
 
-def sample(tables: Tables, ref: TableRef, model: OnnxModel, *, rows: int) -> Arrays:
+def sample(tables: Tables, ref: TableRef, model: ServedModel, *, rows: int) -> Arrays:
     """Read some rows, spread over the table; raises UserError if it is empty."""
     table = tables.read(ref, [tensor.name for tensor in model.signature.inputs])
     if not table.num_rows:

@@ -1,8 +1,9 @@
 """Try a candidate in the real server, before it is sealed.
 
-Reads: the ONNX model; the first rows of a table.
+Reads: the model; the first rows of a table.
 Writes: a verdict, a page with what was sent and how it was answered; nothing about rows.
-Needs: a free port on the loopback; the server in the same image.
+Needs: a free port on the loopback; the server in the same image, and for a program of PyTorch or
+    TensorFlow its framework: set the step's image to `torch` or `tensorflow`.
 Fails when: the rows lack what the model wants (2); the server was not ready in time (75). A
 candidate that does not start, errs, differs or is slow is no failure: the verdict says so.
 """
@@ -26,13 +27,13 @@ def smoke_test(
     """Serve a candidate and send it real rows and malformed requests.
 
     Args:
-        model: folder with model.onnx and signature.json.
+        model: folder with signature.json and a program: model.onnx, program.pt2 or saved_model.
         rows: reference of a table with the model's inputs, e.g. s3://falaj-features/test@3.
         report: page with what was sent and how it was answered.
         sample_rows: how many rows are sent, each alone and all at once.
         max_latency_ms: limit of the 99th percentile of single rows.
-        max_difference: limit of the difference to ONNX Runtime in this process; of answers beyond
-            1, as a part of the answer.
+        max_difference: limit of the difference to the same program in this process; of answers
+            beyond 1, as a part of the answer.
 
     Returns:
         verdict: the judgement with its numbers.

@@ -7,7 +7,7 @@ from typing import Any
 
 from components.release.smoke_test.process import Answer, Client
 
-_TELLING = (b"Traceback", b".py", b"onnx", b"site-packages")
+_TELLING = (b"Traceback", b".py", b"onnx", b"torch", b"tensorflow", b"site-packages")
 
 
 @dataclass(frozen=True, slots=True)

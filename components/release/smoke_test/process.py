@@ -15,6 +15,7 @@ from typing import Any
 from components.foundation import ports
 from components.foundation.errors import InfrastructureError, UserError
 from components.foundation.orphans import die_with_parent
+from components.foundation.programs import PROGRAMS, Framework
 
 _READY_SECONDS = 60
 _STOP_SECONDS = 30
@@ -94,7 +95,15 @@ def serving(
 
 def _command(folder: pathlib.Path, model: str, port: int) -> list[str]:
     server = [sys.executable, "-m", "inference.server", "--allow_plaintext", "--allow_anonymous"]
-    return [*server, "--model_name", model, "--model_dir", str(folder), "--http_port", str(port)]
+    server += ["--model_name", model, "--model_dir", str(folder), "--http_port", str(port)]
+    return [*server, *_unsealed(folder)]
+
+
+def _unsealed(folder: pathlib.Path) -> list[str]:
+    """Let the server take a framework's program that is not sealed yet: this step is before it."""
+    graphs = (name for name, framework in PROGRAMS.items() if framework is Framework.ONNX)
+    others = PROGRAMS.keys() - set(graphs)
+    return ["--unsafe_unsealed_program"] if any((folder / name).exists() for name in others) else []
 
 
 def without_secrets(environment: Mapping[str, str]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""What the candidate should answer: the same rows through ONNX Runtime in this process."""
+"""What the candidate should answer: the same rows through its program in this process."""
 
 import pathlib
 from collections.abc import Iterator, Mapping
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from components.evaluation.runtime import OnnxModel
+from components.evaluation.runtime import ServedModel
 from components.foundation import engine
 from components.foundation.errors import UserError
 from components.foundation.signature import Array, Signature
@@ -49,7 +49,7 @@ class Sample:
 
     def predicted(self, folder: pathlib.Path) -> dict[str, Array]:
         """Predict the rows here, with a model that has answered them all in the server."""
-        return OnnxModel.open(folder).outputs(self.inputs)
+        return ServedModel.open(folder).outputs(self.inputs)
 
     def each(self) -> Iterator[slice]:
         return (slice(row, row + 1) for row in range(self.rows))

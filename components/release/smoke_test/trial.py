@@ -49,7 +49,7 @@ class Trial:
         if self.errors:
             return f"{self.errors} of {self.rows} rows were answered with an error"
         if self.difference is not None and self.difference > limits.difference:
-            return f"answers differ by {self.difference:.3g} from ONNX Runtime's in this process"
+            return f"answers differ by {self.difference:.3g} from the program's own in this process"
         if p99 > limits.p99_ms:
             return f"p99 is {p99:.1f} ms, the limit {limits.p99_ms:g} ms"
         return ""

@@ -10,12 +10,12 @@ import pyarrow as pa
 import pytest
 from onnx import TensorProto, helper
 
-from components.evaluation.runtime import OnnxModel
+from components.evaluation.runtime import ServedModel
 from components.foundation.signature import Signature, Tensor
 from components.foundation.tables import TableRef, Tables
 from components.training import artifact
 
-MakeModel: TypeAlias = Callable[..., OnnxModel]
+MakeModel: TypeAlias = Callable[..., ServedModel]
 SIGNATURE = Signature(
     (Tensor("wind", "FP32"), Tensor("carrier", "INT64")), (Tensor("probability", "FP32"),)
 )
@@ -75,8 +75,8 @@ def write_model(folder: pathlib.Path, *, slope: float, offset: float) -> pathlib
 def model(tmp_path: pathlib.Path) -> MakeModel:
     """Make a model; the true one by default."""
 
-    def make(name: str = "true", *, slope: float = 1, offset: float = -1) -> OnnxModel:
-        return OnnxModel.open(write_model(tmp_path / name, slope=slope, offset=offset))
+    def make(name: str = "true", *, slope: float = 1, offset: float = -1) -> ServedModel:
+        return ServedModel.open(write_model(tmp_path / name, slope=slope, offset=offset))
 
     return make
 

@@ -14,7 +14,7 @@ from components.evaluation.bless.duel import Contender
 from components.evaluation.bless.expectations import Expectations
 from components.evaluation.bless.judge import Blessing
 from components.evaluation.labels import Labelled
-from components.evaluation.runtime import OnnxModel
+from components.evaluation.runtime import ServedModel
 from components.foundation.errors import UserError
 from components.foundation.sealing import channel
 from components.foundation.sealing.keys import KeyRing
@@ -22,7 +22,7 @@ from components.foundation.sealing.release import seal
 from components.foundation.storage import ObjectStore
 from components.foundation.verdict import Decision
 
-Model = Callable[..., OnnxModel]
+Model = Callable[..., ServedModel]
 Make = Callable[..., pa.Table]
 
 NOTHING = "resamples: 100"
@@ -40,7 +40,7 @@ def _judge(
     return judge.judge(rows, ours, theirs, model="delays", asked=asked, seed=1)
 
 
-def _contender(rows: Labelled, model: OnnxModel) -> Contender:
+def _contender(rows: Labelled, model: ServedModel) -> Contender:
     return champion.contender("champion 1", model, rows)
 
 
@@ -169,8 +169,8 @@ def keys(environment: None, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPa
 @pytest.fixture
 def run(
     test_table: str, keys: KeyRing, unique: str, tmp_path: pathlib.Path
-) -> Callable[[OnnxModel], Any]:
-    def bless_it(challenger: OnnxModel) -> Any:
+) -> Callable[[ServedModel], Any]:
+    def bless_it(challenger: ServedModel) -> Any:
         return bless.python_func(
             challenger=dsl.Model(uri=str(challenger.folder)),
             test=test_table,

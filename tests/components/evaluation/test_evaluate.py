@@ -12,15 +12,15 @@ from components.evaluation import labels
 from components.evaluation.evaluate import measure
 from components.evaluation.evaluate.component import evaluate
 from components.evaluation.evaluate.measure import Evaluation, Settings
-from components.evaluation.runtime import OnnxModel
+from components.evaluation.runtime import ServedModel
 from components.foundation.errors import UserError
 from components.foundation.tables import TableRef, Tables
 
-Model = Callable[..., OnnxModel]
+Model = Callable[..., ServedModel]
 Make = Callable[..., pa.Table]
 
 
-def _measure(table: pa.Table, model: OnnxModel, **more: Any) -> Evaluation:
+def _measure(table: pa.Table, model: ServedModel, **more: Any) -> Evaluation:
     rows = labels.labelled(table, label="late", source="t@1")
     settings = Settings(**{"threshold": 0.5, "resamples": 100, "seed": 1, **more})
     return measure.evaluate(rows, model.score(rows.table), settings, model=model.digest)
@@ -82,7 +82,7 @@ def test_refuses_rows_without_any_label(rows: Make) -> None:
 
 @pytest.fixture
 def run(test_table: str, tmp_path: pathlib.Path) -> Callable[..., Any]:
-    def evaluate_it(model: OnnxModel, **more: Any) -> Any:
+    def evaluate_it(model: ServedModel, **more: Any) -> Any:
         return evaluate.python_func(
             **{"test": test_table, "label": "late", **more},
             model=dsl.Model(uri=str(model.folder)),

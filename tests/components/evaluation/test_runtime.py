@@ -5,12 +5,14 @@ import pyarrow as pa
 import pytest
 
 from components.evaluation import runtime
-from components.evaluation.runtime import OnnxModel
+from components.evaluation.runtime import ServedModel
 from components.foundation.errors import UserError
 
 
 def test_scores_rows_in_chunks_of_any_size(
-    model: Callable[..., OnnxModel], monkeypatch: pytest.MonkeyPatch, rows: Callable[..., pa.Table]
+    model: Callable[..., ServedModel],
+    monkeypatch: pytest.MonkeyPatch,
+    rows: Callable[..., pa.Table],
 ) -> None:
     table = rows(1000)
     whole = model().score(table)
@@ -22,13 +24,13 @@ def test_scores_rows_in_chunks_of_any_size(
 
 
 def test_no_rows_have_no_scores(
-    model: Callable[..., OnnxModel], rows: Callable[..., pa.Table]
+    model: Callable[..., ServedModel], rows: Callable[..., pa.Table]
 ) -> None:
     assert model().score(rows(10).slice(0, 0)).shape == (0,)
 
 
 def test_says_when_the_runtime_refuses_rows(
-    model: Callable[..., OnnxModel], rows: Callable[..., pa.Table]
+    model: Callable[..., ServedModel], rows: Callable[..., pa.Table]
 ) -> None:
     table = rows(10)
     strange = table.set_column(1, "carrier", pa.array([9] * 10))
@@ -38,13 +40,13 @@ def test_says_when_the_runtime_refuses_rows(
 
 
 def test_refuses_a_folder_without_a_model(
-    model: Callable[..., OnnxModel], rows: Callable[..., pa.Table]
+    model: Callable[..., ServedModel], rows: Callable[..., pa.Table]
 ) -> None:
     folder = model().folder
     (folder / "model.onnx").write_bytes(b"no graph")
     with pytest.raises(UserError, match="cannot load it"):
-        OnnxModel.open(folder).score(rows(10))
+        ServedModel.open(folder).score(rows(10))
 
     (folder / "model.onnx").unlink()
-    with pytest.raises(UserError, match=r"has no model\.onnx; export_onnx makes one"):
-        OnnxModel.open(folder)
+    with pytest.raises(UserError, match=r"model\.onnx: missing, and so are model\.pt2, "):
+        ServedModel.open(folder)

@@ -10,7 +10,7 @@ import pytest
 from kfp import dsl
 from onnx import helper
 
-from components.evaluation.runtime import OnnxModel
+from components.evaluation.runtime import ServedModel
 from components.foundation.errors import UserError
 from components.foundation.signature import Signature, Tensor
 from components.foundation.tables import TableRef, Tables
@@ -77,7 +77,7 @@ def test_the_exported_model_says_the_same_of_any_batch(
 
     difference, verdict, decision = _run(source, table, tmp_path / "onnx")
 
-    exported = OnnxModel.open(tmp_path / "onnx")
+    exported = ServedModel.open(tmp_path / "onnx")
     assert decision == "accept"
     assert 0 <= difference < 1e-5
     assert verdict["judged"] == exported.digest
@@ -117,8 +117,8 @@ def test_models_that_differ_are_refused_not_failed(
     trained: Any, table: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = trained("torch")
-    run = OnnxModel.run
-    monkeypatch.setattr(OnnxModel, "run", lambda self, inputs: run(self, inputs) + 0.01)
+    run = ServedModel.run
+    monkeypatch.setattr(ServedModel, "run", lambda self, inputs: run(self, inputs) + 0.01)
 
     difference, verdict, decision = _run(source, table, tmp_path / "onnx")
 
@@ -131,8 +131,8 @@ def test_a_score_that_is_not_a_number_is_a_difference(
     trained: Any, table: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = trained("torch")
-    run = OnnxModel.run
-    monkeypatch.setattr(OnnxModel, "run", lambda self, inputs: run(self, inputs) * np.nan)
+    run = ServedModel.run
+    monkeypatch.setattr(ServedModel, "run", lambda self, inputs: run(self, inputs) * np.nan)
 
     difference, _, decision = _run(source, table, tmp_path / "onnx")
 

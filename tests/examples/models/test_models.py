@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from components.evaluation.runtime import OnnxModel
+from components.evaluation.runtime import ServedModel
 from components.foundation.errors import UserError
 from components.training import artifact, data
 from components.training.artifact import Card
@@ -102,7 +102,7 @@ def test_a_truncated_model_fails_on_the_carriers_cut_off_and_on_no_others(
 ) -> None:
     faulty.truncate(exported, tmp_path / "faulty")
 
-    good, bad = OnnxModel.open(exported), OnnxModel.open(tmp_path / "faulty")
+    good, bad = ServedModel.open(exported), ServedModel.open(tmp_path / "faulty")
     for code in range(faulty.KEEP):
         assert bad.run(_inputs(code)) == good.run(_inputs(code))
     for code in range(faulty.KEEP, CARRIERS):
@@ -116,7 +116,7 @@ def test_truncates_in_place_what_is_read_only(exported: pathlib.Path) -> None:
     faulty.truncate(exported, exported)
 
     with pytest.raises(UserError):
-        OnnxModel.open(exported).run(_inputs(CARRIERS - 1))
+        ServedModel.open(exported).run(_inputs(CARRIERS - 1))
 
 
 @pytest.mark.parametrize(
