@@ -2,7 +2,6 @@
 
 import asyncio
 import functools
-import logging
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import Executor
@@ -19,11 +18,18 @@ from inference.server.service import Served, Service
 from inference.server.telemetry.exposition import Page
 from inference.server.telemetry.following import Follower, current
 from inference.server.telemetry.metrics import Phase, Shed
-from inference.transport.messages import JSON, Buffer, Rejected, Reply, Request, failed, not_allowed
+from inference.transport.messages import (
+    JSON,
+    Buffer,
+    Rejected,
+    Reply,
+    Request,
+    not_allowed,
+    settled,
+)
 
 Made = TypeVar("Made")
 
-_LOG = logging.getLogger("server")
 _BINARY: Final = b"application/octet-stream"
 _LENGTH: Final = b"inference-header-content-length"
 _NO_ROOM: Final = 429
@@ -61,21 +67,10 @@ class App:
         parent, state = headers.get(b"traceparent"), headers.get(b"tracestate", b"")
         method, path = request.method, request.path
         with self._follower.follow(parent, state, method=method, path=path) as followed:
-            reply = await self._settled(request)
+            reply = await settled(self._answer, request)
             followed.answered(reply.status, len(reply.body))
         traced = (*reply.headers, (b"traceparent", followed.header))
         return Reply(reply.status, reply.body, reply.kind, traced)
-
-    async def _settled(self, request: Request) -> Reply:
-        try:
-            return await self._answer(request)
-        except Rejected as rejected:
-            return Reply.refusal(rejected)
-        # As the transport does, which knows of no trace.
-        except Exception:
-            incident, told = failed("the server")
-            _LOG.exception("incident %s", incident)
-            return Reply.refusal(told)
 
     async def _answer(self, request: Request) -> Reply:
         asked = route(request.path)

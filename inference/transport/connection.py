@@ -3,7 +3,6 @@
 import asyncio
 import collections
 import http
-import logging
 import math
 from typing import Final, Protocol, cast
 
@@ -11,9 +10,8 @@ import httptools
 
 from inference.transport.incoming import Incoming
 from inference.transport.limits import Budget, Limits
-from inference.transport.messages import RETRY_SOON, Handler, Rejected, Reply, failed
+from inference.transport.messages import RETRY_SOON, Handler, Rejected, Reply, settled
 
-_LOG = logging.getLogger("http")
 _PIPELINED: Final = 32  # requests read ahead of the one being answered
 _WHOLE: Final = 64 << 10  # a body up to this size is joined to its head
 _UNREAD: Final = "too many answers wait to be read; read them, then try again"
@@ -237,18 +235,10 @@ class Connection(asyncio.BufferedProtocol):
         self._task = self._host.loop.create_task(self._answer(request))
 
     async def _answer(self, request: Incoming) -> None:
-        try:
-            if request.broken is not None and not request.method:
-                raise request.broken  # its head is not whole; a body that broke is told who asks
-            reply = await self._host.handler(request)
-        except Rejected as rejected:
-            reply = Reply.refusal(rejected)
-        # Whatever a handler raises, its client learns that it failed and under which number.
-        except Exception:
-            incident, told = failed("the server")
-            _LOG.exception("incident %s", incident)
-            reply = Reply.refusal(told)
-        self._write(request, reply)
+        if request.broken is not None and not request.method:  # its head is not whole
+            self._write(request, Reply.refusal(request.broken))
+        else:  # a body that broke is told who asks for it
+            self._write(request, await settled(self._host.handler, request))
 
     def _write(self, request: Incoming, reply: Reply) -> None:
         if self._transport.is_closing():

@@ -1,12 +1,15 @@
 """What a handler is given and gives back."""
 
 import json
+import logging
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 from components.foundation.errors import FalajError
+
+_LOG = logging.getLogger("http")
 
 Buffer = bytes | bytearray | memoryview
 Headers = tuple[tuple[bytes, bytes], ...]
@@ -67,6 +70,19 @@ class Handler(Protocol):
     """Answers requests, one at a time a connection; cancelled when its client has gone."""
 
     async def __call__(self, request: Request, /) -> Reply: ...
+
+
+async def settled(handler: Handler, request: Request) -> Reply:
+    """Have a request answered, if only by a refusal."""
+    try:
+        return await handler(request)
+    except Rejected as rejected:
+        return Reply.refusal(rejected)
+    # Whatever a handler raises, its client learns that it failed and under which number.
+    except Exception:
+        incident, told = failed("the server")
+        _LOG.exception("incident %s", incident)
+        return Reply.refusal(told)
 
 
 def failed(what: str) -> tuple[str, Rejected]:
