@@ -5,7 +5,7 @@ import json
 import os
 import pathlib
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from components.foundation import digests
@@ -59,9 +59,17 @@ class Destination:
     def holds(self, name: str, size: int, digest: Digest) -> bool:
         """Tell whether a file is whole already, in place or about to be put there."""
         return any(
-            path.is_file() and path.stat().st_size == size and digests.of_file(path) == digest
+            path.is_file()
+            and not path.is_symlink()
+            and path.stat().st_size == size
+            and digests.of_file(path) == digest
             for path in (self._partial / name, self.folder / name)
         )
+
+    def discard(self, names: Iterable[str]) -> None:
+        """Remove what is about to be written: it takes room, and may be read-only already."""
+        for name in names:
+            (self._partial / name).unlink(missing_ok=True)
 
     @property
     def _partial(self) -> pathlib.Path:

@@ -78,7 +78,7 @@ class Policy:
             UserError: there is none, or it is not of this form.
         """
         try:
-            value = yaml.safe_load(path.read_bytes())
+            value = yaml.load(path.read_bytes(), _Once)  # noqa: S506 - a safe loader
             if value.pop("format") != 1:
                 raise ValueError("is of another format")
             rules = tuple(Rule.parse(entry) for entry in value.pop("models"))
@@ -145,6 +145,17 @@ class Policy:
 
 
 def _texts(value: Any) -> tuple[str, ...]:
-    if not isinstance(value, list) or not all(isinstance(text, str) for text in value):
-        raise ValueError(f"{value!r:.60} is no list of names")
+    """Read a list; an empty one is refused, as it could be taken for none or for any."""
+    if not isinstance(value, list) or not value or not all(isinstance(one, str) for one in value):
+        raise ValueError(f"{value!r:.60} is no list of names in quotes")
     return tuple(value)
+
+
+class _Once(yaml.SafeLoader):
+    """Refuse a member that is there twice: of two rules the reader would see one."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        value = super().construct_mapping(node, deep=deep)
+        if len(value) != len(node.value):
+            raise ValueError(f"a member is there twice among {', '.join(map(str, value))}")
+        return value

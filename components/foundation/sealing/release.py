@@ -205,6 +205,7 @@ def unseal(
     key = _key(release, store, keys)
     with into.writing([*(file.path for file in files), SIGNATURE, OPENED]) as folder:
         absent = [file for file in files if not into.holds(file.path, file.header.size, file.plain)]
+        into.discard([*(file.path for file in absent), *ADDED])
         space.check(destination, sum(file.header.size for file in absent))
         (folder / SIGNATURE).write_bytes(_signature_of(release, store, keys))
         each(partial(_fetch, folder, key=key, release=release, store=store), absent)

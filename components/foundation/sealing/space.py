@@ -57,6 +57,13 @@ def _memory_left(cgroup: pathlib.Path) -> int | None:
     """Return what the container may still take; None where no limit is told."""
     try:
         most = int((cgroup / "memory.max").read_text())
-        return most - int((cgroup / "memory.current").read_text())
+        used = int((cgroup / "memory.current").read_text())
+        return most - used + _droppable(cgroup / "memory.stat")
     except (OSError, ValueError):  # another version, or "max"
         return None
+
+
+def _droppable(told: pathlib.Path) -> int:
+    """Return what of the memory in use is copies of files on disks, which make way."""
+    lines = told.read_text().splitlines() if told.exists() else []
+    return next((int(line.split()[1]) for line in lines if line.startswith("inactive_file ")), 0)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from components.foundation.sealing import parallel, release
+from components.foundation.sealing import parallel, release, space
 from components.foundation.sealing.keys import KeyRing
 from components.foundation.sealing.release import Release
 from components.foundation.storage import Address
@@ -175,3 +175,51 @@ def test_a_link_that_somebody_left_is_not_written_through(
 
     assert contents(victim) == {"file": b"as it was"}
     assert contents(folder).items() <= contents(tmp_path / "out").items()
+
+
+def test_what_is_half_makes_room_before_room_is_asked_for(
+    folder: pathlib.Path, keys: KeyRing, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a volume for one and a half of the model would refuse whoever was killed, for good."""
+    store, half = Memory(), tmp_path / "out/.unsealing/model.onnx"
+    made = seal(folder, store, keys)
+    half.parent.mkdir(parents=True)
+    half.write_bytes((folder / "model.onnx").read_bytes()[:-1])
+    there: list[bool] = []
+    monkeypatch.setattr(space, "check", lambda *_: there.append(half.exists()))
+
+    release.unseal(made.uri, tmp_path / "out", store=store, keys=keys)
+
+    assert there == [False]
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "model.sig", "release.json"])
+def test_a_file_that_somebody_left_is_replaced_and_not_written(
+    folder: pathlib.Path, keys: KeyRing, tmp_path: pathlib.Path, name: str
+) -> None:
+    """Left read-only just before it went in place, it could not be; and it may be a link's twin."""
+    store, twin, left = Memory(), tmp_path / "twin", tmp_path / "out/.unsealing" / name
+    made = seal(folder, store, keys)
+    left.parent.mkdir(parents=True)
+    left.write_bytes(b"as it was")
+    left.chmod(0o444)
+    twin.hardlink_to(left)
+
+    release.unseal(made.uri, tmp_path / "out", store=store, keys=keys)
+
+    assert twin.read_bytes() == b"as it was"
+    assert (tmp_path / "out" / name).read_bytes() != b"as it was"
+
+
+def test_a_link_in_place_to_the_right_bytes_becomes_a_file(
+    folder: pathlib.Path, keys: KeyRing, tmp_path: pathlib.Path
+) -> None:
+    store, out = Memory(), tmp_path / "out"
+    made = seal(folder, store, keys)
+    out.mkdir()
+    (out / "model.onnx").symlink_to(folder / "model.onnx")
+
+    release.unseal(made.uri, out, store=store, keys=keys)
+
+    assert not (out / "model.onnx").is_symlink()
+    assert (out / "model.onnx").read_bytes() == (folder / "model.onnx").read_bytes()

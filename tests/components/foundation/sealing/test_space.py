@@ -40,6 +40,15 @@ def test_in_memory_the_containers_limit_counts(tmp_path: pathlib.Path) -> None:
         space.check(MEMORY, 10 << 20, cgroup=cgroup)
 
 
+def test_what_the_kernel_may_drop_from_memory_counts_as_free(tmp_path: pathlib.Path) -> None:
+    cgroup = limited(tmp_path / "cgroup", str(100 << 20), 90 << 20)
+    (cgroup / "memory.stat").write_text(f"anon 1\nactive_file 7\ninactive_file {5 << 20}\n")
+
+    space.check(MEMORY, 13 << 20, cgroup=cgroup)
+    with pytest.raises(UserError, match=f"{15 << 20} are free"):
+        space.check(MEMORY, 15 << 20, cgroup=cgroup)
+
+
 @pytest.mark.parametrize("most", ["max", ""])
 def test_without_a_limit_the_volume_decides(tmp_path: pathlib.Path, most: str) -> None:
     space.check(MEMORY, 10 << 20, cgroup=limited(tmp_path / "cgroup", most, 1 << 40))
