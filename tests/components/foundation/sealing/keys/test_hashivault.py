@@ -12,6 +12,7 @@ from components.foundation.sealing import release
 from components.foundation.sealing.keys import KeyRing, Verifier, hashivault
 from components.foundation.sealing.keys.files import WrappingKey, write
 from components.foundation.sealing.keys.hashivault import TransitRecipient
+from components.foundation.sealing.rewrap import rewrap
 from components.foundation.storage import ObjectStore
 from tests.components.foundation.sealing.keys.openbao import TRANSIT, OpenBao, flipped
 
@@ -216,6 +217,24 @@ def test_a_release_opens_by_transit_and_by_file_alone(
         release.unseal(sealed.uri, out, store=store, keys=keys)
         assert (out / "model.onnx").read_bytes() == (folder / "model.onnx").read_bytes()
     assert file == WrappingKey(KEY).id
+
+
+def test_once_releases_are_wrapped_anew_the_old_version_may_close(
+    ring: pathlib.Path, bao: OpenBao, store: ObjectStore, folder: pathlib.Path, unique: str
+) -> None:
+    keys = KeyRing.load(ring, environment=bao.environment)
+    sealed = release.seal(folder, model=unique, facts={}, store=store, keys=keys)
+    key, transit = keys.recipients[0].id.removeprefix("hashivault://"), bao.admin.secrets.transit
+    transit.rotate_key(key, mount_point=TRANSIT)
+
+    rewrapped = rewrap(sealed.uri, store=store, keys=keys)
+
+    transit.update_key_configuration(key, min_decryption_version=2, mount_point=TRANSIT)
+    lay(ring, "", f"hashivault://{key}")
+    alone = KeyRing.load(ring, environment=bao.environment)
+    release.unseal(sealed.uri, folder.parent / "out", store=store, keys=alone)
+    assert rewrapped.before == rewrapped.after
+    assert (folder.parent / "out/model.onnx").exists()
 
 
 def test_while_vault_is_sealed_the_file_opens(
