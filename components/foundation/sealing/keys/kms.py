@@ -1,6 +1,7 @@
 """AWS KMS: which key in which region, how we show who we are, what goes wrong there."""
 
 import contextlib
+import functools
 import ipaddress
 import logging
 import pathlib
@@ -12,6 +13,7 @@ from typing import Any, Self
 import botocore.session
 from botocore import exceptions
 from botocore.config import Config
+from botocore.loaders import Loader
 from botocore.parsers import ResponseParserError
 
 from components.foundation import residency
@@ -98,6 +100,7 @@ class Kms:
         """Make a client that asks nobody but KMS, whatever the environment names for S3."""
         logging.getLogger("botocore").setLevel(logging.INFO)  # below, it logs what it sends
         session = botocore.session.Session(profile=self.profile or None)
+        session.register_component("data_loader", _descriptions())
         session.set_config_variable("region", self.region)
         session.set_config_variable("ignore_configured_endpoint_urls", True)
         if self.shared:
@@ -121,13 +124,18 @@ class Kms:
             raise _strange(what) from None
 
 
+@functools.cache
+def _descriptions() -> Loader:
+    """Read once what describes the service: it takes longer than a call."""
+    return Loader()
+
+
 def _config(endpoint: str) -> Config:
     """Bound what a call takes: three tries of 15 s at most, and short waits between them."""
     return Config(
         connect_timeout=_CONNECT_S,
         read_timeout=_ANSWER_S,
         retries={"mode": "standard", "total_max_attempts": _TRIES},
-        ignore_configured_endpoint_urls=True,
         proxies={} if endpoint.startswith("http:") else None,  # in the clear, to nobody else
     )
 

@@ -3,6 +3,7 @@
 import base64
 import logging
 import pathlib
+import threading
 import time
 import traceback
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 from botocore import httpsession
+from botocore.parsers import ResponseParserError
 
 from components.foundation import ports
 from components.foundation.errors import FalajError, InfrastructureError, Refused, UserError
@@ -262,6 +264,35 @@ def test_what_fails_in_passing_is_asked_again_a_few_times(identity: dict[str, st
         wrap(f"awskms://127.0.0.1:{port}/{ARN}", identity)
 
     assert len(handler.asked) == 3
+
+
+@pytest.mark.usefixtures("impatient")
+def test_silence_is_waited_for_as_long_as_we_say(identity: dict[str, str]) -> None:
+    ended = threading.Event()
+
+    def silent(handler: Any) -> None:
+        ended.wait(40)
+
+    began = time.monotonic()
+    with serving(told(silent)) as port:
+        with pytest.raises(InfrastructureError, match="ReadTimeoutError"):
+            wrap(f"awskms://127.0.0.1:{port}/{ARN}", identity)
+        took = time.monotonic() - began
+        ended.set()
+
+    assert took < 20
+
+
+def test_an_answer_that_cannot_be_read_is_none_of_kms(
+    identity: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def send(_: object, request: Any) -> None:
+        raise ResponseParserError("no CBOR")
+
+    monkeypatch.setattr(httpsession.URLLib3Session, "send", send)
+
+    with pytest.raises(InfrastructureError, match="what answered is not KMS"):
+        wrap(f"awskms:///{ARN}", identity)
 
 
 @pytest.mark.usefixtures("impatient")
