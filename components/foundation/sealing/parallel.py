@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+_FEW = 8  # pieces that are not worth the start of a thread
 _MOST = 4  # files at once: each holds a few chunks, and some parts of an upload
 
 _In = TypeVar("_In")
@@ -29,13 +30,13 @@ def each(function: Callable[[_In], _Out], items: Iterable[_In]) -> list[_Out]:
         pool.shutdown(cancel_futures=True)
 
 
-def ahead(pieces: Iterator[_Out]) -> Iterator[_Out]:
+def ahead(pieces: Iterator[_Out], *, count: int) -> Iterator[_Out]:
     """Yield what an iterator yields, each piece made while its predecessor is used.
 
     Two pieces are in use at a time: the one that was yielded and the one in the making. Where no
-    core is idle, each is made when it is asked for.
+    core is idle, or there are few of them by `count`, each is made when it is asked for.
     """
-    if not _busy.spares(cores()):
+    if count <= _FEW or not _busy.spares(cores()):
         yield from pieces
         return
     thread, end = ThreadPoolExecutor(1), object()

@@ -100,7 +100,9 @@ class Sealing:
                 f"{path}: {header.size} bytes; a sealed file holds at most {MAX_SIZE}",
                 code="file-too-large",
             )
-        self._pieces = ahead(encrypt(source, header=header, key=key, path=path))
+        self._pieces = ahead(
+            encrypt(source, header=header, key=key, path=path), count=header.chunks
+        )
         self._left = memoryview(b"")
         self._digest = blake3()
 
@@ -152,7 +154,7 @@ def decrypt(
     cipher, digest = Cipher(key, path, header), blake3()
     plain = memoryview(bytearray(CHUNK))
     _check_header(source, header, path, digest.update)
-    chunks = ahead(_chunks(source, header, digest.update))
+    chunks = ahead(_chunks(source, header, digest.update), count=header.chunks)
     for number, (size, sealed) in enumerate(zip(header.sizes(), chunks, strict=True)):
         cipher.open(number, sealed, plain[:size])
         yield plain[:size]

@@ -7,6 +7,8 @@ import pytest
 from components.foundation.sealing import parallel
 from components.foundation.sealing.parallel import ahead, each
 
+MANY = 9
+
 
 @pytest.fixture
 def cores(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -27,8 +29,8 @@ def on_cores(count: int) -> pytest.MarkDecorator:
 def test_pieces_are_made_in_a_thread_of_their_own_and_come_in_order(cores: None) -> None:
     me = threading.current_thread().name
 
-    assert list(ahead(iter(range(1000)))) == list(range(1000))
-    assert me not in list(ahead(threads()))
+    assert list(ahead(iter(range(1000)), count=MANY)) == list(range(1000))
+    assert me not in list(ahead(threads(), count=MANY))
 
 
 @on_cores(2)
@@ -40,7 +42,7 @@ def test_a_piece_is_made_while_its_predecessor_is_used_and_no_sooner(cores: None
             event.set()
             yield number
 
-    coming = ahead(pieces())
+    coming = ahead(pieces(), count=MANY)
 
     assert next(coming) == 0
     assert made[1].wait(5)
@@ -50,7 +52,12 @@ def test_a_piece_is_made_while_its_predecessor_is_used_and_no_sooner(cores: None
 
 @on_cores(1)
 def test_the_only_core_has_one_thread(cores: None) -> None:
-    assert set(ahead(threads())) == {threading.current_thread().name}
+    assert set(ahead(threads(), count=MANY)) == {threading.current_thread().name}
+
+
+@on_cores(2)
+def test_few_pieces_are_not_worth_a_thread(cores: None) -> None:
+    assert set(ahead(threads(), count=MANY - 1)) == {threading.current_thread().name}
 
 
 @on_cores(2)
@@ -59,7 +66,7 @@ def test_no_more_threads_work_than_there_are_cores(cores: None) -> None:
 
     def makers(_: int) -> tuple[str, set[str]]:
         meet.wait(5)
-        names = set(ahead(threads()))
+        names = set(ahead(threads(), count=MANY))
         meet.wait(5)
         return threading.current_thread().name, names
 
@@ -69,7 +76,7 @@ def test_no_more_threads_work_than_there_are_cores(cores: None) -> None:
 @on_cores(2)
 def test_a_lone_file_among_many_gets_the_other_core(cores: None) -> None:
     [(worker, names)] = each(
-        lambda _: (threading.current_thread().name, set(ahead(threads()))), [1]
+        lambda _: (threading.current_thread().name, set(ahead(threads(), count=MANY))), [1]
     )
 
     assert worker not in names
@@ -81,7 +88,7 @@ def test_an_error_comes_where_the_piece_would_have_come(cores: None) -> None:
         yield 1
         raise ValueError("torn")
 
-    coming = ahead(pieces())
+    coming = ahead(pieces(), count=MANY)
 
     assert next(coming) == 1
     with pytest.raises(ValueError, match="torn"):
@@ -93,7 +100,7 @@ def test_an_error_comes_where_the_piece_would_have_come(cores: None) -> None:
 def test_no_thread_is_left_and_the_core_is_given_back(cores: None, taken: int) -> None:
     before = threading.active_count()
 
-    coming = ahead(threads())
+    coming = ahead(threads(), count=MANY)
     for _ in range(taken):
         next(coming)
     coming.close()  # type: ignore[attr-defined]  # it is a generator

@@ -8,7 +8,7 @@ from blake3 import blake3
 
 from components.foundation.digests import BLAKE3, Digest
 from components.foundation.errors import Refused, UserError
-from components.foundation.sealing import stream
+from components.foundation.sealing import parallel, stream
 from components.foundation.sealing.stream import CHUNK, MAX_SIZE, TAG, Header, Sealing
 
 KEY = bytes(range(32))
@@ -49,6 +49,40 @@ def test_what_is_sealed_opens_and_has_the_size_that_was_said(size: int) -> None:
 
     assert len(sealed) == header(data).sealed_size
     assert unseal(sealed, data) == data
+
+
+@pytest.mark.parametrize("cores", [1, 2])
+def test_many_chunks_are_the_same_bytes_on_one_core_and_on_two(
+    cores: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parallel, "cores", lambda: cores)
+    data = b"".join(bytes([number]) * CHUNK for number in range(12)) + b"rest"
+
+    sealing = Sealing(io.BytesIO(data), header=header(data), key=KEY, path="a")
+    sealed = b"".join(map(bytes, sealing))
+
+    assert sealed == seal(data)
+    assert sealing.digest() == Digest(blake3(sealed).hexdigest(), BLAKE3)
+    assert unseal(sealed, data) == data
+
+
+@pytest.mark.parametrize("cores", [1, 2])
+def test_a_changed_chunk_among_many_is_named_and_nothing_of_it_handed_out(
+    cores: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parallel, "cores", lambda: cores)
+    data = bytes(12 * CHUNK)
+    changed = flip(HEAD + 9 * PIECE + 5)(sealed := seal(data))
+    signed = Digest(blake3(sealed).hexdigest(), BLAKE3)
+    pieces = stream.decrypt(
+        io.BytesIO(changed), header=header(data), key=KEY, path="a", sealed_as=signed
+    )
+    got = list[bytes]()
+
+    with pytest.raises(Refused, match="a: chunk 10 of 12"):
+        got.extend(bytes(piece) for piece in pieces)
+
+    assert got == [bytes(CHUNK)] * 9
 
 
 def test_the_format_is_the_one_that_older_releases_have() -> None:
