@@ -186,6 +186,37 @@ def test_a_profile_says_who_we_are(service: Service, identity: dict[str, str]) -
         wrap(name, {**identity, "AWS_PROFILE": "nobody"})
 
 
+def test_a_pod_shows_the_token_of_its_service_account_to_its_region_only(
+    alone: dict[str, str], tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "token", b"a.service.account")
+    monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(tmp_path / "token"))
+    monkeypatch.setenv("AWS_ROLE_ARN", "arn:aws:iam::111122223333:role/opener")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://seaweedfs:8333")
+
+    url = asked_at(monkeypatch, f"awskms:///{ARN}", alone)
+
+    assert url == f"https://sts.{REGION}.amazonaws.com/"
+
+
+def test_a_pod_gets_its_identity_from_its_node(
+    service: Service,
+    alone: dict[str, str],
+    tmp_path: pathlib.Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    write(tmp_path / "token", b"a.pod")
+    monkeypatch.setenv("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", str(tmp_path / "token"))
+    keys = {"AccessKeyId": ACCESS_KEY, "SecretAccessKey": SECRET, "Token": "t"}
+    agent = told(status(200, {**keys, "Expiration": "2100-01-01T00:00:00Z"}))
+
+    with serving(agent) as port:
+        monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"http://127.0.0.1:{port}/")
+        assert wrap(service.name(service.wrapping()), alone)
+
+    assert agent.tokens == ["a.pod"]
+
+
 def test_half_an_identity_is_none(service: Service, alone: dict[str, str]) -> None:
     file = pathlib.Path(alone["AWS_SHARED_CREDENTIALS_FILE"])
     write(file, f"[default]\naws_access_key_id={ACCESS_KEY}".encode())
