@@ -85,7 +85,7 @@ def _unseal(
 
 
 def _policy(environment: Mapping[str, str]) -> Policy | None:
-    if path := environment.get("FALAJ_POLICY"):
+    if (path := environment.get("FALAJ_POLICY")) is not None:
         return Policy.read(pathlib.Path(path))
     _LOG.warning("FALAJ_POLICY is not set: whatever the ring's signers sealed is opened")
     return None
@@ -117,10 +117,16 @@ def _told(error: FalajError, termination_log: pathlib.Path) -> int:
     _LOG.error("%s", error.shown)
     try:
         if termination_log.exists():  # Kubernetes puts it there
-            termination_log.write_bytes(error.shown.encode()[:_MESSAGE_BYTES])
+            termination_log.write_bytes(_cut(error.shown))
     except OSError as failed:
         _LOG.warning("termination log: %s", failed.strerror)
     return error.exit_code
+
+
+def _cut(message: str) -> bytes:
+    """Return as much as is shown, and no half character, which may make the whole unreadable."""
+    said = message.encode(errors="backslashreplace")[:_MESSAGE_BYTES]
+    return said.decode(errors="ignore").encode()
 
 
 if __name__ == "__main__":

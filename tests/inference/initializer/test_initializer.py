@@ -1,15 +1,21 @@
+import base64
+import json
 import pathlib
 import subprocess
 import sys
+from collections.abc import Callable
 
 import pytest
 
-from components.foundation.sealing import release
+from components.foundation.sealing import envelope, release
 from components.foundation.sealing.keys import KeyRing, care
 from components.foundation.sealing.keys.care import Kept
+from components.foundation.sealing.statement import KIND
 from components.foundation.sealing.uri import ReleaseUri
-from components.foundation.storage import ObjectStore, Settings
+from components.foundation.storage import Address, ObjectStore, Settings
 from inference.initializer.__main__ import main
+
+Change = Callable[[ObjectStore, Address, KeyRing], None]
 
 
 @pytest.fixture
@@ -67,6 +73,51 @@ def test_the_reason_of_a_refusal_is_the_last_line(
     reason = done.stderr.splitlines()[-1]
     assert reason.startswith(f"release {uri}, model.onnx: chunk 1 of 1 is not what was sealed")
     assert not list((tmp_path / "out").iterdir())
+
+
+def as_signed(before: bytes, after: bytes) -> Change:
+    """Return what edits a statement and signs it with the key that signs."""
+
+    def change(store: ObjectStore, at: Address, keys: KeyRing) -> None:
+        payload = base64.b64decode(json.loads(store.get(at / "statement.json"))["payload"])
+        assert before in payload
+        edited = payload.replace(before, after)
+        store.put(at / "statement.json", envelope.sign(edited, kind=KIND, keys=keys))
+
+    return change
+
+
+def put(name: str, data: bytes) -> Change:
+    return lambda store, at, keys: store.put(at / name, data)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (put("files/model.onnx", b"model"), "model.onnx is 5 bytes, the statement covers 73"),
+        (put("statement.json", b"{}"), "unsigned releases and plaintext are refused"),
+        (put("files/more.onnx", b"m"), "more.onnx is 1 bytes, the statement covers no such object"),
+        (put("files/model.onnx", b"0" * (8 << 20)), "is 8388608 bytes, the statement covers 73"),
+        (as_signed(b'"size":5', b'"size":1099511627776'), "the statement covers 10995"),
+        (as_signed(b"AES-256-GCM", b"AES-128-GCM"), "names the algorithms"),
+        (as_signed(b'"format":2', b'"format":1'), "this version opens format 2"),
+        (as_signed(b"model.onnx", b"../../evil"), "is signed, but"),
+    ],
+    ids=["plaintext", "unsigned", "extra", "swollen", "bomb", "algorithm", "format", "path"],
+)
+def test_what_is_not_as_it_was_sealed_is_refused_and_leaves_nothing(
+    uri: str, store: ObjectStore, keys: KeyRing, tmp_path: pathlib.Path, change: Change, says: str
+) -> None:
+    change(store, ReleaseUri.parse(uri).address, keys)
+    (tmp_path / "termination-log").touch()
+
+    done = run("--termination_log", str(tmp_path / "termination-log"), uri, str(tmp_path / "a/out"))
+
+    assert done.returncode == 3, done.stderr
+    assert says in done.stderr.splitlines()[-1]
+    assert says in (tmp_path / "termination-log").read_text()
+    assert not (tmp_path / "a").exists()
+    assert not (tmp_path / "evil").exists()
 
 
 @pytest.mark.parametrize(
@@ -159,6 +210,16 @@ def test_a_policy_that_is_named_and_not_there_opens_nothing(
     assert not (tmp_path / "out").exists()
 
 
+def test_a_policy_named_by_nothing_opens_nothing(
+    uri: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A ConfigMap without the value it should have is no leave to open everything."""
+    monkeypatch.setenv("FALAJ_POLICY", "")
+
+    assert run(uri, str(tmp_path / "out")).returncode == 2
+    assert not (tmp_path / "out").exists()
+
+
 def test_without_a_policy_it_says_so(uri: str, tmp_path: pathlib.Path) -> None:
     assert "FALAJ_POLICY is not set" in run(uri, str(tmp_path / "out")).stderr
 
@@ -182,6 +243,28 @@ def test_a_termination_message_is_as_long_as_kubernetes_shows(tmp_path: pathlib.
 
     assert done.returncode == 2
     assert len(log.read_bytes()) == 4096
+
+
+@pytest.mark.parametrize("before", ["", "a"], ids=["even", "odd"])
+def test_a_termination_message_is_text_to_its_last_byte(
+    tmp_path: pathlib.Path, before: str
+) -> None:
+    log = tmp_path / "termination-log"
+    log.touch()
+
+    done = run("--termination_log", str(log), f"sealed+s3://{before}{'é' * 5000}", "b")
+
+    assert done.returncode == 2
+    assert log.read_text(encoding="utf-8").count("é") > 1000
+
+
+def test_a_termination_log_that_is_a_folder_changes_nothing(
+    uri: str, tmp_path: pathlib.Path
+) -> None:
+    done = run("--termination_log", str(tmp_path), uri.replace("sealed+", ""), "b")
+
+    assert done.returncode == 2
+    assert "expected sealed+s3://" in done.stderr.splitlines()[-2]
 
 
 def test_a_termination_log_that_is_not_there_is_not_made(uri: str, tmp_path: pathlib.Path) -> None:
