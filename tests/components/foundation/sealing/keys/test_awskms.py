@@ -8,10 +8,10 @@ import pytest
 import yaml
 
 from components.foundation.errors import InfrastructureError, Refused, UserError
-from components.foundation.sealing import release
+from components.foundation.sealing import release, rewrap
 from components.foundation.sealing.keys import KeyRing, Verifier, awskms, kms
 from components.foundation.sealing.keys.awskms import KmsRecipient
-from components.foundation.sealing.keys.files import WrappingKey, write
+from components.foundation.sealing.keys.files import write
 from components.foundation.storage import ObjectStore
 from tests.components.foundation.sealing.keys import awskms_standin
 from tests.components.foundation.sealing.keys.awskms_standin import ACCESS_KEY, REGION, Key, Service
@@ -204,12 +204,13 @@ def ring(service: Service, tmp_path: pathlib.Path) -> pathlib.Path:
     return path
 
 
-def lay(ring: pathlib.Path, signer: str, *recipients: str) -> None:
+def lay(ring: pathlib.Path, signer: str, *recipients: str, retired: str = "") -> None:
+    gone = [{"key": retired, "retired": True}] if retired else []
     layout = {
         "format": 1,
         "signer": signer,
         "verifiers": [{"file": "verify.pem"}],
-        "recipients": [{"key": one} for one in recipients],
+        "recipients": [*({"key": one} for one in recipients), *gone],
     }
     (ring / "ring.yaml").write_text(yaml.safe_dump(layout))
 
@@ -260,19 +261,28 @@ def test_while_kms_is_away_the_file_opens(
     assert (folder.parent / "out/model.onnx").exists()
 
 
-def test_a_release_key_is_wrapped_anew_for_kms(
-    ring: pathlib.Path, service: Service, identity: dict[str, str]
+def test_releases_are_wrapped_anew_for_kms_alone(
+    ring: pathlib.Path,
+    service: Service,
+    identity: dict[str, str],
+    store: ObjectStore,
+    folder: pathlib.Path,
+    unique: str,
 ) -> None:
-    lay(ring, "", "wrapping.key")
-    [old] = KeyRing.load(ring).wrap(KEY, context=CONTEXT)
+    signer = yaml.safe_load((ring / "ring.yaml").read_text())["signer"]
+    lay(ring, signer, "wrapping.key")
+    old = KeyRing.load(ring, environment=identity)
+    sealed = release.seal(folder, model=unique, facts={}, store=store, keys=old)
+    lay(ring, "", in_kms(service), retired="wrapping.key")
+
+    rewrap.rewrap(sealed.uri, store=store, keys=KeyRing.load(ring, environment=identity))
+
     lay(ring, "", in_kms(service))
     new = KeyRing.load(ring, environment=identity)
-
-    key = WrappingKey(KEY).unwrap(old.key, context=CONTEXT, where=WHERE)
-    entries = new.wrap(key, context=CONTEXT)
-
-    assert new.unwrap(entries, context=CONTEXT, where=WHERE) == KEY
-    assert entries[0].recipient.startswith("awskms:///arn:aws:kms:me-central-1:")
+    release.unseal(sealed.uri, folder.parent / "out", store=store, keys=new)
+    assert (folder.parent / "out/model.onnx").exists()
+    with pytest.raises(Refused, match="wrapped for"):
+        release.unseal(sealed.uri, folder.parent / "no", store=store, keys=old)
 
 
 def test_without_the_library_the_ring_says_what_to_install(

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from pkcs11 import MechanismFlag
 
 from components.foundation.errors import FalajError, InfrastructureError, Refused, UserError
-from components.foundation.sealing import release
+from components.foundation.sealing import release, rewrap
 from components.foundation.sealing.keys import KeyRing, Verifier, pkcs11
 from components.foundation.sealing.keys.files import WrappingKey, write
 from components.foundation.sealing.keys.pkcs11 import TokenRecipient
@@ -338,12 +338,13 @@ def ring(hsm: SoftHsm, tmp_path: pathlib.Path) -> pathlib.Path:
     return path
 
 
-def lay(ring: pathlib.Path, signer: str, *recipients: str) -> None:
+def lay(ring: pathlib.Path, signer: str, *recipients: str, retired: str = "") -> None:
+    gone = [{"key": retired, "retired": True}] if retired else []
     layout = {
         "format": 1,
         "signer": signer,
         "verifiers": [{"file": "verify.pem"}],
-        "recipients": [{"key": one} for one in recipients],
+        "recipients": [*({"key": one} for one in recipients), *gone],
     }
     (ring / "ring.yaml").write_text(yaml.safe_dump(layout))
 
@@ -372,17 +373,26 @@ def test_while_the_token_is_away_the_file_opens(
     assert (folder.parent / "out/model.onnx").exists()
 
 
-def test_a_release_key_is_wrapped_anew_for_a_token(ring: pathlib.Path, hsm: SoftHsm) -> None:
-    lay(ring, "", "wrapping.key")
-    old = KeyRing.load(ring).wrap(KEY, context=CONTEXT)
+def test_releases_are_wrapped_anew_for_token_alone(
+    ring: pathlib.Path,
+    hsm: SoftHsm,
+    store: ObjectStore,
+    folder: pathlib.Path,
+    unique: str,
+) -> None:
+    lay(ring, hsm.uri("object=signing"), "wrapping.key")
+    old = KeyRing.load(ring)
+    sealed = release.seal(folder, model=unique, facts={}, store=store, keys=old)
+    lay(ring, "", hsm.uri("object=wrapping"), retired="wrapping.key")
+
+    rewrap.rewrap(sealed.uri, store=store, keys=KeyRing.load(ring))
+
     lay(ring, "", hsm.uri("object=wrapping"))
     new = KeyRing.load(ring)
-    key = WrappingKey(KEY).unwrap(old[0].key, context=CONTEXT, where=WHERE)
-
-    entries = new.wrap(key, context=CONTEXT)
-
-    assert [entry.recipient for entry in entries] == ["pkcs11:falaj/wrapping"]
-    assert new.unwrap(entries, context=CONTEXT, where=WHERE) == KEY
+    release.unseal(sealed.uri, folder.parent / "out", store=store, keys=new)
+    assert (folder.parent / "out/model.onnx").exists()
+    with pytest.raises(Refused, match="wrapped for"):
+        release.unseal(sealed.uri, folder.parent / "no", store=store, keys=old)
 
 
 def test_a_signer_on_another_curve_is_refused_by_its_ring(ring: pathlib.Path, hsm: SoftHsm) -> None:
