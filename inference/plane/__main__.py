@@ -14,19 +14,24 @@ import json
 import pathlib
 import shutil
 import signal
+import socket
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 
 import yaml
 
 from components.foundation.errors import FalajError, UserError
-from inference.plane import wire
 from inference.plane.api import Api
 from inference.plane.federation import federate
 from inference.plane.gateway import Gateway
 from inference.plane.objects import Objects
 from inference.plane.pods import Programs
 from inference.plane.workloads import Workloads
+from inference.transport.limits import Limits
+from inference.transport.messages import Handler
+from inference.transport.server import BACKLOG, Server
+
+_DRAIN_SECONDS = 2.0  # for requests under way at the end
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -71,18 +76,24 @@ async def _run(options: argparse.Namespace) -> None:
     objects.changed += [workloads.changed, gateway.changed]
     objects.load()
     api = Api(objects, lambda selectors: federate(workloads.ready(), selectors))
-    servers, ports = [], {}
-    for name, handler, port in (
-        ("api", api, options.api_port),
-        ("gateway", gateway, options.gateway_port),
+    async with (
+        _serving(api, options.api_port) as api_port,
+        _serving(gateway, options.gateway_port) as gateway_port,
     ):
-        server, ports[name] = await wire.serve(handler, port)
-        servers.append(server)
-    _publish(options, ports)
-    await stop.wait()
-    for server in servers:
-        server.close()
+        _publish(options, {"api": api_port, "gateway": gateway_port})
+        await stop.wait()
     await workloads.close()
+
+
+@contextlib.asynccontextmanager
+async def _serving(handler: Handler, port: int) -> AsyncIterator[int]:
+    """Serve on a loopback port, given to the block; 0 takes a free one."""
+    with socket.create_server(("127.0.0.1", port), backlog=BACKLOG) as listener:
+        bound: int = listener.getsockname()[1]
+        async with Server(handler, Limits()).running(
+            listener, tls=None, drain_seconds=_DRAIN_SECONDS
+        ):
+            yield bound
 
 
 def _stop_signal() -> asyncio.Event:

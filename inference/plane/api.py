@@ -8,10 +8,9 @@ from typing import Any
 
 from components.foundation.kubernetes import resources
 from components.foundation.kubernetes.resources import Resource
-from inference.plane import wire
 from inference.plane.objects import ApiError, Key, Objects
 from inference.plane.ownership import Manifest
-from inference.plane.wire import Request, Response
+from inference.transport.messages import Reply, Request
 
 _VERBS = ["create", "delete", "get", "list", "patch", "update"]
 
@@ -31,6 +30,40 @@ class Target:
         return Key(self.resource, self.namespace, self.name)
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request that is here whole."""
+
+    request: Request
+    body: bytes
+    query: Mapping[str, str]
+
+    @property
+    def agent(self) -> str:
+        name = self.request.headers.get(b"user-agent", b"").decode("latin-1").partition("/")[0]
+        return name or "unknown"
+
+    @property
+    def media_type(self) -> str:
+        kind = self.request.headers.get(b"content-type", b"").decode("latin-1")
+        return kind.partition(";")[0]
+
+    def manifest(self) -> Manifest:
+        """Read the body, JSON or YAML: JSON is YAML too."""
+        import yaml
+
+        try:
+            body = json.loads(self.body)
+        except ValueError:
+            try:
+                body = yaml.safe_load(self.body)
+            except yaml.YAMLError as error:
+                raise ApiError(400, "BadRequest", f"body: {error}") from error
+        if not isinstance(body, dict):
+            raise ApiError(400, "BadRequest", "body: expected one object")
+        return body
+
+
 @dataclass(frozen=True)
 class Api:
     """The handler of the API port.
@@ -42,41 +75,44 @@ class Api:
     objects: Objects
     federate: Callable[[list[str]], Awaitable[str]]
 
-    async def __call__(self, request: Request) -> Response:
-        url = urllib.parse.urlsplit(request.target)
+    async def __call__(self, request: Request) -> Reply:
+        body = bytes(await request.body())
+        url = urllib.parse.urlsplit(request.target.decode("latin-1"))
         query = urllib.parse.parse_qs(url.query)
         if url.path == "/federate":
-            return wire.text(200, await self.federate(query.get("match[]", [])))
+            page = await self.federate(query.get("match[]", []))
+            return Reply(200, page.encode(), b"text/plain; charset=utf-8")
         try:
-            code, answer = self._answer(request, url.path, {k: v[-1] for k, v in query.items()})
+            said = {name: values[-1] for name, values in query.items()}
+            code, answer = self._answer(Asked(request, body, said), url.path)
         except ApiError as error:
             code, answer = error.code, _status(error)
         return _json(code, answer)
 
-    def _answer(self, request: Request, path: str, query: Mapping[str, str]) -> tuple[int, Any]:
+    def _answer(self, asked: Asked, path: str) -> tuple[int, Any]:
         if path in ("/healthz", "/livez", "/readyz"):
             return 200, {"status": "ok"}
         found = _discovery(path)
         if found is not None:
             return 200, found
         target = parse(path)
-        manager = query.get("fieldManager") or _agent(request)
-        match request.method:
+        manager = asked.query.get("fieldManager") or asked.agent
+        match asked.request.method:
             case "GET" if target.name:
                 return 200, self.objects.get(target.key)
             case "GET":
-                return 200, self._list(target, query)
+                return 200, self._list(target, asked.query)
             case "POST":
-                return 201, self._create(target, _body(request), manager)
+                return 201, self._create(target, asked.manifest(), manager)
             case "PUT":
-                body = _matching(_body(request), target)
+                body = _matching(asked.manifest(), target)
                 return 200, self.objects.replace(target.key, body, manager=manager)
             case "PATCH":
-                return self._apply(request, target, query)
+                return self._apply(asked, target)
             case "DELETE":
                 self.objects.delete(target.key)
                 return 200, {"kind": "Status", "apiVersion": "v1", "status": "Success"}
-        raise ApiError(405, "MethodNotAllowed", f"{request.method} is not supported here")
+        raise ApiError(405, "MethodNotAllowed", f"{asked.request.method} is not supported here")
 
     def _list(self, target: Target, query: Mapping[str, str]) -> Manifest:
         found = self.objects.list(target.resource, target.namespace)
@@ -93,8 +129,8 @@ class Api:
         named = Target(target.resource, target.namespace, name)
         return self.objects.create(named.key, _matching(body, named), manager=manager)
 
-    def _apply(self, request: Request, target: Target, query: Mapping[str, str]) -> tuple[int, Any]:
-        content = request.header(b"content-type").partition(b";")[0].decode()
+    def _apply(self, asked: Asked, target: Target) -> tuple[int, Any]:
+        query, content = asked.query, asked.media_type
         if content != "application/apply-patch+yaml":
             raise ApiError(
                 415, "UnsupportedMediaType", f"patch as {content!r}: only server-side apply here"
@@ -104,7 +140,7 @@ class Api:
         known = self.objects.find(target.key) is not None
         applied = self.objects.apply(
             target.key,
-            _matching(_body(request), target),
+            _matching(asked.manifest(), target),
             manager=query["fieldManager"],
             force=query.get("force") == "true",
         )
@@ -155,22 +191,6 @@ def _group(api_version: str) -> Manifest:
     return {"name": group, "versions": [named], "preferredVersion": named}
 
 
-def _body(request: Request) -> Manifest:
-    """Read a body, JSON or YAML: JSON is YAML too."""
-    import yaml
-
-    try:
-        body = json.loads(request.body)
-    except ValueError:
-        try:
-            body = yaml.safe_load(request.body)
-        except yaml.YAMLError as error:
-            raise ApiError(400, "BadRequest", f"body: {error}") from error
-    if not isinstance(body, dict):
-        raise ApiError(400, "BadRequest", "body: expected one object")
-    return body
-
-
 def _matching(body: Manifest, target: Target) -> Manifest:
     """Refuse a body that is not what its path names."""
     wanted = (target.resource.api_version, target.resource.kind, target.name)
@@ -187,10 +207,6 @@ def _selected(item: Manifest, selector: str) -> bool:
     return all(labels.get(key) == value for key, _, value in pairs)
 
 
-def _agent(request: Request) -> str:
-    return request.header(b"user-agent").decode().partition("/")[0] or "unknown"
-
-
 def _status(error: ApiError) -> Manifest:
     return {
         "kind": "Status",
@@ -204,5 +220,5 @@ def _status(error: ApiError) -> Manifest:
     }
 
 
-def _json(code: int, answer: Any) -> Response:
-    return Response(code, [(b"content-type", b"application/json")], json.dumps(answer).encode())
+def _json(code: int, answer: Any) -> Reply:
+    return Reply(code, json.dumps(answer).encode())

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from inference.plane.kept import Kept
 from inference.plane.pods import Pod
-from inference.plane.wire import Broken, Request
+from inference.transport.client import Call, Failed
 
 _SERIES = re.compile(r"([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*)\})?\s+(\S+)")
 _LABEL = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\]|\\.)*)"')
@@ -30,10 +30,8 @@ async def federate(pods: Iterable[Pod], selectors: list[str]) -> str:
 async def _scrape(kept: Kept) -> str:
     """Get a page; what does not answer has no series, as in a failed scrape."""
     try:
-        answer = await kept.upstream.send(
-            Request("GET", "/metrics", [(b"host", b"pod")]), timeout_s=_TIMEOUT_S
-        )
-    except (Broken, TimeoutError):
+        answer = await kept.upstream.send(Call(b"GET", b"/metrics"), seconds=_TIMEOUT_S)
+    except Failed:
         return ""
     return answer.body.decode() if answer.status == 200 else ""
 

@@ -9,12 +9,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from components.foundation.kubernetes import resources
-from inference.plane import status, wire
+from inference.plane import status
 from inference.plane.objects import Key, Objects
 from inference.plane.ownership import Manifest
-from inference.plane.wire import Broken, Request, Response, Upstream
+from inference.transport import forwarding
+from inference.transport.client import Call, Client, Failed
+from inference.transport.messages import Reply, Request
 
-Pick = Callable[[str, str], Upstream | None]
+Pick = Callable[[str, str], Client | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,7 @@ class Match:
     def holds(self, request: Request) -> bool:
         if self.method and self.method != request.method:
             return False
-        return self._path_holds(request.target.partition("?")[0]) and all(
+        return self._path_holds(request.target.partition(b"?")[0].decode("latin-1")) and all(
             _header_holds(request, *header) for header in self.headers
         )
 
@@ -102,28 +104,39 @@ class Gateway:
             named = Key(resources.HTTP_ROUTE, metadata["namespace"], metadata["name"])
             self.objects.set_status(named, status.accepted(route))
 
-    async def __call__(self, request: Request) -> Response:
+    async def __call__(self, request: Request) -> Reply:
         backends = self._route(request)
         if backends is None:
-            return wire.text(404, "no route for this host and path\n")
+            return _text(404, "no route for this host and path\n")
         service = backends.draw()
         upstream = self.pick(backends.namespace, service) if service else None
         if upstream is None:
-            return wire.text(503, "no healthy upstream\n")
+            return _text(503, "no healthy upstream\n")
         try:
-            return await upstream.send(request)
-        except Broken:
-            return wire.text(503, "upstream connect error or disconnect before headers\n")
-        except TimeoutError:
-            return wire.text(504, "upstream request timeout\n")
+            return await _forward(upstream, request)
+        except Failed as failed:
+            if failed.status == 504:
+                return _text(504, "upstream request timeout\n")
+            return _text(503, "upstream connect error or disconnect before headers\n")
 
     def _route(self, request: Request) -> Backends | None:
-        host = request.header(b"host").decode().rpartition("@")[2].partition(":")[0].lower()
+        named = request.headers.get(b"host", b"").decode("latin-1")
+        host = named.rpartition("@")[2].partition(":")[0].lower()
         for name in (host, f"*.{host.partition('.')[2]}", "*"):
             for match, backends in self._rules.get(name, ()):
                 if match.holds(request):
                     return backends
         return None
+
+
+async def _forward(upstream: Client, request: Request) -> Reply:
+    passed = forwarding.of_request(request.headers)
+    call = Call(request.method.encode(), request.target, passed, await request.body())
+    return forwarding.reply(await upstream.send(call))
+
+
+def _text(status: int, message: str) -> Reply:
+    return Reply(status, message.encode(), b"text/plain; charset=utf-8")
 
 
 def compiled(routes: list[Manifest]) -> dict[str, list[Rule]]:
@@ -141,5 +154,5 @@ def compiled(routes: list[Manifest]) -> dict[str, list[Rule]]:
 
 
 def _header_holds(request: Request, name: bytes, kind: str, value: str) -> bool:
-    got = request.header(name).decode(errors="replace")
+    got = request.headers.get(name, b"").decode(errors="replace")
     return re.fullmatch(value, got) is not None if kind == "RegularExpression" else got == value

@@ -8,12 +8,13 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from components.foundation import ports
-from inference.plane.wire import Broken, Request, Upstream
+from inference.transport.client import Bounds, Call, Client, Failed, Origin
 
 _PAUSES_S = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 _GRACE_S = 15.0  # to finish requests and observations after SIGTERM
 _PROBE_S = 2.0
 _STARTING_PROBE_S = 0.05
+_BOUNDS = Bounds(connections=4096, answer_seconds=60.0)
 
 
 @dataclass(eq=False)
@@ -37,7 +38,7 @@ class Kept:
     before: "Kept | None" = None
     ready: bool = False
     port: int = 0
-    upstream: Upstream = field(default_factory=lambda: Upstream(0))
+    upstream: Client = field(default_factory=lambda: _client(0))
     _process: asyncio.subprocess.Process | None = None
 
     async def run(self) -> None:
@@ -63,7 +64,7 @@ class Kept:
         """Run it once; return when it has ended."""
         self.port = ports.free()  # should another take it, it is started again
         self.upstream.close()
-        self.upstream = Upstream(self.port)
+        self.upstream = _client(self.port)
         self._process = await self.spawn(self.arguments(self.port))
         beside = [self._watch(), *([self.before.run()] if self.before else [])]
         tasks = [asyncio.get_running_loop().create_task(one) for one in beside]
@@ -77,7 +78,7 @@ class Kept:
 
     async def _watch(self) -> None:
         """Probe it, often until it is ready, then seldom."""
-        probe = Upstream(self.port)
+        probe = _client(self.port)
         try:
             while True:
                 self._become(ready=await _answers(probe))
@@ -96,12 +97,14 @@ def pause(failures: int) -> float:
     return _PAUSES_S[max(0, min(failures, len(_PAUSES_S) - 1))]
 
 
-async def _answers(probe: Upstream) -> bool:
+def _client(port: int) -> Client:
+    return Client(Origin("127.0.0.1", port), _BOUNDS)
+
+
+async def _answers(probe: Client) -> bool:
     try:
-        answer = await probe.send(
-            Request("GET", "/v2/health/ready", [(b"host", b"pod")]), timeout_s=2
-        )
-    except (Broken, TimeoutError):
+        answer = await probe.send(Call(b"GET", b"/v2/health/ready"), seconds=2)
+    except Failed:
         return False
     return answer.status == 200
 

@@ -14,7 +14,7 @@ from inference.plane.objects import Key, Objects
 from inference.plane.ownership import Manifest
 from inference.plane.pods import Before, Entries, Failure, Pod, Programs, State, Template
 from inference.plane.status import Role
-from inference.plane.wire import Upstream
+from inference.transport.client import Client
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +164,7 @@ class Workloads:
             self._all[key] = Workload(self.objects, key, self.folder, self.programs)
         asyncio.get_running_loop().call_soon(self._all[key].reconcile)
 
-    def pick(self, namespace: str, service: str) -> Upstream | None:
+    def pick(self, namespace: str, service: str) -> Client | None:
         """Return one ready behind a Service, `<InferenceService>-<role>`."""
         name, _, role = service.rpartition("-")
         workload = self._all.get(Key(resources.INFERENCE_SERVICE, namespace, name))

@@ -11,16 +11,17 @@ import time
 from dataclasses import dataclass, replace
 from typing import Final
 
-from inference.router import headers
 from inference.router.metrics import Metrics
 from inference.router.subject import Known, Subject, Subjects
 from inference.router.table import Table
-from inference.transport.client import Answer, Call, Failed
+from inference.transport import forwarding
+from inference.transport.client import Call, Failed
 from inference.transport.messages import RETRY_SOON, Headers, Rejected, Reply, Request, not_allowed
 
 _LOG = logging.getLogger("router")
 _METHODS: Final = ("GET", "POST")
-_UNTYPED: Final = b"application/octet-stream"
+_VARIANT: Final = b"x-falaj-variant"
+_OURS: Final = frozenset({_VARIANT})  # which the router writes itself, on both sides
 _GONE: Final = 499
 _READY_FOR: Final = 0.5  # seconds that one look at the upstreams is believed
 
@@ -36,7 +37,7 @@ class Choice:
     @property
     def told(self) -> Headers:
         """The headers by which the client learns of it."""
-        variant = ((headers.VARIANT, self.variant.encode()),)
+        variant = ((_VARIANT, self.variant.encode()),)
         if not self.subject.cookie:
             return variant
         return (*variant, (b"set-cookie", self.subject.cookie))
@@ -138,17 +139,12 @@ class App:
 
 
 async def _forward(choice: Choice, request: Request) -> Reply:
-    named = request.headers.get(b"connection", b"")
-    passed = headers.of_request(request.headers.items(), named=named)
+    passed = forwarding.of_request(request.headers, but=_OURS)
     call = Call(
         request.method.encode(),
         request.target,
-        (*passed, (headers.VARIANT, choice.variant.encode())),
+        (*passed, (_VARIANT, choice.variant.encode())),
         await request.body(),
     )
-    return _reply(await choice.table.clients[choice.variant].send(call))
-
-
-def _reply(answer: Answer) -> Reply:
-    kind = headers.value(answer.headers, b"content-type", _UNTYPED)
-    return Reply(answer.status, answer.body, kind, headers.of_answer(answer.headers))
+    answer = await choice.table.clients[choice.variant].send(call)
+    return forwarding.reply(answer, but=_OURS)

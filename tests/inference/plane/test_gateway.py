@@ -10,7 +10,8 @@ from components.foundation.kubernetes import resources
 from components.foundation.kubernetes.client import Cluster
 from inference.plane.gateway import compiled
 from inference.plane.launch import Plane
-from inference.plane.wire import Request
+from inference.transport.incoming import Incoming
+from inference.transport.limits import Budget, Limits
 from tests.inference.plane.kube import route, serving
 
 
@@ -113,6 +114,8 @@ def test_the_most_specific_path_wins(path: str, wanted: str) -> None:
         one["spec"]["hostnames"] = ["h"]
 
     rules = compiled(made)["h"]
-    first = next(backends for match, backends in rules if match.holds(Request("GET", path)))
+    request = Incoming(Limits(), Budget(0))
+    request.method, request.target = "GET", path.encode()
+    first = next(backends for match, backends in rules if match.holds(request))
 
     assert first.draw() == f"{wanted}-predictor"
