@@ -315,7 +315,7 @@ def test_what_goes_well_logs_no_token_and_no_key(
 ) -> None:
     one = hashivault.recipient(f"hashivault://{bao.key('aes256-gcm96')}", bao.environment)
 
-    with caplog.at_level(logging.DEBUG):
+    with caplog.at_level(logging.DEBUG), caplog.at_level(logging.DEBUG, logger="urllib3"):
         opened = one.unwrap(one.wrap(KEY, context=b"c"), context=b"c", where="here")
 
     assert opened == KEY
