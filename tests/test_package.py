@@ -72,7 +72,7 @@ def test_dev_has_every_other_extra() -> None:
     reached, waiting = set(), ["dev"]
     while waiting:
         reached.add(extra := waiting.pop())
-        for names in re.findall(r"falaj\[([a-z,]+)\]", extras[extra]):
+        for names in re.findall(r"falaj\[([a-z0-9,]+)\]", extras[extra]):
             waiting += set(names.split(",")) - reached
 
     assert reached == set(extras)
