@@ -11,7 +11,6 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 import hvac
@@ -33,8 +32,13 @@ class OpenBao:
     root: str = field(repr=False)
     unsealing: str = field(repr=False)
 
-    @cached_property
+    @property
     def admin(self) -> Any:
+        """A client with a connection of its own.
+
+        SoftHSM leaves errors in the queue that OpenSSL keeps for a thread, and a connection that
+        is open already takes them for its own; a handshake clears them.
+        """
         return hvac.Client(self.address, token=self.root, verify=str(self.authority))
 
     @property
