@@ -1,5 +1,6 @@
 """`resign`: what a revoked key signed is signed anew, if the evidence holds it."""
 
+import dataclasses
 import pathlib
 from collections.abc import Callable
 
@@ -7,10 +8,19 @@ import pytest
 
 from components.foundation.audit import AuditLog
 from components.foundation.errors import Refused, UserError
-from components.foundation.sealing import channel, openssf, parallel, release, resign, wrapped
+from components.foundation.sealing import (
+    channel,
+    envelope,
+    openssf,
+    parallel,
+    release,
+    resign,
+    wrapped,
+)
 from components.foundation.sealing.keys import KeyRing, care
 from components.foundation.sealing.keys.care import Kept
 from components.foundation.sealing.release import Release
+from components.foundation.sealing.statement import KIND
 from components.foundation.storage import Address, Conflict
 from tests.components.foundation.sealing.memory import Killed, Memory
 
@@ -207,6 +217,32 @@ def test_killed_anywhere_it_leaves_a_release_that_opens_as_before_or_as_after(
 
     assert number > 12
     assert ends == {True, False}
+
+
+def test_what_somebody_who_was_killed_had_signed_is_adopted(
+    made: Release, memory: Memory, revoked: KeyRing
+) -> None:
+    plain = {file.path: file.plain for file in made.statement.files}
+    there = openssf.sign("delays", plain, keys=revoked)
+    memory.objects[made.location.address / "model.sig"] = there
+
+    resign.resign(made.uri, store=memory, keys=revoked)
+
+    assert memory.objects[made.location.address / "model.sig"] == there
+
+
+def test_signs_no_statement_but_the_one_that_was_verified(
+    made: Release, memory: Memory, keys: KeyRing, revoked: KeyRing
+) -> None:
+    address = made.location.address / "statement.json"
+    other = dataclasses.replace(made.statement, key="0" * 64).encode()
+    signed = envelope.sign(other, kind=KIND, keys=keys)
+    store = Raced(memory.objects, "model.sig", lambda store: store.put(address, signed))
+
+    with pytest.raises(Conflict, match="somebody else signed it anew"):
+        resign.resign(made.uri, store=store, keys=revoked)
+
+    assert store.objects[address] == signed
 
 
 @pytest.mark.parametrize(
