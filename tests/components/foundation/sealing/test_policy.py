@@ -169,3 +169,14 @@ def test_an_empty_policy_refuses_everything(
 ) -> None:
     with pytest.raises(Refused, match="expects no model"):
         policy(tmp_path).check(made, store=store, keys=keys)
+
+
+def test_the_policy_that_is_documented_is_one(tmp_path: pathlib.Path) -> None:
+    page = (pathlib.Path(__file__).parents[4] / "docs/sealing.md").read_text()
+    file = tmp_path / "policy.yaml"
+    file.write_text(page.partition("## Policy")[2].partition("```yaml")[2].partition("```")[0])
+
+    [rule] = Policy.read(file).rules
+
+    assert (rule.name, rule.channels, rule.max_channel_age_days) == ("fraud-*", ("champion",), 30)
+    assert rule.versions
