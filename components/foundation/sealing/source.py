@@ -74,9 +74,20 @@ class Files:
                     raise _no_plain_file(path)
 
     def _path(self, address: Address) -> pathlib.Path:
-        """Return where something lies; raises Refused if a link leads somewhere else."""
+        """Return where something lies.
+
+        Raises:
+            UserError: its claim is not mounted.
+            Refused: a link leads somewhere else.
+        """
         root = self.roots[address.scheme].resolve()
         path = root / address.bucket / address.key
+        if not (root / address.bucket).is_dir():
+            raise UserError(
+                f"{address}: no {root / address.bucket}; mount the claim there in the opener's "
+                "container, as docs/sealing.md shows",
+                code="claim-unmounted",
+            )
         if path.resolve() != path:
             raise _no_plain_file(path)
         return path
@@ -87,8 +98,7 @@ class Files:
             number = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         except (FileNotFoundError, NotADirectoryError) as error:
             raise NotFound(
-                f"{address}: no such file below {self.roots[address.scheme]}; is the volume "
-                "mounted there?",
+                f"{address}: no such file below {self.roots[address.scheme]}",
                 code="object-missing",
             ) from error
         except OSError as error:

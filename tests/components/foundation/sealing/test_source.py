@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from components.foundation.errors import FalajError, Refused
+from components.foundation.errors import FalajError, Refused, UserError
 from components.foundation.sealing import release
 from components.foundation.sealing.keys import KeyRing
 from components.foundation.sealing.release import Release
@@ -65,6 +65,18 @@ def test_a_folder_that_is_not_there_is_named(keys: KeyRing, tmp_path: pathlib.Pa
 
     with pytest.raises(NotFound, match=r"sealed\+file:.*: not found; nothing signed lies there"):
         release.unseal(uri, tmp_path / "out", store=Files.mounted(), keys=keys)
+
+
+def test_a_claim_that_is_not_mounted_is_told_from_a_release_that_is_not_there(
+    made: Release, keys: KeyRing, tmp_path: pathlib.Path
+) -> None:
+    uri, store = f"sealed+pvc://claim/delays/{made.version}", Files.mounted(tmp_path / "pvc")
+
+    with pytest.raises(UserError, match="pvc/claim; mount the claim there"):
+        release.unseal(uri, tmp_path / "out", store=store, keys=keys)
+    (tmp_path / "pvc/claim").mkdir(parents=True)
+    with pytest.raises(NotFound, match="nothing signed lies there"):
+        release.unseal(uri, tmp_path / "out", store=store, keys=keys)
 
 
 def swap_for_link(lies: pathlib.Path, path: str) -> None:
