@@ -12,6 +12,8 @@ SITE_CONFIG = "falaj-site"
 STORE_SECRET = "falaj-object-store"  # noqa: S105 - the name of a Secret, not its content
 OPENING_SECRET = "falaj-keys"  # noqa: S105 - the name of a Secret, not its content
 SIGNING_SECRET = "falaj-signing"  # noqa: S105 - the name of a Secret, not its content
+ONLINE_SECRET = "falaj-online-store"  # noqa: S105 - the name of a Secret, not its content
+ONLINE_STORE = "FALAJ_ONLINE_STORE"
 KEYS_PATH = "/var/run/falaj/keys"
 SITE_NAMES = (
     "AWS_ENDPOINT_URL",
@@ -96,6 +98,14 @@ class Place:
             _give_environment(task)
             _give_keys(task, keys)
         return task
+
+    def reach_online_store(self, task: Any) -> None:
+        """Tell a task where Feast's online store is, on a cluster that has one."""
+        if self.on_kubernetes:
+            from kfp import kubernetes
+
+            name = {ONLINE_STORE: ONLINE_STORE}
+            kubernetes.use_secret_as_env(task, ONLINE_SECRET, name, optional=True)
 
 
 def _give_resources(task: Any, *, cpu: str, memory: str) -> None:

@@ -99,6 +99,7 @@ def _sets(project: Project, place: Place, data: stages.Prepared, until: Any) -> 
         repo=features.repo, registry=data.registry, tables=data.feature_tables, end=until
     )
     place.settle(online, name="Materialise online", cached=False)
+    place.reach_online_store(online)
     stages.hold(place, online, name="Gate on the online store")
     parts = split(
         table=built.outputs["table"],

@@ -7,6 +7,7 @@ from typing import Any
 _ACCOUNT = "falaj-serving"
 _SITE, _STORE = "falaj-site", "falaj-object-store"
 _STORE_NAMES = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+_ONLINE, _ONLINE_NAME = "falaj-online-store", "FALAJ_ONLINE_STORE"
 # As the servers' runtimes have them: what scrapes one finds the other.
 _SCRAPED = {"prometheus.kserve.io/path": "/metrics", "prometheus.kserve.io/port": "8080"}
 _RESTRICTED = {
@@ -57,7 +58,7 @@ class Transformer:
             "command": ["python", "-m", "inference.transformer"],
             "args": self._arguments(model, version),
             "envFrom": [{"configMapRef": {"name": _SITE}}],
-            "env": [_secret(name) for name in _STORE_NAMES],
+            "env": [*(_secret(_STORE, name) for name in _STORE_NAMES), _online_store()],
             "ports": [{"name": "http1", "containerPort": 8080, "protocol": "TCP"}],
             "startupProbe": {**_probe("live"), "periodSeconds": 2, "failureThreshold": 60},
             "livenessProbe": {**_probe("live"), "periodSeconds": 10},
@@ -87,8 +88,15 @@ class Transformer:
         ]
 
 
-def _secret(name: str) -> dict[str, Any]:
-    return {"name": name, "valueFrom": {"secretKeyRef": {"name": _STORE, "key": name}}}
+def _online_store() -> dict[str, Any]:
+    """Say where Feast's online store is; a repository may also name it without a secret."""
+    entry = _secret(_ONLINE, _ONLINE_NAME)
+    entry["valueFrom"]["secretKeyRef"]["optional"] = True
+    return entry
+
+
+def _secret(secret: str, name: str) -> dict[str, Any]:
+    return {"name": name, "valueFrom": {"secretKeyRef": {"name": secret, "key": name}}}
 
 
 def _probe(what: str) -> dict[str, Any]:

@@ -85,8 +85,20 @@ def test_the_transformer_is_restricted_as_the_server_is(transformed: dict[str, A
     component = transformed["spec"]["transformer"]
     [container] = component["containers"]
 
-    for part in ("securityContext", "envFrom", "env", "volumeMounts", "name", "ports"):
+    for part in ("securityContext", "envFrom", "volumeMounts", "name", "ports"):
         assert container[part] == server[part]
+    *same, online = container["env"]
+    assert same == server["env"]
+    assert online == {
+        "name": "FALAJ_ONLINE_STORE",
+        "valueFrom": {
+            "secretKeyRef": {
+                "name": "falaj-online-store",
+                "key": "FALAJ_ONLINE_STORE",
+                "optional": True,
+            }
+        },
+    }
     assert component["serviceAccountName"] == "falaj-serving"
     assert component["minReplicas"] == transformed["spec"]["predictor"]["minReplicas"] == 2
     assert set(container["resources"]["limits"]) == {"cpu", "memory"}

@@ -43,6 +43,18 @@ def test_the_signing_key_goes_to_steps_that_sign_and_no_others(name: str) -> Non
     assert {step.rstrip("-0123456789") for step in signing} <= {"exec-seal", "exec-register"}
 
 
+@pytest.mark.parametrize("name", list(compiled.BUILDERS))
+def test_the_online_store_is_told_to_who_fills_it_and_to_no_others(name: str) -> None:
+    told = {
+        step
+        for step, settings in executors(name).items()
+        for source in settings["secretAsEnv"]
+        if source["secretName"] == place.ONLINE_SECRET and source["optional"]
+    }
+
+    assert told == ({"exec-materialise"} if name.startswith("training") else set())
+
+
 def test_every_step_on_a_cluster_knows_the_site_and_is_nobody() -> None:
     for step, settings in executors("training-torch").items():
         assert configured(settings, optional=False) == set(place.SITE_NAMES), step
