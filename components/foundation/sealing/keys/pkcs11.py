@@ -8,6 +8,7 @@ import contextlib
 import hashlib
 import pathlib
 import secrets
+import ssl
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -162,6 +163,19 @@ def _started(path: pathlib.Path) -> Iterator[Any]:
     finally:
         with contextlib.suppress(pkcs11.PKCS11Error):
             module.finalize()
+        _forget()
+
+
+def _forget() -> None:
+    """Clear OpenSSL's errors of this thread, which a module may share with Python.
+
+    SoftHSM leaves one ("no such engine"), and the next read of a TLS connection that is open
+    would take it for its own. To begin a handshake clears them; this one goes nowhere.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    unheard = context.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_hostname="nowhere")
+    with contextlib.suppress(ssl.SSLWantReadError):
+        unheard.do_handshake()
 
 
 def _loaded(path: pathlib.Path) -> Any:
