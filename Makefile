@@ -4,6 +4,11 @@ BIN := .venv/bin
 MONTHS ?= 12
 KILLS ?= 30
 WORKERS ?= 2
+# TOGETHER=2 runs the files of tests two at a time; what measures time, memory or load comes after.
+ALONE := tests/inference tests/benchmarks tests/pipelines/laptop
+SHARED := $(if $(TOGETHER),-n $(TOGETHER) --dist loadfile $(ALONE:%=--ignore=%))
+FAST := "not slow and not faults"
+SLOW := "slow and not faults"
 
 help: ## show what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -21,10 +26,12 @@ serve: install ## serve the champion that `make run` left, until Ctrl-C
 	@$(BIN)/falaj serve delays
 
 test: install ## run the tests of everything
-	@$(BIN)/python -m tests.prerequisites && $(BIN)/pytest -m "not slow and not faults" && echo "left to others: make test-slow, make test-faults"
+	@$(BIN)/python -m tests.prerequisites && $(BIN)/pytest $(SHARED) -m $(FAST)
+	@$(if $(TOGETHER),$(BIN)/pytest -m $(FAST) $(ALONE) &&) echo "left to others: make test-slow, make test-faults"
 
 test-slow: install ## run the few tests that take longer
-	@$(BIN)/python -m tests.prerequisites && $(BIN)/pytest -m "slow and not faults"
+	@$(BIN)/python -m tests.prerequisites && $(BIN)/pytest $(SHARED) -m $(SLOW)
+	@$(if $(TOGETHER),$(BIN)/pytest -m $(SLOW) $(ALONE))
 
 test-faults: install ## kill the whole job at KILLS=30 points; break the object store
 	@$(BIN)/python -m tests.prerequisites && KILLS=$(KILLS) $(BIN)/pytest -m faults tests/faults
