@@ -12,7 +12,6 @@ a release.
 """
 
 import contextlib
-import os
 import pathlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -369,15 +368,9 @@ def _fetch(
     path = folder / file.path
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as plain:
-        _reserve(plain.fileno(), file.size)
+        space.reserve(plain.fileno(), file.size)
         for piece in _pieces(file, key=key, release=release, store=store):
             plain.write(piece)
-
-
-def _reserve(file: int, size: int) -> None:
-    """Take the room a file needs: where it lacks that is told first, and it is filled faster."""
-    if size and hasattr(os, "posix_fallocate"):
-        os.posix_fallocate(file, 0, size)
 
 
 def _pieces(

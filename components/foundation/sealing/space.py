@@ -1,4 +1,4 @@
-"""Whether a folder has room for a release, asked before anything of it is fetched."""
+"""Whether a folder has room for a release, asked before anything is fetched, and taken."""
 
 import os
 import pathlib
@@ -35,6 +35,17 @@ def check(folder: pathlib.Path, size: int, *, cgroup: pathlib.Path = _CGROUP) ->
             left,
             "it is tmpfs, so raise the container's memory limit, or use a disk",
         )
+
+
+def reserve(file: int, size: int) -> None:
+    """Take the room of one file: where it is gone meanwhile is told first, and writing is faster.
+
+    Args:
+        file: the number of a file that is open to be written.
+        size: its bytes.
+    """
+    if size and hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(file, 0, size)
 
 
 def _no_room(folder: pathlib.Path, needed: int, free: int, cure: str) -> UserError:
