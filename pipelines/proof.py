@@ -135,7 +135,8 @@ def _sealed(uri: str, store: ObjectStore, keys: KeyRing) -> Sealed:
     facts: Mapping[str, Any] = {}
     try:
         sealed = release.read(ReleaseUri.parse(uri), store=store, keys=keys)
-        signer, content, facts = sealed.signer, str(sealed.statement.content), sealed.statement.facts
+        signer, facts = sealed.signer, sealed.statement.facts
+        content = str(sealed.statement.content)
     except FalajError as error:
         problem = problem or str(error)
     return Sealed(uri, signer, str(digests.of_bytes(data)), content, facts, problem)
