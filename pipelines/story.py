@@ -20,6 +20,7 @@ from components.governance.report.story import (
     Forgery,
     Judged,
     Measure,
+    Pace,
     Quarantined,
     Release,
     Rollout,
@@ -135,6 +136,7 @@ class _Telling:
             windows=tuple(self._windows()),
             releases=tuple(self._releases()),
             forgeries=tuple(self._forgeries()),
+            pace=next(self._paces(), None),
             residency=tuple(j for j in verdicts if j.entry in self._attested),
             audit=Audit(len(self.proof.entries), self.proof.head, len(verdicts)),
         )
@@ -258,6 +260,11 @@ class _Telling:
             fates[uri] = fate
         for uri, fate in fates.items():
             yield self._release(uri, fate, made.get(uri, ""))
+
+    def _paces(self) -> Iterator[Pace]:
+        for stage in self.job.stages:
+            if "pace" in stage.facts:
+                yield Pace(**stage.facts["pace"])
 
     def _forgeries(self) -> Iterator[Forgery]:
         for stage in self.job.stages:

@@ -6,7 +6,7 @@ import pathlib
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
@@ -17,8 +17,9 @@ from components.foundation.sealing.release import read_file, seal, unseal, verif
 from components.foundation.signature import Signature
 from components.foundation.storage import Address
 from components.foundation.tables import TableRef
+from components.governance.report.story import Pace
 from examples.flights import weather_service, world
-from examples.flights.forgeries import Forger, check
+from examples.flights.forgeries import Forger, check, remove
 from examples.flights.models import faulty
 from pipelines import compiled
 from pipelines.laptop.runner import LocalRunner, Run
@@ -140,7 +141,22 @@ class Example:
         forger = Forger(self.laptop, self.project.model.name)
         tampered = self.make_tampered(better)
         attempts = check([*forger.attempts(older=first, newer=better, tampered=tampered)])
-        return {"forgeries": {attempt.what: attempt.refused for attempt in attempts}}
+        refused = {attempt.what: attempt.refused for attempt in attempts}
+        return {"forgeries": refused, "pace": asdict(self._pace(better))}
+
+    def _pace(self, release: str) -> Pace:
+        """Seal what a release holds under a name of its own and open it; nothing stays."""
+        model, store, keys = f"{self.project.model.name}-timed", self.laptop.store, self.laptop.keys
+        remove(model, store)  # what somebody who was killed left
+        with self._opened(release) as folder:
+            sizes = [path.stat().st_size for path in folder.rglob("*") if path.is_file()]
+            began = time.perf_counter()
+            uri = seal(folder, model=model, facts={}, store=store, keys=keys).uri
+            sealed = time.perf_counter()
+            unseal(uri, folder / "again", store=store, keys=keys)
+            opened = time.perf_counter()
+        remove(model, store)
+        return Pace(len(sizes), sum(sizes), sealed - began, opened - sealed)
 
     def _seal(self, folder: pathlib.Path, facts: Mapping[str, Any]) -> str:
         model, store = self.project.model.name, self.laptop.store

@@ -68,7 +68,7 @@ class Forger:
             name = item.address.key.removeprefix(source.address.key)
             self._store.put(target.address / name, self._store.get(item.address))
         yield str(target)
-        self._remove(target)
+        remove(target.model, self._store)
 
     @contextlib.contextmanager
     def _plaintext(self) -> Iterator[str]:
@@ -77,11 +77,7 @@ class Forger:
         self._store.put(target.address / "model.onnx", b"a model, as it is")
         self._store.put(target.address / "statement.json", b'{"model": "as it is"}')
         yield str(target)
-        self._remove(target)
-
-    def _remove(self, forged: ReleaseUri) -> None:
-        for item in list(self._store.list(forged.address)):
-            self._store.delete(item.address)
+        remove(target.model, self._store)
 
     def _put_back(self, older: str, newer: str) -> str:
         """Move the trial channel on, put its earlier object back, and ask where it points."""
@@ -123,6 +119,12 @@ class Forger:
     @property
     def _kept(self) -> Address:
         return Address(BUCKET, f"{self.model}/channel/{_TRIAL}-kept")
+
+
+def remove(model: str, store: ObjectStore) -> None:
+    """Delete every object of a model that was made for a trial."""
+    for item in list(store.list(Address(BUCKET, f"{model}/"))):
+        store.delete(item.address)
 
 
 def check(attempts: list[Forgery]) -> list[Forgery]:

@@ -242,6 +242,16 @@ def test_every_forgery_was_refused_by_name(first: Done) -> None:
     assert all(f"    refused: {what}" in first.run.lines for what in tried)
 
 
+def test_the_report_says_how_fast_a_release_was_sealed_and_opened(first: Done) -> None:
+    pace = first.story.pace
+
+    assert pace is not None
+    assert (
+        f"{pace.files} files of {pace.bytes:,} bytes: sealed into the object store in" in first.page
+    )
+    assert not any("-timed/" in address for address in first.kept.objects)
+
+
 def test_only_the_releases_that_were_let_in_observed_anything(first: Done) -> None:
     tampered = first.result("Roll out a tampered candidate")["release"].rpartition("/")[2]
     versions = {

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from html import escape
 
 from components.foundation.page import Html, badge, decided, evidence, exact, facts, judged, table
-from components.governance.report.story import Audit, Forgery, Judged, Release, Story
+from components.governance.report.story import Audit, Forgery, Judged, Pace, Release, Story
 from components.governance.report.words import Links, anchor, many
 
 
@@ -18,6 +18,21 @@ def forgeries(rows: Sequence[Forgery]) -> str:
     """Show what was tried against the releases, and what was said to it."""
     shown = [[one.what, one.refused] for one in rows]
     return table(["Tried", "Refused because"], shown, stacked=True) if shown else ""
+
+
+def pace(taken: Pace | None) -> str:
+    """Say how fast a release of this job was sealed and opened, and how many bytes."""
+    if taken is None:
+        return ""
+    return (
+        f"<p>{many(taken.files, 'file')} of {taken.bytes:,} bytes: sealed into the object "
+        f"store in {_rated(taken.bytes, taken.sealed_seconds)}, verified and opened in "
+        f"{_rated(taken.bytes, taken.opened_seconds)}.</p>"
+    )
+
+
+def _rated(size: int, seconds: float) -> str:
+    return f"{seconds:.3f} s ({size / 1e6 / seconds:.1f} MB/s)"
 
 
 def residency(rows: Sequence[Judged], links: Links) -> str:

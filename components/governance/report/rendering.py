@@ -60,7 +60,11 @@ def _parts(story: Story, links: Links) -> dict[str, list[Section]]:
             Section("costs", "What it cost", costs(story.stages)),
         ],
         "What proves it": [
-            Section("releases", "What was released", proof.releases(story.releases, links)),
+            Section(
+                "releases",
+                "What was released",
+                proof.releases(story.releases, links) + proof.pace(story.pace),
+            ),
             Section("forgeries", "What was forged", proof.forgeries(story.forgeries)),
             Section("lineage", "What came from what", channel.lineage(story, links)),
             Section("residency", "Where the bytes are", proof.residency(story.residency, links)),

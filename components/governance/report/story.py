@@ -256,6 +256,16 @@ class Forgery:
 
 
 @dataclass(frozen=True, slots=True)
+class Pace:
+    """What it took to seal a release's files into the object store, and to open them again."""
+
+    files: int
+    bytes: int
+    sealed_seconds: float
+    opened_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Audit:
     """The audit log as it was when the page was made, and what was held against it."""
 
@@ -287,6 +297,7 @@ class Story:
     forgeries: tuple[Forgery, ...] = ()
     residency: tuple[Judged, ...] = ()
     audit: Audit | None = None
+    pace: Pace | None = None
 
     @property
     def blessing(self) -> Verdict | None:

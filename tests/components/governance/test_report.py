@@ -19,6 +19,7 @@ from components.governance.report.story import (
     Forgery,
     Judged,
     Measure,
+    Pace,
     Quarantined,
     Release,
     Rollout,
@@ -167,6 +168,14 @@ def test_no_text_of_a_story_becomes_markup() -> None:
 
     assert "<script" not in page
     assert page.count("&lt;script") > 40
+
+
+def test_the_pace_of_sealing_is_told_in_bytes_and_seconds() -> None:
+    told = render(dataclasses.replace(STORY, pace=Pace(3, 2_500_000, 0.5, 0.125)))
+
+    assert "3 files of 2,500,000 bytes: sealed into the object store in 0.500 s (5.0 MB/s)" in told
+    assert "verified and opened in 0.125 s (20.0 MB/s)" in told
+    assert "sealed into the object store" not in render(STORY)
 
 
 def test_a_candidate_that_was_refused_is_told_in_the_first_sentences() -> None:
