@@ -246,9 +246,8 @@ def test_the_report_says_how_fast_a_release_was_sealed_and_opened(first: Done) -
     pace = first.story.pace
 
     assert pace is not None
-    assert (
-        f"{pace.files} files of {pace.bytes:,} bytes: sealed into the object store in" in first.page
-    )
+    told = f"{pace.files} files of {pace.bytes:,} bytes: sealed into the object store in"
+    assert told in (first.out / "report.html").read_text()
     assert not any("-timed/" in address for address in first.kept.objects)
 
 
