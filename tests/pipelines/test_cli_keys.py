@@ -172,6 +172,15 @@ def test_a_ring_without_a_store_is_changed_and_says_that_nothing_was_noted(
     assert "not noted in the audit log" in said()
 
 
+@pytest.fixture
+def _sealed_alone(store: ObjectStore, made: Release) -> None:
+    """Leave no other test's releases, whose keys are others."""
+    for uri in list(release.releases(store=store)):
+        if uri != made.uri:
+            store.delete(ReleaseUri.parse(uri).address / "statement.json")
+
+
+@pytest.mark.usefixtures("_sealed_alone")
 def test_a_wrapping_key_goes_in_three_steps(
     made: Release, ring: pathlib.Path, store: ObjectStore, said: Said
 ) -> None:
@@ -193,14 +202,6 @@ def test_a_wrapping_key_goes_in_three_steps(
     assert old not in [one.id for one in KeyRing.load(ring).retired]
     assert notes(store, "rewrap", made.uri) == 1
     assert notes(store, "key", old) == 2
-
-
-@pytest.fixture
-def _sealed_alone(store: ObjectStore, made: Release) -> None:
-    """Leave no other test's releases, whose keys are others."""
-    for uri in list(release.releases(store=store)):
-        if uri != made.uri:
-            store.delete(ReleaseUri.parse(uri).address / "statement.json")
 
 
 @pytest.mark.usefixtures("_sealed_alone")

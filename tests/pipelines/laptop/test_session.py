@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from components.foundation.errors import UserError
-from components.foundation.sealing import keys
+from components.foundation.sealing.keys import files
 from components.foundation.storage import Address
 from pipelines.laptop import processes, session
 
@@ -229,7 +229,7 @@ def test_a_key_ring_whose_making_was_killed_is_made_by_the_next(
     folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patched:
-        patched.setattr(keys, "_write", _die)
+        patched.setattr(files, "write", _die)
         with pytest.raises(Killed), session.storing(folder):
             pass
 
