@@ -4,7 +4,7 @@
     minimum_format: 2
     models:
       - name: fraud-*                 shell pattern; the first that fits decides
-        signers: [3b1c...]            ids of verifiers of the ring (falaj keys list)
+        signers: ["9f86d081884c7d65"] ids of verifiers of the ring (falaj keys list)
         versions: [3fa9c1d2e4b5]      only these; any, where it is left out
         channels: [champion]          where it has to be, now or just before
         max_channel_age_days: 30      how long ago that may have been signed
@@ -15,6 +15,7 @@ A release that no entry fits is refused.
 import datetime
 import fnmatch
 import pathlib
+import re
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -26,6 +27,8 @@ from components.foundation.sealing.keys import KeyRing
 from components.foundation.sealing.release import Release
 from components.foundation.sealing.statement import FORMAT
 from components.foundation.storage import ObjectStore
+
+_SIGNER = re.compile(r"[0-9a-f]{16,64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,8 @@ class Rule:
         rule = cls(**(value | lists))
         if not isinstance(value["name"], str) or not rule.name or not rule.signers:
             raise ValueError("an entry needs a name and signers")
+        if not all(_SIGNER.fullmatch(signer) for signer in rule.signers):
+            raise ValueError("a signer is the id of a verifier, 16 hex digits or more of its 64")
         days = rule.max_channel_age_days
         if days is not None and (type(days) is not int or days < 1 or not rule.channels):
             raise ValueError(
@@ -111,7 +116,7 @@ class Policy:
         if rule is None:
             names = ", ".join(rule.name for rule in self.rules) or "no model"
             raise self._refused(release, "model", release.model, names)
-        if release.signer not in rule.signers:
+        if not release.signer.startswith(rule.signers):
             wanted = ", ".join(signer[:16] for signer in rule.signers)
             raise self._refused(release, "signer", release.signer[:16], wanted)
         if rule.versions and release.version not in rule.versions:

@@ -43,6 +43,7 @@ def test_what_is_expected_passes(
     rule = {"name": "fraud-*", "signers": [OTHER, keys.signer_id], "versions": [made.version]}
 
     policy(tmp_path, rule).check(made, store=store, keys=keys)
+    policy(tmp_path, rule | {"signers": [keys.signer_id[:16]]}).check(made, store=store, keys=keys)
 
 
 @pytest.mark.parametrize(
@@ -137,15 +138,18 @@ def test_a_channel_signed_too_long_ago_is_refused(
         "format: 1",
         "format: 1\nmodels: [{name: a}]",
         "format: 1\nmodels: [{name: a, signers: []}]",
-        "format: 1\nmodels: [{name: a, signers: b}]",
-        "format: 1\nmodels: [{name: a, signers: [b], versions: []}]",
-        "format: 1\nmodels: [{name: a, signers: [b], channels: []}]",
-        "format: 1\nmodels: [{name: a, signers: [b], versions: [c], versions: [d]}]",
-        "format: 1\nmodels: [{name: a, signers: [b]}]\nmodels: [{name: '*', signers: [c]}]",
-        "format: 1\nmodels: [{name: '', signers: [b]}]",
-        "format: 1\nmodels: [{name: a, signers: [b], verison: [c]}]",
-        "format: 1\nmodels: [{name: a, signers: [b], max_channel_age_days: 3}]",
-        "format: 1\nmodels: [{name: a, signers: [b], channels: [c], max_channel_age_days: yes}]",
+        "format: 1\nmodels: [{name: a, signers: 0123456789abcdef}]",
+        "format: 1\nmodels: [{name: a, signers: [0123456789abcdef], versions: []}]",
+        "format: 1\nmodels: [{name: a, signers: [0123456789abcdef], channels: []}]",
+        "format: 1\nmodels: [{name: a, signers: [0123456789abcdef], versions: [c], versions: [d]}]",
+        "format: 1\nmodels: [{name: a, signers: [0123456789abcdef]}]\nmodels: [{name: '*', signers: [c]}]",
+        "format: 1\nmodels: [{name: a, signers: [0123456789abcde]}]",
+        "format: 1\nmodels: [{name: a, signers: [0123456789ABCDEF]}]",
+        "format: 1\nmodels: [{name: a, signers: ['']}]",
+        "format: 1\nmodels: [{name: '', signers: [0123456789abcdef]}]",
+        "format: 1\nmodels: [{name: a, signers: [0123456789abcdef], verison: [c]}]",
+        "format: 1\nmodels: [{name: a, signers: [0123456789abcdef], max_channel_age_days: 3}]",
+        "format: 1\nmodels: [{name: a, signers: [0123456789abcdef], channels: [c], max_channel_age_days: yes}]",
         "format: 1\nmodels: []\nminimum_fromat: 2",
         "format: 1\nmodels: []\nminimum_format: two",
         "format: 1\nmodels: [a]",
