@@ -138,26 +138,28 @@ def test_a_channel_signed_too_long_ago_is_refused(
         "format: 1",
         "format: 1\nmodels: [{name: a}]",
         "format: 1\nmodels: [{name: a, signers: []}]",
-        "format: 1\nmodels: [{name: a, signers: 0123456789abcdef}]",
-        "format: 1\nmodels: [{name: a, signers: [0123456789abcdef], versions: []}]",
-        "format: 1\nmodels: [{name: a, signers: [0123456789abcdef], channels: []}]",
-        "format: 1\nmodels: [{name: a, signers: [0123456789abcdef], versions: [c], versions: [d]}]",
-        "format: 1\nmodels: [{name: a, signers: [0123456789abcdef]}]\nmodels: [{name: '*', signers: [c]}]",
+        "format: 1\nmodels: [{name: a, signers: ID}]",
+        "format: 1\nmodels: [{name: a, signers: [ID], versions: []}]",
+        "format: 1\nmodels: [{name: a, signers: [ID], channels: []}]",
+        "format: 1\nmodels: [{name: a, signers: [ID], versions: [c], versions: [d]}]",
+        "format: 1\nmodels: [{name: a, signers: [ID]}]\nmodels: [{name: '*', signers: [c]}]",
         "format: 1\nmodels: [{name: a, signers: [0123456789abcde]}]",
         "format: 1\nmodels: [{name: a, signers: [0123456789ABCDEF]}]",
         "format: 1\nmodels: [{name: a, signers: ['']}]",
-        "format: 1\nmodels: [{name: '', signers: [0123456789abcdef]}]",
-        "format: 1\nmodels: [{name: a, signers: [0123456789abcdef], verison: [c]}]",
-        "format: 1\nmodels: [{name: a, signers: [0123456789abcdef], max_channel_age_days: 3}]",
-        "format: 1\nmodels: [{name: a, signers: [0123456789abcdef], channels: [c], max_channel_age_days: yes}]",
+        "format: 1\nmodels: [{name: '', signers: [ID]}]",
+        "format: 1\nmodels: [{name: a, signers: [ID], verison: [c]}]",
+        "format: 1\nmodels: [{name: a, signers: [ID], max_channel_age_days: 3}]",
+        "format: 1\nmodels: [{name: a, signers: [ID], channels: [c], max_channel_age_days: yes}]",
         "format: 1\nmodels: []\nminimum_fromat: 2",
         "format: 1\nmodels: []\nminimum_format: two",
         "format: 1\nmodels: [a]",
         "{",
     ],
 )
-def test_what_is_no_policy_is_refused_whole(tmp_path: pathlib.Path, text: str) -> None:
-    (tmp_path / "policy.yaml").write_text(text)
+def test_what_is_no_policy_is_refused_whole(
+    tmp_path: pathlib.Path, keys: KeyRing, text: str
+) -> None:
+    (tmp_path / "policy.yaml").write_text(text.replace("ID", keys.signer_id))
 
     with pytest.raises(UserError, match="is no policy"):
         Policy.read(tmp_path / "policy.yaml")
