@@ -23,7 +23,7 @@ from components.foundation import digests
 from components.foundation.digests import Digest
 from components.foundation.errors import FalajError, InfrastructureError, Refused, UserError
 from components.foundation.patience import Patience
-from components.foundation.pieces import PIECE, Counted, Digested, Pieces
+from components.foundation.pieces import PIECE, Counted, Digested, Pieces, Reader
 
 if TYPE_CHECKING:
     import obstore.store
@@ -31,6 +31,19 @@ if TYPE_CHECKING:
 
 _DENIED = {"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "401", "403"}
 _PART = 8 * 2**20  # bytes of a multipart upload's part; smaller objects are put whole
+
+
+def bounded(source: Reader, *, limit: int, where: "Address") -> bytes:
+    """Read all of what others may have written; raises Refused if it is more than the limit."""
+    data = bytearray()
+    while piece := source.read(limit + 1 - len(data)):
+        data += piece
+    if len(data) > limit:
+        raise Refused(
+            f"{where}: more than {limit} bytes; this is not the object it claims",
+            code="object-too-large",
+        )
+    return bytes(data)
 
 
 class NotFound(UserError):
@@ -173,15 +186,7 @@ class ObjectStore:
     def get_bounded(self, address: Address, *, limit: int) -> bytes:
         """Read an object that others may have written; raises Refused if it is larger."""
         with self.reading(address) as source:
-            data = bytearray()
-            while piece := source.read(limit + 1 - len(data)):
-                data += piece
-        if len(data) > limit:
-            raise Refused(
-                f"{address}: more than {limit} bytes; this is not the object it claims",
-                code="object-too-large",
-            )
-        return bytes(data)
+            return bounded(source, limit=limit, where=address)
 
     @contextlib.contextmanager
     def reading(self, address: Address) -> Iterator[Pieces]:

@@ -199,10 +199,11 @@ def unseal(
         accept(release)
     _check_objects(release, store)
     files = release.statement.files
+    names = [*(file.path for file in files), SIGNATURE, OPENED]
     into = Destination(destination, uri)
-    into.check([*(file.path for file in files), *ADDED])
+    into.check(names)
     key = _key(release, store, keys)
-    with into.writing([*(file.path for file in files), SIGNATURE, OPENED]) as folder:
+    with into.writing(names) as folder:
         absent = [file for file in files if not into.holds(file.path, file.header.size, file.plain)]
         into.discard([*(file.path for file in absent), *ADDED])
         space.check(destination, sum(file.header.size for file in absent))

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from components.foundation.errors import Refused, UserError
 from components.foundation.pieces import Filler
-from components.foundation.storage import Address, NotFound, ObjectInfo
+from components.foundation.storage import Address, NotFound, ObjectInfo, bounded
 
 CLAIMS = pathlib.Path("/mnt/pvc")  # a claim is mounted at its name below
 
@@ -43,13 +43,7 @@ class Files:
 
     def get_bounded(self, address: Address, *, limit: int) -> bytes:
         with self._open(address) as file:
-            data = file.read(limit + 1)
-        if len(data) > limit:
-            raise Refused(
-                f"{address}: more than {limit} bytes; this is not the object it claims",
-                code="object-too-large",
-            )
-        return data
+            return bounded(file, limit=limit, where=address)
 
     def reading(self, address: Address) -> AbstractContextManager[Filler]:
         return self._open(address)
