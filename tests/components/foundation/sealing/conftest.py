@@ -3,10 +3,11 @@ from collections.abc import Callable
 
 import pytest
 
-from components.foundation.sealing import release
+from components.foundation.sealing import parallel, release
 from components.foundation.sealing.keys import KeyRing
 from components.foundation.sealing.release import Release
 from components.foundation.storage import ObjectStore
+from tests.components.foundation.sealing.memory import Memory
 
 
 @pytest.fixture
@@ -24,6 +25,17 @@ def folder(tmp_path: pathlib.Path) -> pathlib.Path:
     (path / "contract.yaml").write_text("table: flights")
     (path / "extra/empty.txt").touch()
     return path
+
+
+@pytest.fixture
+def memory() -> Memory:
+    return Memory()
+
+
+@pytest.fixture
+def one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the order of operations the same in every run, so that each has its number."""
+    monkeypatch.setattr(parallel, "_MOST", 1)
 
 
 @pytest.fixture

@@ -6,7 +6,10 @@ from collections.abc import Iterator
 from typing import Self
 
 from components.foundation import digests
+from components.foundation.errors import Refused
 from components.foundation.pieces import Pieces, Reader
+from components.foundation.sealing import release
+from components.foundation.sealing.keys import KeyRing
 from components.foundation.storage import (
     Address,
     Conflict,
@@ -92,6 +95,16 @@ class Memory(ObjectStore):
             raise Conflict(f"{address}: somebody else wrote it first", code="object-raced")
         self.objects[address] = data
         return _etag(data)
+
+    def opens(self, uri: str, keys: KeyRing, out: pathlib.Path, *, unless: str) -> bool:
+        """Say whether a release opens; it may be refused for the reason of that code alone."""
+        try:
+            release.unseal(uri, out, store=self, keys=keys)
+        except Refused as refused:
+            if refused.code != unless:
+                raise
+            return False
+        return True
 
     def _operate(self) -> None:
         self.operations += 1

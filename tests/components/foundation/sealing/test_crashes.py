@@ -7,17 +7,13 @@ from typing import Any
 
 import pytest
 
-from components.foundation.sealing import parallel, release, space
+from components.foundation.sealing import release, space
 from components.foundation.sealing.keys import KeyRing
 from components.foundation.sealing.release import Release
 from components.foundation.storage import Address
 from tests.components.foundation.sealing.memory import Killed, Memory
 
-
-@pytest.fixture(autouse=True)
-def one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make the order of operations the same in every run, so that each has its number."""
-    monkeypatch.setattr(parallel, "_MOST", 1)
+pytestmark = pytest.mark.usefixtures("one_at_a_time")
 
 
 def seal(folder: pathlib.Path, store: Memory, keys: KeyRing) -> Release:

@@ -12,7 +12,6 @@ from components.foundation.sealing import (
     channel,
     envelope,
     openssf,
-    parallel,
     release,
     resign,
     wrapped,
@@ -24,16 +23,7 @@ from components.foundation.sealing.statement import KIND
 from components.foundation.storage import Address, Conflict
 from tests.components.foundation.sealing.memory import Killed, Memory
 
-
-@pytest.fixture(autouse=True)
-def _one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make the order of operations the same in every run, so that each has its number."""
-    monkeypatch.setattr(parallel, "_MOST", 1)
-
-
-@pytest.fixture
-def memory() -> Memory:
-    return Memory()
+pytestmark = pytest.mark.usefixtures("one_at_a_time")
 
 
 @pytest.fixture
@@ -60,13 +50,7 @@ def revoked(made: Release, keys: KeyRing, tmp_path: pathlib.Path) -> KeyRing:
 
 
 def opens(uri: str, memory: Memory, keys: KeyRing, out: pathlib.Path) -> bool:
-    try:
-        release.unseal(uri, out, store=memory, keys=keys)
-    except Refused as refused:
-        if refused.code != "signer-revoked":
-            raise
-        return False
-    return True
+    return memory.opens(uri, keys, out, unless="signer-revoked")
 
 
 def test_what_a_revoked_key_signed_opens_no_more_and_after_it_does(

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from components.foundation.errors import Refused
-from components.foundation.sealing import envelope, parallel, release, rewrap, wrapped
+from components.foundation.sealing import envelope, release, rewrap, wrapped
 from components.foundation.sealing.keys import KeyRing, care
 from components.foundation.sealing.keys.care import Kept
 from components.foundation.sealing.release import Release
@@ -14,16 +14,7 @@ from components.foundation.sealing.statement import KIND
 from components.foundation.storage import Address, Conflict
 from tests.components.foundation.sealing.memory import Killed, Memory
 
-
-@pytest.fixture(autouse=True)
-def _one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make the order of operations the same in every run, so that each has its number."""
-    monkeypatch.setattr(parallel, "_MOST", 1)
-
-
-@pytest.fixture
-def memory() -> Memory:
-    return Memory()
+pytestmark = pytest.mark.usefixtures("one_at_a_time")
 
 
 @pytest.fixture
@@ -47,13 +38,7 @@ def only_new(rotated: KeyRing, tmp_path: pathlib.Path) -> KeyRing:
 
 
 def opens(uri: str, memory: Memory, keys: KeyRing, out: pathlib.Path) -> bool:
-    try:
-        release.unseal(uri, out, store=memory, keys=keys)
-    except Refused as refused:
-        if refused.code != "wrapping-key-unknown":
-            raise
-        return False
-    return True
+    return memory.opens(uri, keys, out, unless="wrapping-key-unknown")
 
 
 def test_after_it_the_new_key_opens_and_the_old_one_does_not(
