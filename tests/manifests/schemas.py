@@ -115,7 +115,7 @@ class _Walker:
         return {
             "type": "object",
             "properties": fields,
-            "required": [model.attribute_map[name] for name in _required(model)],
+            "required": [model.attribute_map[name] for name in required(model)],
             "additionalProperties": False,
         }
 
@@ -129,7 +129,7 @@ class _Walker:
         return self.reference(name)
 
 
-def _required(model: Any) -> Iterator[str]:
+def required(model: Any) -> Iterator[str]:
     """Find the fields that a model will not take None for."""
     blank = model.__new__(model)
     blank.local_vars_configuration = kubernetes.client.Configuration()
