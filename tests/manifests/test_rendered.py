@@ -164,7 +164,7 @@ def test_the_role_has_every_call_of_our_steps_and_no_more() -> None:
 
 
 def _granted() -> Iterator[Call]:
-    for rule in manifest("pipelines/role-falaj-runner.yaml")["rules"]:
+    for rule in manifest("rbac/role-falaj-runner.yaml")["rules"]:
         for plural in set(rule["resources"]) - NOT_OURS:
             yield from ((rule["apiGroups"][0], plural, verb) for verb in rule["verbs"])
 
