@@ -38,11 +38,14 @@ _FROM_WHEELS: Mapping[GroupKind, str] = {
     ("v1", "Service"): "V1Service",
     ("v1", "ServiceAccount"): "V1ServiceAccount",
     ("apps/v1", "Deployment"): "V1Deployment",
+    ("autoscaling/v2", "HorizontalPodAutoscaler"): "V2HorizontalPodAutoscaler",
     ("networking.k8s.io/v1", "NetworkPolicy"): "V1NetworkPolicy",
+    ("policy/v1", "PodDisruptionBudget"): "V1PodDisruptionBudget",
     ("rbac.authorization.k8s.io/v1", "ClusterRole"): "V1ClusterRole",
     ("rbac.authorization.k8s.io/v1", "ClusterRoleBinding"): "V1ClusterRoleBinding",
     ("rbac.authorization.k8s.io/v1", "Role"): "V1Role",
     ("rbac.authorization.k8s.io/v1", "RoleBinding"): "V1RoleBinding",
+    ("scheduling.k8s.io/v1", "PriorityClass"): "V1PriorityClass",
     ("serving.kserve.io/v1alpha1", "ClusterServingRuntime"): "V1alpha1ClusterServingRuntime",
     ("serving.kserve.io/v1alpha1", "ClusterStorageContainer"): "V1alpha1ClusterStorageContainer",
     ("serving.kserve.io/v1beta1", "InferenceService"): "V1beta1InferenceService",
@@ -227,4 +230,4 @@ def _strict_part(key: str, part: Any) -> Any:
 
 def _is_core(kind: GroupKind) -> bool:
     """Tell a kind of Kubernetes itself from one that a CRD defines."""
-    return kind[0] in {"v1", "apps/v1", "networking.k8s.io/v1", "rbac.authorization.k8s.io/v1"}
+    return kind in _FROM_WHEELS and not kind[0].startswith("serving.kserve.io/")
