@@ -7,8 +7,8 @@ WORKERS ?= 2
 # TOGETHER=2 runs the files of tests two at a time; what measures time, memory or load comes after.
 ALONE := tests/inference tests/benchmarks tests/pipelines/laptop
 SHARED := $(if $(TOGETHER),-n $(TOGETHER) --dist loadfile $(ALONE:%=--ignore=%))
-FAST := "not slow and not faults"
-SLOW := "slow and not faults"
+FAST := "not slow and not faults and not cluster"
+SLOW := "slow and not faults and not cluster"
 
 help: ## show what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -27,7 +27,7 @@ serve: install ## serve the champion that `make run` left, until Ctrl-C
 
 test: install ## run the tests of everything
 	@$(BIN)/python -m tests.prerequisites && $(BIN)/pytest $(SHARED) -m $(FAST)
-	@$(if $(TOGETHER),$(BIN)/pytest -m $(FAST) $(ALONE) &&) echo "left to others: make test-slow, make test-faults"
+	@$(if $(TOGETHER),$(BIN)/pytest -m $(FAST) $(ALONE) &&) echo "left to others: make test-slow, make test-faults, make test-cluster"
 
 test-slow: install ## run the few tests that take longer
 	@$(BIN)/python -m tests.prerequisites && $(BIN)/pytest $(SHARED) -m $(SLOW)
@@ -35,6 +35,12 @@ test-slow: install ## run the few tests that take longer
 
 test-faults: install ## kill the whole job at KILLS=30 points; break the object store
 	@$(BIN)/python -m tests.prerequisites && KILLS=$(KILLS) $(BIN)/pytest -m faults tests/faults
+
+control-plane: install ## build a Kubernetes API server and what it needs, once, with Go
+	@$(BIN)/python -m tests.cluster.ground.build
+
+test-cluster: control-plane ## run what needs a real Kubernetes API server
+	@$(BIN)/pytest -m cluster tests/cluster
 
 bench-run: install ## time the main job against the same work by hand
 	@$(BIN)/python -m tests.benchmarks.bench_run --months $(MONTHS)
@@ -66,4 +72,4 @@ lock: ## resolve all locks anew
 clean: ## remove what was built and run, and the environment
 	@rm -rf build out .venv .cache .pytest_cache .mypy_cache .ruff_cache *.egg-info
 
-.PHONY: help install run serve test test-slow test-faults bench-run bench-serving bench-sealing lint type format compile golden lock clean
+.PHONY: help install run serve test test-slow test-faults control-plane test-cluster bench-run bench-serving bench-sealing lint type format compile golden lock clean

@@ -1,0 +1,143 @@
+"""Which definitions of custom resources the API server has: real ones named by CRDS, or a clone's.
+
+A clone takes them from Go modules of the projects themselves (tests/cluster/crds), derives
+KServe's from its wheel, and writes the rest in a few lines: those keep whatever they are given.
+Where CRDS names a folder, its definitions win; groups that are not in it come from the clone's.
+"""
+
+import json
+import pathlib
+import subprocess
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from tests.cluster.ground import build, derived
+
+Definition = dict[str, Any]
+
+MODULES = pathlib.Path(__file__).parents[1] / "crds"
+_FOLDERS: Mapping[str, str] = {
+    "github.com/cert-manager/cert-manager": "deploy/crds",
+    "github.com/cilium/cilium": "pkg/k8s/apis/cilium.io/client/crds/v2",
+    "github.com/kedacore/keda/v2": "config/crd/bases",
+    "github.com/kubeflow/trainer/v2": "manifests/base/crds",
+    "github.com/prometheus-operator/prometheus-operator": "example/prometheus-operator-crd",
+    "istio.io/api": "kubernetes",
+    "knative.dev/serving": "config/core/300-resources",
+    "sigs.k8s.io/gateway-api": "config/crd/standard",
+    "sigs.k8s.io/kueue": "config/components/crd/bases",
+}
+# What the project applies, or grants rights to; a module brings three times as many.
+_WANTED = {
+    "cert-manager.io": {"Certificate", "ClusterIssuer", "Issuer"},
+    "cilium.io": {"CiliumNetworkPolicy"},
+    "gateway.networking.k8s.io": {"Gateway", "GatewayClass", "HTTPRoute", "ReferenceGrant"},
+    "keda.sh": {"ScaledObject", "TriggerAuthentication"},
+    "kueue.x-k8s.io": {
+        "ClusterQueue", "Cohort", "LocalQueue", "ResourceFlavor", "Topology", "Workload",
+        "WorkloadPriorityClass",
+    },
+    "monitoring.coreos.com": {
+        "AlertmanagerConfig", "PodMonitor", "PrometheusRule", "ServiceMonitor",
+    },
+    "networking.istio.io": {"DestinationRule", "Gateway", "ServiceEntry", "Sidecar",
+                            "VirtualService"},
+    "security.istio.io": {"AuthorizationPolicy", "PeerAuthentication", "RequestAuthentication"},
+    "serving.knative.dev": {"Configuration", "Revision", "Route", "Service"},
+    "trainer.kubeflow.org": {"ClusterTrainingRuntime", "TrainJob", "TrainingRuntime"},
+}  # fmt: skip
+# Ours to name, not ours to know: kind, plural, version.
+_OURS: Mapping[str, tuple[tuple[str, str, str], ...]] = {
+    "argoproj.io": (
+        ("Workflow", "workflows", "v1alpha1"),
+        ("WorkflowTemplate", "workflowtemplates", "v1alpha1"),
+        ("CronWorkflow", "cronworkflows", "v1alpha1"),
+        ("WorkflowTaskResult", "workflowtaskresults", "v1alpha1"),
+    ),
+    "pipelines.kubeflow.org": (
+        ("Pipeline", "pipelines", "v2beta1"),
+        ("PipelineVersion", "pipelineversions", "v2beta1"),
+    ),
+    "kubeflow.org": (("Profile", "profiles", "v1"),),
+    "sparkoperator.k8s.io": (("SparkApplication", "sparkapplications", "v1beta2"),),
+}
+_CLUSTER_WIDE = {"Profile"}
+
+
+# mypy cannot follow a base class that getattr chooses.
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """The C parser where there is one: definitions are megabytes."""
+
+
+# A bare `=` is a legal enum value, but YAML 1.1 gives it a type that nobody constructs.
+_Loader.add_constructor("tag:yaml.org,2002:value", _Loader.construct_yaml_str)
+
+
+@dataclass(frozen=True)
+class Definitions:
+    """A set of definitions, and where it came from."""
+
+    source: str
+    all: tuple[Definition, ...]
+
+
+def chosen(environment: Mapping[str, str]) -> Definitions:
+    """Return the definitions to load."""
+    clone = tuple(_clone())
+    named = environment.get("CRDS")
+    if not named:
+        return Definitions("Go modules, the kserve wheel and our own lines", clone)
+    real = tuple(_read(pathlib.Path(named).rglob("*.yaml")))
+    groups = {definition["spec"]["group"] for definition in real}
+    rest = tuple(one for one in clone if one["spec"]["group"] not in groups)
+    return Definitions(f"{named}, and for {len(rest)} others what a clone has", real + rest)
+
+
+def _clone() -> Iterator[Definition]:
+    for module, folder in _downloaded().items():
+        yield from filter(_is_wanted, _read((folder / _FOLDERS[module]).glob("*.yaml")))
+    yield from derived.definitions()
+    yield from _ours()
+
+
+def _downloaded() -> Mapping[str, pathlib.Path]:
+    """Fetch the modules, held to go.sum; return the folder of each."""
+    done = subprocess.run(
+        [build.go(), "mod", "download", "-json"],
+        cwd=MODULES,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, f"{MODULES}: {done.stderr or done.stdout}"
+    decoder, text, found = json.JSONDecoder(), done.stdout.lstrip(), {}
+    while text:
+        module, end = decoder.raw_decode(text)
+        found[module["Path"]] = pathlib.Path(module["Dir"])
+        text = text[end:].lstrip()
+    return {path: folder for path, folder in found.items() if path in _FOLDERS}
+
+
+def _read(paths: Iterable[pathlib.Path]) -> Iterator[Definition]:
+    for path in sorted(paths):
+        for thing in yaml.load_all(path.read_text(), Loader=_Loader):
+            if thing and thing.get("kind") == "CustomResourceDefinition":
+                yield thing
+
+
+def _is_wanted(definition: Definition) -> bool:
+    spec = definition["spec"]
+    return spec["names"]["kind"] in _WANTED.get(spec["group"], set())
+
+
+def _ours() -> Iterator[Definition]:
+    anything = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    for group, kinds in _OURS.items():
+        for kind, plural, version in kinds:
+            scope = "Cluster" if kind in _CLUSTER_WIDE else "Namespaced"
+            yield derived.definition(
+                group, kind, plural=plural, version=version, scope=scope, schema=anything
+            )
