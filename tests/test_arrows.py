@@ -46,6 +46,7 @@ READS_THE_ENVIRONMENT = {
     "components/features/settings.py": "Feast makes our plug-ins itself and hands them nothing",
     "inference/plane/launch.py": "hands its environment on to a child",
     "inference/plane/pods.py": "hands its environment on to a child",
+    "pipelines/commands/buckets.py": "a command whose store and site are the environment's",
     "pipelines/commands/keys.py": "commands whose key ring is the environment's",
     "pipelines/commands/releases.py": "a command whose store and keys are the environment's",
     "pipelines/commands/rotation.py": "commands whose store and keys are the environment's",
