@@ -1,0 +1,158 @@
+"""What stands in for KServe's controller and for a gateway, in one namespace.
+
+It is no KServe: it does what a KServe was seen to do, for the tests of what stands on it. The
+Deployments that it makes are left to the real controller-manager, scheduler and autoscaler.
+"""
+
+import contextlib
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from components.foundation.errors import InfrastructureError
+from components.foundation.kubernetes.client import Manifest
+from components.foundation.kubernetes.resources import (
+    DEPLOYMENT,
+    EVENT,
+    HTTP_ROUTE,
+    INFERENCE_SERVICE,
+    Resource,
+)
+from components.foundation.storage import Conflict, NotFound
+from tests.cluster.standin import asked, failures, knative, runtimes, told, workloads
+from tests.cluster.standin.api import Api, ClusterWide
+from tests.cluster.standin.asked import Asked, Part
+from tests.cluster.standin.runtimes import Catalog
+from tests.cluster.standin.told import Seen
+from tests.cluster.standin.workloads import HPA, INGRESS, SERVICE
+
+POD = Resource("v1", "Pod", "pods")
+_V1 = "serving.kserve.io/v1alpha1"
+_RUNTIME = ClusterWide(_V1, "ClusterServingRuntime", "clusterservingruntimes")
+_STORAGE = ClusterWide(_V1, "ClusterStorageContainer", "clusterstoragecontainers")
+_INTERVAL_S = 0.15
+
+
+@dataclass
+class Controllers:
+    """Both controllers.
+
+    Attributes:
+        gateway_api: whether KServe is told to use it; else it makes an Ingress.
+        accepts: whether a gateway is there, which accepts every route.
+    """
+
+    api: Api
+    gateway_api: bool = True
+    accepts: bool = True
+    _over: threading.Event = field(default_factory=threading.Event)
+
+    def run(self) -> None:
+        """Reconcile until `stop`; what somebody changed meanwhile is looked at again."""
+        while not self._over.wait(_INTERVAL_S):
+            with contextlib.suppress(Conflict, NotFound, InfrastructureError):
+                self._reconcile()
+
+    def stop(self) -> None:
+        self._over.set()
+
+    def _reconcile(self) -> None:
+        services = self.api.list(INFERENCE_SERVICE)
+        pods = self.api.list(POD) if services else []
+        for pod in pods:
+            if (status := failures.played(pod)) is not None:
+                self.api.tell(POD, pod, status)
+        catalog = self._catalog()
+        for manifest in services:
+            one = asked.read(manifest)
+            with contextlib.suppress(Conflict, NotFound):
+                if one.mode == "Standard":
+                    self._standard(one, catalog, failures.told(pods))
+                else:
+                    knative.reconcile(self.api, one, catalog.template(one, one.stable))
+        for route in self.api.list(HTTP_ROUTE) if self.accepts else ():
+            self.api.tell(HTTP_ROUTE, route, told.gateway(route))
+
+    def _catalog(self) -> Catalog:
+        found = {one["metadata"]["name"]: one["spec"] for one in self.api.list(_RUNTIME)}
+        return Catalog(found, [one["spec"] for one in self.api.list(_STORAGE)])
+
+    def _standard(self, one: Asked, catalog: Catalog, failed: dict[str, Manifest]) -> None:
+        before = one.manifest.get("status") or {}
+        there = {name["metadata"]["name"]: name for name in self._owned(DEPLOYMENT, one)}
+        parts = one.parts(Seen(there).serving)
+        try:
+            runtime = catalog.runtime(one.stable)
+            pods = [catalog.template(one, part) for part in parts]
+        except runtimes.NoRuntime as error:
+            self.api.tell(INFERENCE_SERVICE, one.manifest, told.invalid(error, before))
+            return
+        except runtimes.NoStorage as error:
+            self._event(one, str(error))
+            return
+        for part, template in zip(parts, pods, strict=True):
+            self._part(one, part, template, there.get(part.name))
+        self._forget(one, parts)
+        seen = self._routed(one, Seen(there, failures=failed))
+        self.api.tell(INFERENCE_SERVICE, one.manifest, told.status(one, seen, runtime, before))
+
+    def _part(self, one: Asked, part: Part, template: Manifest, there: Manifest | None) -> None:
+        self.api.ensure(DEPLOYMENT, workloads.deployment(one, part, template))
+        self.api.ensure(SERVICE, workloads.service(one, part))
+        wanted = workloads.autoscaler(one, part)
+        scaler = self.api.find(HPA, part.name)
+        if scaler is None:
+            self.api.post(HPA, wanted)
+        elif there is not None and scaler["spec"]["minReplicas"] != part.floor:
+            self.api.put(HPA, {**scaler, "spec": wanted["spec"]})
+            if there["spec"]["replicas"] > part.floor < scaler["spec"]["minReplicas"]:
+                live = self.api.get(DEPLOYMENT, part.name)
+                self.api.put(DEPLOYMENT, {**live, "spec": {**live["spec"], "replicas": part.floor}})
+
+    def _forget(self, one: Asked, parts: Sequence[Part]) -> None:
+        """Delete what is not wanted, at once; autoscalers are forgotten only with a stop."""
+        names = {part.name for part in parts}
+        for resource in (DEPLOYMENT, SERVICE, *([HPA] if one.stopped else [])):
+            for found in self._owned(resource, one):
+                if found["metadata"]["name"] not in names:
+                    self.api.delete(resource, found["metadata"]["name"])
+
+    def _routed(self, one: Asked, seen: Seen) -> Seen:
+        """Make the way in as far as there should be one."""
+        if not self.gateway_api:
+            if not (one.local or one.stopped):
+                self.api.ensure(INGRESS, workloads.ingress(one))
+            return seen
+        wanted = workloads.routes(one, seen.serving)
+        for route in wanted:
+            self.api.ensure(HTTP_ROUTE, route)
+        there = self._owned(HTTP_ROUTE, one)
+        for route in there:
+            if route["metadata"]["name"] not in {one["metadata"]["name"] for one in wanted}:
+                self.api.delete(HTTP_ROUTE, route["metadata"]["name"])
+        accepted = all((route.get("status") or {}).get("parents") for route in there)
+        return Seen(seen.deployments, bool(wanted), accepted, seen.failures)
+
+    def _owned(self, resource: Resource, one: Asked) -> list[Manifest]:
+        return self.api.list(resource, labels={runtimes.SERVICE: one.name})
+
+    def _event(self, one: Asked, message: str) -> None:
+        """Tell somebody who looks at events; nobody else hears of it."""
+        reference = {"kind": "InferenceService", "name": one.name, "namespace": one.namespace}
+        event = {"apiVersion": "v1", "kind": "Event", "metadata": {"name": f"{one.name}.standin"}}
+        event |= {"involvedObject": reference, "type": "Warning", "reason": "InternalError"}
+        with contextlib.suppress(Conflict):
+            self.api.post(EVENT, {**event, "message": message})
+
+
+@contextlib.contextmanager
+def running(api: Api, *, gateway_api: bool = True, accepts: bool = True) -> Iterator[Controllers]:
+    """Stand in until the block ends."""
+    found = Controllers(api, gateway_api, accepts)
+    thread = threading.Thread(target=found.run, daemon=True)
+    thread.start()
+    try:
+        yield found
+    finally:
+        found.stop()
+        thread.join()
