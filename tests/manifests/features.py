@@ -1,0 +1,34 @@
+"""Build the base with a choice of features, as an overlay would."""
+
+import os
+import pathlib
+from typing import Any
+
+import yaml
+
+from tests.manifests.conftest import ROOT, built
+
+Thing = dict[str, Any]
+
+
+def base_with(folder: pathlib.Path, *features: str) -> list[Thing]:
+    """Return every object of the base and of some features; an empty folder is needed."""
+    up = os.path.relpath(ROOT / "kustomize", folder.resolve())
+    kustomization = {
+        "kind": "Kustomization",
+        "resources": [f"{up}/base"],
+        "components": [f"{up}/components/{feature}" for feature in features],
+    }
+    (folder / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
+    return list(yaml.safe_load_all(built(str(folder))))
+
+
+def objects(concern: str) -> dict[tuple[str, str], Thing]:
+    """Return the objects of one concern by kind and name."""
+    things = yaml.safe_load_all(built(f"manifests/{concern}"))
+    return {(thing["kind"], thing["metadata"]["name"]): thing for thing in things}
+
+
+def one(things: list[Thing], kind: str, name: str) -> Thing:
+    [found] = [t for t in things if (t["kind"], t["metadata"]["name"]) == (kind, name)]
+    return found
