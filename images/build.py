@@ -17,17 +17,18 @@ from images.families import FAMILIES, ROOT
 
 LOCK = ROOT / "components" / "images.yaml"
 KUSTOMIZE = ROOT / "kustomize" / "components" / "images" / "kustomization.yaml"
-PLACEHOLDER = "registry.falaj.example/falaj"  # the registry that manifests/ names
-SERVED = ("initializer", "serving", "tensorflow", "torch")  # the families that manifests/ runs
+PLACEHOLDER = "registry.falaj.example/falaj"  # what manifests/ name; the site says which registry
 
 _MIRRORS = ("PIP_INDEX_URL", "UV_DEFAULT_INDEX")  # without a value: taken from our environment
 _PINNED = re.compile(r"[^@\s]+@sha256:[0-9a-f]{64}")
 _LOCK_HEAD = """\
 # Image family -> the exact image that runs. `make images` builds them and writes digests here.
-# All-zero digests mean: not built and pushed yet.
+# All-zero digests mean: not built and pushed yet. Triton is not built here: copy NVIDIA's image to
+# your registry as falaj/triton, write its digest here, and build any family.
 """
 _KUSTOMIZE_HEAD = """\
-# Written by images/build.py from components/images.yaml: the digests that run.
+# Written by images/build.py from components/images.yaml: the digests that run. Which registry they
+# are pulled from is said by the site (FALAJ_REGISTRY).
 apiVersion: kustomize.config.k8s.io/v1alpha1
 kind: Component
 configurations:
@@ -39,7 +40,7 @@ images:
 def main(argv: Sequence[str] | None = None) -> int:
     """Build and push the chosen families; write both files."""
     options = _parser().parse_args(argv)
-    builder = Builder(options.tool, options.base, options.registry.rstrip("/"), options.project)
+    builder = Builder(options.tool, options.base, options.registry, options.project)
     lock = read_lock()
     for family in options.family or FAMILIES:
         lock[family] = builder.make(family, revision=_revision())
@@ -52,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m images.build", description=__doc__)
     parser.add_argument("--base", required=True, type=_pinned, help="python 3.11 slim, by digest")
-    parser.add_argument("--registry", required=True, help="where to push, e.g. host/falaj")
+    parser.add_argument("--registry", required=True, type=_registry, help="where: host/falaj")
     parser.add_argument("--tool", default="docker", choices=["docker", "podman"])
     parser.add_argument("--project", default="examples", help="folder with the project's code")
     parser.add_argument("--family", action="append", choices=list(FAMILIES), help="default: all")
@@ -65,6 +66,14 @@ def _pinned(image: str) -> str:
             f"{image!r} is not pinned; expected name@sha256: and 64 hex digits"
         )
     return image
+
+
+def _registry(place: str) -> str:
+    if not place.rstrip("/").endswith("/falaj"):
+        raise argparse.ArgumentTypeError(
+            f"{place!r} does not end in /falaj; manifests look for images there: say {place}/falaj"
+        )
+    return place.rstrip("/")
 
 
 def _revision() -> str:
@@ -117,12 +126,11 @@ def lock_text(lock: Mapping[str, str]) -> str:
 
 def kustomize_text(lock: Mapping[str, str]) -> str:
     """Return the kustomize component that puts these images into the manifests."""
-    return _KUSTOMIZE_HEAD + "".join(_replacement(family, lock[family]) for family in SERVED)
+    return _KUSTOMIZE_HEAD + "".join(_replacement(family, image) for family, image in lock.items())
 
 
 def _replacement(family: str, image: str) -> str:
-    repository, _, digest = image.partition("@")
-    return f"  - name: {PLACEHOLDER}/{family}\n    newName: {repository}\n    digest: {digest}\n"
+    return f"  - {{name: {PLACEHOLDER}/{family}, digest: {image.partition('@')[2]}}}\n"
 
 
 if __name__ == "__main__":

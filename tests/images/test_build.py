@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from images import build
-from images.families import ROOT
+from images.families import FAMILIES, ROOT
 
 BASE = "python@sha256:" + "b" * 64
 REVISION = "c" * 40
@@ -75,9 +75,7 @@ def test_writes_the_lock_and_the_kustomize_component(
     build.main([f"--base={BASE}", "--registry=registry.test/falaj/", "--family=serving"])
 
     assert build.read_lock()["serving"] == "registry.test/falaj/serving@sha256:" + "a" * 64
-    [replaced] = [i for i in _images() if i["newName"] == "registry.test/falaj/serving"]
-    assert replaced["name"] == "registry.falaj.example/falaj/serving"
-    assert replaced["digest"] == "sha256:" + "a" * 64
+    assert {"name": f"{build.PLACEHOLDER}/serving", "digest": "sha256:" + "a" * 64} in _images()
 
 
 def test_the_committed_files_are_what_the_lock_says() -> None:
@@ -87,12 +85,26 @@ def test_the_committed_files_are_what_the_lock_says() -> None:
     assert build.KUSTOMIZE.read_text() == build.kustomize_text(lock)
 
 
-def test_manifests_name_the_placeholder_of_every_served_family() -> None:
+def test_refuses_a_registry_where_manifests_would_not_look(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit):
+        build.main([f"--base={BASE}", "--registry=registry.test/models"])
+
+    assert "does not end in /falaj; manifests look" in capsys.readouterr().err
+
+
+def test_manifests_name_placeholders_of_images_in_the_lock() -> None:
     texts = [p.read_text() for p in (ROOT / "manifests").rglob("*.yaml")]
 
     named = {name for text in texts for name in re.findall(r"image: (\S+)@sha256:0{64}", text)}
 
-    assert named == {f"{build.PLACEHOLDER}/{family}" for family in build.SERVED}
+    assert named
+    assert named <= {f"{build.PLACEHOLDER}/{name}" for name in build.read_lock()}
+
+
+def test_the_lock_has_every_family() -> None:
+    assert set(FAMILIES) < set(build.read_lock())
 
 
 def _copy(path: pathlib.Path, folder: pathlib.Path) -> pathlib.Path:

@@ -37,9 +37,20 @@ _FROM_WHEELS: Mapping[GroupKind, str] = {
     ("v1", "Namespace"): "V1Namespace",
     ("v1", "Service"): "V1Service",
     ("v1", "ServiceAccount"): "V1ServiceAccount",
+    ("admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicy"): "V1ValidatingAdmissionPolicy",
+    (
+        "admissionregistration.k8s.io/v1",
+        "ValidatingAdmissionPolicyBinding",
+    ): "V1ValidatingAdmissionPolicyBinding",
     ("apps/v1", "Deployment"): "V1Deployment",
     ("autoscaling/v2", "HorizontalPodAutoscaler"): "V2HorizontalPodAutoscaler",
+    ("batch/v1", "CronJob"): "V1CronJob",
+    ("batch/v1", "Job"): "V1Job",
+    ("autoscaling/v2", "HorizontalPodAutoscaler"): "V2HorizontalPodAutoscaler",
     ("networking.k8s.io/v1", "NetworkPolicy"): "V1NetworkPolicy",
+    ("policy/v1", "PodDisruptionBudget"): "V1PodDisruptionBudget",
+    ("rbac.authorization.k8s.io/v1", "ClusterRole"): "V1ClusterRole",
+    ("rbac.authorization.k8s.io/v1", "ClusterRoleBinding"): "V1ClusterRoleBinding",
     ("policy/v1", "PodDisruptionBudget"): "V1PodDisruptionBudget",
     ("rbac.authorization.k8s.io/v1", "ClusterRole"): "V1ClusterRole",
     ("rbac.authorization.k8s.io/v1", "ClusterRoleBinding"): "V1ClusterRoleBinding",
@@ -49,6 +60,8 @@ _FROM_WHEELS: Mapping[GroupKind, str] = {
     ("serving.kserve.io/v1alpha1", "ClusterServingRuntime"): "V1alpha1ClusterServingRuntime",
     ("serving.kserve.io/v1alpha1", "ClusterStorageContainer"): "V1alpha1ClusterStorageContainer",
     ("serving.kserve.io/v1beta1", "InferenceService"): "V1beta1InferenceService",
+    ("scheduling.k8s.io/v1", "PriorityClass"): "V1PriorityClass",
+    ("storage.k8s.io/v1", "StorageClass"): "V1StorageClass",
 }
 
 
@@ -67,6 +80,10 @@ class Schemas:
 
     source: str
     by_kind: Mapping[GroupKind, Schema]
+
+    def knows(self, thing: Mapping[str, Any]) -> bool:
+        """Say whether there is a schema for an object."""
+        return (thing["apiVersion"], thing["kind"]) in self.by_kind
 
     def errors(self, thing: Mapping[str, Any]) -> list[str]:
         """Say everything that is wrong with an object; a kind without a schema is wrong too."""
