@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.cluster.ground import build, control_plane, crds, loading
+from tests.cluster.ground import build, clients, control_plane, crds, loading
 from tests.cluster.ground.clients import Access
 
 HERE = pathlib.Path(__file__).parent
@@ -31,7 +31,11 @@ def pytest_terminal_summary(
 def ground(
     tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config
 ) -> Iterator[Access]:
-    """The control plane; a missing one is a failure, never a skip."""
+    """The control plane, ours or a kept one; a missing one is a failure, never a skip."""
+    if kept := os.environ.get("FALAJ_TEST_CLUSTER"):
+        pytestconfig.stash[_SOURCE] = f"whoever keeps {kept}"
+        yield clients.reopen(pathlib.Path(kept))
+        return
     binaries = build.folder(os.environ)
     definitions = crds.chosen(os.environ)
     pytestconfig.stash[_SOURCE] = definitions.source

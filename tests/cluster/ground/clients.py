@@ -9,6 +9,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
+import uuid
 from typing import Any
 
 import yaml
@@ -18,6 +19,7 @@ from components.foundation.kubernetes.client import Cluster
 from tests.cluster.ground.identities import ADMIN, Authority, Identity, Person, Robot
 
 _TOKEN_SECONDS = 3600
+_ADDRESS = "address"
 
 
 class Access:
@@ -33,6 +35,11 @@ class Access:
         self.folder = folder
         self._authority = authority
         self._known: dict[Identity, pathlib.Path] = {}
+
+    def keep(self) -> None:
+        """Write what another process needs to reach it too, by `reopen`."""
+        self._authority.keep(self.folder)
+        (self.folder / _ADDRESS).write_text(self.url)
 
     @property
     def audit(self) -> pathlib.Path:
@@ -54,7 +61,7 @@ class Access:
         """Return the path of a kubeconfig; nobody named is the cluster's administrator."""
         who = who or ADMIN
         if who not in self._known:
-            path = self.folder / f"kubeconfig-{len(self._known)}"
+            path = self.folder / f"kubeconfig-{uuid.uuid4().hex[:8]}"
             path.write_text(yaml.safe_dump(self._config(who)))
             self._known[who] = path
         return self._known[who]
@@ -95,7 +102,7 @@ class Access:
     def _user(self, who: Identity) -> dict[str, str]:
         match who:
             case Person():
-                stem = f"person-{len(self._known)}"
+                stem = f"person-{uuid.uuid4().hex[:8]}"
                 certificate, key = self._authority.client(who).write(self.folder, stem)
                 return {"client-certificate": str(certificate), "client-key": str(key)}
             case Robot(namespace, name):
@@ -108,6 +115,11 @@ class Access:
                 name, namespace, request
             )
         return str(made.status.token)
+
+
+def reopen(folder: pathlib.Path) -> Access:
+    """Return the access to a control plane that another process keeps running."""
+    return Access((folder / _ADDRESS).read_text(), folder, Authority.kept(folder))
 
 
 @functools.cache

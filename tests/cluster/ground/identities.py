@@ -28,6 +28,7 @@ class Robot:
 
 
 Identity = Person | Robot
+_AUTHORITY = "authority.key"
 ADMIN = Person("admin", ("system:masters",))
 
 
@@ -49,13 +50,24 @@ class Pair:
 class Authority:
     """The cluster's own certificate authority, for an hour or so."""
 
-    def __init__(self) -> None:
-        self._key = ec.generate_private_key(ec.SECP256R1())
+    def __init__(self, key: ec.EllipticCurvePrivateKey | None = None) -> None:
+        self._key = key or ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "falaj test cluster")])
         ca = x509.BasicConstraints(ca=True, path_length=0)
         builder = _blank(self._name, self._name).public_key(self._key.public_key())
         signed = builder.add_extension(ca, critical=True).sign(self._key, hashes.SHA256())
         self.certificate = signed.public_bytes(serialization.Encoding.PEM)
+
+    def keep(self, folder: pathlib.Path) -> None:
+        """Write the key, so that another process can certify more people."""
+        (folder / _AUTHORITY).write_bytes(private(self._key))
+
+    @classmethod
+    def kept(cls, folder: pathlib.Path) -> "Authority":
+        """Return the authority whose key is in a folder."""
+        key = serialization.load_pem_private_key((folder / _AUTHORITY).read_bytes(), None)
+        assert isinstance(key, ec.EllipticCurvePrivateKey)
+        return cls(key)
 
     def client(self, person: Person) -> Pair:
         """Certify a person: the name is the common name, the groups are organizations."""
