@@ -46,11 +46,7 @@ _FROM_WHEELS: Mapping[GroupKind, str] = {
     ("autoscaling/v2", "HorizontalPodAutoscaler"): "V2HorizontalPodAutoscaler",
     ("batch/v1", "CronJob"): "V1CronJob",
     ("batch/v1", "Job"): "V1Job",
-    ("autoscaling/v2", "HorizontalPodAutoscaler"): "V2HorizontalPodAutoscaler",
     ("networking.k8s.io/v1", "NetworkPolicy"): "V1NetworkPolicy",
-    ("policy/v1", "PodDisruptionBudget"): "V1PodDisruptionBudget",
-    ("rbac.authorization.k8s.io/v1", "ClusterRole"): "V1ClusterRole",
-    ("rbac.authorization.k8s.io/v1", "ClusterRoleBinding"): "V1ClusterRoleBinding",
     ("policy/v1", "PodDisruptionBudget"): "V1PodDisruptionBudget",
     ("rbac.authorization.k8s.io/v1", "ClusterRole"): "V1ClusterRole",
     ("rbac.authorization.k8s.io/v1", "ClusterRoleBinding"): "V1ClusterRoleBinding",
@@ -60,7 +56,6 @@ _FROM_WHEELS: Mapping[GroupKind, str] = {
     ("serving.kserve.io/v1alpha1", "ClusterServingRuntime"): "V1alpha1ClusterServingRuntime",
     ("serving.kserve.io/v1alpha1", "ClusterStorageContainer"): "V1alpha1ClusterStorageContainer",
     ("serving.kserve.io/v1beta1", "InferenceService"): "V1beta1InferenceService",
-    ("scheduling.k8s.io/v1", "PriorityClass"): "V1PriorityClass",
     ("storage.k8s.io/v1", "StorageClass"): "V1StorageClass",
 }
 
