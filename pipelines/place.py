@@ -18,6 +18,7 @@ KEYS_PATH = "/var/run/falaj/keys"
 SITE_NAMES = (
     "AWS_ENDPOINT_URL",
     "AWS_REGION",
+    "FALAJ_BUCKETS",
     "PROMETHEUS_URL",
     "FALAJ_NAMESPACE",
     "FALAJ_PROVIDER",

@@ -20,6 +20,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Self
 
 from components.foundation import digests
+from components.foundation.buckets import names
+from components.foundation.buckets.names import Names
 from components.foundation.digests import Digest
 from components.foundation.errors import FalajError, InfrastructureError, Refused, UserError
 from components.foundation.patience import Patience
@@ -90,17 +92,21 @@ class ObjectInfo:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Where the object store is, who we are there, and how long it may keep us waiting."""
+    """Where the object store is, who we are there, and how long it may keep us waiting.
+
+    Addresses name buckets as references do; `buckets` says what the store calls them.
+    """
 
     endpoint: str
     access_key: str
     secret_key: str = field(repr=False)
     region: str = "us-east-1"
     seconds: float = Patience().total
+    buckets: Names = field(default_factory=Names)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
-        """Read the AWS_* names and FALAJ_STORE_SECONDS, a request's patience.
+        """Read the AWS_* names, FALAJ_BUCKETS, and FALAJ_STORE_SECONDS, a request's patience.
 
         Raises:
             UserError: naming the first that is missing or wrong.
@@ -112,6 +118,7 @@ class Settings:
                 secret_key=environment["AWS_SECRET_ACCESS_KEY"],
                 region=environment.get("AWS_REGION", "us-east-1"),
                 seconds=_seconds(environment.get("FALAJ_STORE_SECONDS", "")),
+                buckets=Names.parse(environment.get(names.VARIABLE, "")),
             )
         except KeyError as missing:
             raise UserError(
@@ -126,6 +133,7 @@ class Settings:
             "AWS_SECRET_ACCESS_KEY": self.secret_key,
             "AWS_REGION": self.region,
             "FALAJ_STORE_SECONDS": f"{self.seconds:g}",
+            names.VARIABLE: str(self.buckets),
         }
 
     @property
@@ -309,7 +317,7 @@ class ObjectStore:
                 f"{address}: does not lie on the object store; name it as s3://bucket/key",
                 code="address-malformed",
             )
-        return _client(self.settings, address.bucket, retries)
+        return _client(self.settings, self.settings.buckets.on_store(address.bucket), retries)
 
 
 @functools.cache

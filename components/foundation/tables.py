@@ -233,7 +233,7 @@ class Tables:
                 f"{ref}: uses deletion vectors; rewrite it with REORG ... PURGE first",
                 code="table-deletion-vectors",
             )
-        names = [uri.removeprefix(f"{ref.uri}/") for uri in table.file_uris()]
+        names = [uri.removeprefix(f"{self._on_store(ref)}/") for uri in table.file_uris()]
         _note_read(ref, table)
         folder = cache / ref.bucket / ref.name
         store = ObjectStore(self.settings)
@@ -254,6 +254,10 @@ class Tables:
             self._pinned[ref] = table
         return self._pinned[ref]
 
+    def _on_store(self, ref: TableRef) -> str:
+        """Return the address under which the store has a table; the log in it names none."""
+        return f"s3://{self.settings.buckets.on_store(ref.bucket)}/{ref.name}"
+
     def _opened(self, ref: TableRef) -> "DeltaTable":
         """Open a version anew: writing moves what it writes to."""
         from deltalake import DeltaTable
@@ -263,7 +267,8 @@ class Tables:
 
         def opened() -> DeltaTable:
             with delta.translated(ref):
-                return DeltaTable(ref.uri, version=ref.version, storage_options=options)
+                uri = self._on_store(ref)
+                return DeltaTable(uri, version=ref.version, storage_options=options)
 
         try:
             return self.settings.patience.again(opened)
@@ -297,7 +302,7 @@ class Tables:
         ref = write.ref
         # A write moves the table it is given to the version made.
         table = (self._pinned.pop(ref, None) or self._opened(ref)) if write.compared else None
-        write.commit(table or ref.uri, self.settings.delta_options())
+        write.commit(table or self._on_store(ref), self.settings.delta_options())
         return table or self._opened(ref.at(None))
 
     def _committed(self, write: delta.Write, error: InfrastructureError) -> int | None:
