@@ -12,6 +12,13 @@ from tests.manifests.conftest import ROOT
 Thing = dict[str, Any]
 
 MODELS = "/mnt/models"
+RESTRICTED = {
+    "allowPrivilegeEscalation": False,
+    "capabilities": {"drop": ["ALL"]},
+    "readOnlyRootFilesystem": True,
+    "runAsNonRoot": True,
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
 _VOLUME = "kserve-provision-location"
 _RUNTIME_FIELDS = ("nodeSelector", "tolerations", "affinity", "volumes")
 _OWN_FIELDS = ("serviceAccountName", "securityContext", "priorityClassName")

@@ -12,16 +12,10 @@ from images.families import FAMILIES
 from inference.router.config import Config
 from tests.manifests.conftest import ROOT, built
 from tests.manifests.schemas import Schemas
+from tests.manifests.served import RESTRICTED
 
 Thing = dict[str, Any]
 FRAMEWORKS = {"falaj-torch": "pytorch", "falaj-tensorflow": "tensorflow"}
-RESTRICTED = {
-    "allowPrivilegeEscalation": False,
-    "capabilities": {"drop": ["ALL"]},
-    "readOnlyRootFilesystem": True,
-    "runAsNonRoot": True,
-    "seccompProfile": {"type": "RuntimeDefault"},
-}
 
 
 def runtime(name: str) -> Thing:
