@@ -25,7 +25,7 @@ def until(holds: Callable[[], Any], *, seconds: float = 10) -> Any:
     return seen
 
 
-def service(name: str, uri: str, **predictor: Any) -> dict[str, Any]:
+def service(name: str, uri: str, /, **predictor: Any) -> dict[str, Any]:
     model = {"modelFormat": {"name": "falaj-onnx"}, "runtime": "falaj-onnx", "storageUri": uri}
     return {
         "apiVersion": "serving.kserve.io/v1beta1",
