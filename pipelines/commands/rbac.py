@@ -1,0 +1,97 @@
+"""`falaj rbac`: who may do what by manifests, and the ways by which they come to more."""
+
+import argparse
+import pathlib
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from components.foundation.errors import Refused, UserError
+from pipelines.commands import options
+from pipelines.commands.screen import say
+
+if TYPE_CHECKING:
+    from components.governance.rbac.accepted import Acceptance
+    from components.governance.rbac.paths import Finding
+    from components.governance.rbac.rights import Access
+    from pipelines.commands.options import Verbs
+
+_EXAMPLES = (
+    "falaj rbac manifests --accepted docs/rbac-accepted.yaml",
+    "kubectl kustomize kustomize/overlays/smb | falaj rbac --matrix",
+    "kubectl get sa,roles,rolebindings,clusterroles,clusterrolebindings -A -o yaml | falaj rbac",
+)
+_SUFFIXES = {".yaml", ".yml", ".json"}
+_STANDARD_INPUT = pathlib.Path("-")
+
+
+def add(verbs: "Verbs") -> None:
+    what = "find the ways by which somebody comes to more rights in a cluster"
+    parser = options.verb(verbs, "rbac", what, *_EXAMPLES)
+    given = "files or folders of manifests; none, or -, is standard input"
+    parser.add_argument("paths", nargs="*", type=pathlib.Path, metavar="PATH", help=given)
+    parser.add_argument("--accepted", type=pathlib.Path, help="ways that you accept, with reasons")
+    held = "hold roles that nobody is bound to against the same questions"
+    parser.add_argument("--unbound", action="store_true", help=held)
+    shown = "print who may do what instead"
+    parser.add_argument("--matrix", action="store_true", help=shown)
+    parser.set_defaults(do=do)
+
+
+def do(arguments: argparse.Namespace) -> int:
+    """Print each way up; refuse when there is one that nobody has accepted."""
+    from components.governance.rbac import accepted, matrix, paths, reading
+    from components.governance.rbac.rights import Access
+
+    access = Access.of(reading.read(_texts(arguments.paths or [_STANDARD_INPUT])))
+    access = access.with_unbound() if arguments.unbound else access
+    if arguments.matrix:
+        say("\n".join(matrix.lines(access)))
+        return 0
+    found = accepted.sort(paths.find(access), _acceptances(arguments.accepted))
+    for finding in found.open:
+        say(_told(access, finding))
+    for idle in found.idle:
+        say(f"accepted, but not found: {idle.identity}: {idle.path}; remove it from the file")
+    say(f"{len(access.held)} identities, {len(found.open)} ways up, {len(found.accepted)} accepted")
+    if found.open:
+        raise Refused(f"{len(found.open)} ways to more rights; see above", code="rbac-paths")
+    return 0
+
+
+def _told(access: "Access", finding: "Finding") -> str:
+    from components.governance.rbac import paths
+
+    gains = [f"\n  gains    {gain}" for gain in paths.reached(access, finding)]
+    return (
+        f"{finding.identity} in {finding.where}: {finding.path}\n"
+        f"  by       {', '.join(finding.by)}\n"
+        f"  why      {finding.why}{''.join(gains)}\n"
+        f"  way out  {finding.way_out}\n"
+    )
+
+
+def _acceptances(path: pathlib.Path | None) -> "tuple[Acceptance, ...]":
+    from components.governance.rbac import accepted
+
+    return accepted.parse(_text(path)) if path else ()
+
+
+def _texts(paths: list[pathlib.Path]) -> Iterator[tuple[str, str]]:
+    for path in paths:
+        if path == _STANDARD_INPUT:
+            yield "standard input", sys.stdin.read()
+        elif path.is_dir():
+            files = sorted(one for one in path.rglob("*") if one.suffix in _SUFFIXES)
+            yield from ((str(one), _text(one)) for one in files)
+        else:
+            yield str(path), _text(path)
+
+
+def _text(path: pathlib.Path) -> str:
+    try:
+        return path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(
+            f"{path}: {error}; name a file or a folder of manifests", code="rbac-unreadable"
+        ) from error
