@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from components.foundation.errors import FalajError
 from pipelines.commands import (
+    buckets,
     catalogue,
     channels,
     compile,
@@ -18,6 +19,7 @@ from pipelines.commands import (
     new,
     options,
     put,
+    rbac,
     releases,
     report,
     residency,
@@ -44,6 +46,8 @@ _COMMANDS = (
     rewrap,
     explain,
     residency,
+    buckets,
+    rbac,
     errors,
 )
 _EXAMPLES = (
