@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 _EXAMPLES = (
     "falaj rbac manifests --accepted docs/rbac-accepted.yaml",
-    "kubectl kustomize kustomize/overlays/smb | falaj rbac --matrix",
-    "kubectl get sa,roles,rolebindings,clusterroles,clusterrolebindings -A -o yaml | falaj rbac",
+    "falaj rbac manifests/rbac --matrix",
+    "falaj rbac cluster.yaml --unbound",
 )
 _SUFFIXES = {".yaml", ".yml", ".json"}
 _STANDARD_INPUT = pathlib.Path("-")
