@@ -3,6 +3,7 @@
 Names and numbers are those of the record: a service `r` on a real KServe, pods by kwok.
 """
 
+import functools
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,13 +20,16 @@ from components.foundation.kubernetes.resources import (
 )
 from tests.cluster.ground.clients import Access
 from tests.cluster.standin import scene as scenes
+from tests.cluster.standin.knative import KSERVICE
 from tests.cluster.standin.scene import Scene
 from tests.cluster.standin.workloads import INGRESS, SERVICE
-from tests.inference.plane.kube import service, until, with_transformer
+from tests.inference.plane import kube
+from tests.inference.plane.kube import service, with_transformer
 
 REPLICA_SETS = Resource("apps/v1", "ReplicaSet", "replicasets")
 FIRST, SECOND = "sealed+s3://falaj-models/m/1", "sealed+s3://falaj-models/m/2"
-NEVER = {"nodeSelector": {"nobody": "has"}}
+NEVER: Manifest = {"nodeSelector": {"nobody": "has"}}
+until = functools.partial(kube.until, seconds=45)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -41,10 +45,8 @@ def scene(ground: Access, namespace: str) -> Iterator[Scene]:
 
 def canary(name: str, percent: int, **predictor: Any) -> Manifest:
     """Return a canary of another release."""
-    return {
-        "trafficPercent": percent,
-        "predictor": {"name": name, "model": {"storageUri": SECOND}, **predictor},
-    }
+    model = {"name": "", "modelFormat": {"name": "falaj-onnx"}, "storageUri": SECOND}
+    return {"trafficPercent": percent, "predictor": {"name": name, "model": model, **predictor}}
 
 
 def apply(scene: Scene, *canaries: Manifest, uri: str = FIRST, **predictor: Any) -> Manifest:
@@ -58,7 +60,7 @@ def apply(scene: Scene, *canaries: Manifest, uri: str = FIRST, **predictor: Any)
 def serving(scene: Scene, *canaries: Manifest, **predictor: Any) -> None:
     """Apply the service `r` and wait for all of its pods and for its status."""
     wanted = apply(scene, *canaries, **predictor)["spec"]["predictor"].get("minReplicas", 1)
-    until(lambda: sum(scene.replicas().values()) == wanted, seconds=30)
+    until(lambda: sum(scene.replicas().values()) == wanted)
     until(lambda: scene.ready("r"))
 
 
@@ -136,7 +138,7 @@ def test_2_ready_stays_true_through_an_update_to_pods_that_never_start(scene: Sc
     serving(scene)
 
     apply(scene, uri=SECOND, **NEVER)
-    until(lambda: len(scene.api.list(REPLICA_SETS)) == 2)
+    until(lambda: _has_replica_sets(scene, 2))
     until(lambda: _deployment(scene)["status"].get("unavailableReplicas") == 1)
 
     assert scene.ready("r")
@@ -147,12 +149,11 @@ def test_2_ready_stays_true_through_an_update_to_pods_that_never_start(scene: Sc
 def test_3_two_words_written_on_a_service_restart_its_pods_twice(scene: Scene, kind: str) -> None:
     serving(scene)
 
-    for word in ("one", "two"):
+    for count, word in enumerate(("one", "two"), start=2):
         wanted = service("r", FIRST)
         wanted["metadata"][kind] = {"falaj.example/state": word}
-        before = len(scene.api.list(REPLICA_SETS))
         scene.cluster.apply(wanted)
-        until(lambda before=before: len(scene.api.list(REPLICA_SETS)) == before + 1)
+        until(functools.partial(_has_replica_sets, scene, count))
 
 
 def test_4_a_rename_deletes_the_old_pods_before_the_new_ones_are_ready(scene: Scene) -> None:
@@ -161,7 +162,7 @@ def test_4_a_rename_deletes_the_old_pods_before_the_new_ones_are_ready(scene: Sc
     apply(scene, name="v2", uri=SECOND, **NEVER)
     until(lambda: scene.api.find(DEPLOYMENT, "r-predictor") is None)
 
-    assert scene.api.find(DEPLOYMENT, "r-v2-predictor")["status"].get("availableReplicas") is None
+    assert scene.api.get(DEPLOYMENT, "r-v2-predictor")["status"].get("availableReplicas") is None
     assert scene.api.find(SERVICE, "r-predictor") is None
     until(lambda: not scene.ready("r"))
 
@@ -180,25 +181,25 @@ def test_4_a_rename_deletes_the_old_pods_before_the_new_ones_are_ready(scene: Sc
 def test_5_a_canary_takes_its_replicas_from_the_stable_ones(
     scene: Scene, canaries: list[Manifest], wanted: dict[str, int]
 ) -> None:
-    ten = {"minReplicas": 10, "maxReplicas": 12}
+    ten: Manifest = {"minReplicas": 10, "maxReplicas": 12}
     serving(scene, **ten)
 
     apply(scene, *canaries, **ten)
 
-    until(lambda: scene.replicas() == wanted, seconds=30)
+    until(lambda: scene.replicas() == wanted)
 
 
 def test_5_a_rollback_is_short_of_pods_until_the_autoscaler_has_looked(scene: Scene) -> None:
-    four = {"minReplicas": 4, "maxReplicas": 4}
+    four: Manifest = {"minReplicas": 4, "maxReplicas": 4}
     serving(scene, **four)
     apply(scene, canary("v2", 50), **four)
-    until(lambda: scene.replicas() == {"r-predictor": 2, "r-v2-predictor": 2}, seconds=30)
+    until(lambda: scene.replicas() == {"r-predictor": 2, "r-v2-predictor": 2})
 
     apply(scene, **four)
     until(lambda: scene.weights("r") == {"r-predictor": 1})
 
     assert scene.api.get(DEPLOYMENT, "r-predictor")["status"]["availableReplicas"] == 2
-    until(lambda: scene.replicas() == {"r-predictor": 4}, seconds=30)
+    until(lambda: scene.replicas() == {"r-predictor": 4})
 
 
 def test_6_a_promotion_changes_the_address_inside_the_cluster(scene: Scene) -> None:
@@ -215,11 +216,15 @@ def test_6_a_promotion_changes_the_address_inside_the_cluster(scene: Scene) -> N
 
 def test_7_traffic_of_a_canary_goes_past_the_transformer(scene: Scene) -> None:
     wanted = with_transformer(service("r", FIRST))
-    wanted["spec"]["transformer"]["containers"][0]["image"] = "registry.falaj.example/t"
+    wanted["spec"]["transformer"]["containers"][0].update(
+        name="kserve-container", image="registry.falaj.example/falaj/transformer"
+    )
     wanted["spec"]["canary"] = [canary("v2", 20)]
     scene.cluster.apply(wanted)
 
-    until(lambda: scene.weights("r") == {"r-transformer": 80, "r-v2-predictor": 20}, seconds=20)
+    until(
+        lambda: scene.weights("r") == {"r-transformer": 80, "r-v2-predictor": 20},
+    )
     pod = scene.api.get(DEPLOYMENT, "r-transformer")["spec"]["template"]["spec"]
     args = pod["containers"][0]["args"]
     assert args[-2:] == ["--predictor_host", f"r-predictor.{scene.api.namespace}"]
@@ -251,23 +256,23 @@ def test_9_a_percentage_for_knative_is_ignored_and_all_traffic_moves(scene: Scen
 
 
 def test_10_a_canary_that_is_taken_back_leaves_its_autoscaler(scene: Scene) -> None:
-    ten = {"minReplicas": 10, "maxReplicas": 10}
+    ten: Manifest = {"minReplicas": 10, "maxReplicas": 10}
     serving(scene, **ten)
     apply(scene, canary("v2", 40), **ten)
-    until(lambda: scene.replicas() == {"r-predictor": 6, "r-v2-predictor": 4}, seconds=30)
+    until(lambda: scene.replicas() == {"r-predictor": 6, "r-v2-predictor": 4})
     apply(scene, **ten)
     until(lambda: scene.api.find(DEPLOYMENT, "r-v2-predictor") is None)
 
     assert scene.scalers() == {"r-predictor", "r-v2-predictor"}
     apply(scene, canary("v2", 10), **ten)
-    until(lambda: scene.replicas().get("r-v2-predictor") == 4, seconds=30)
+    until(lambda: scene.replicas().get("r-v2-predictor") == 4)
 
 
 def test_11_a_first_deployment_starts_with_one_pod(scene: Scene) -> None:
     apply(scene, minReplicas=3, maxReplicas=3)
 
     until(lambda: scene.api.find(DEPLOYMENT, "r-predictor"))
-    until(lambda: scene.replicas() == {"r-predictor": 3}, seconds=30)
+    until(lambda: scene.replicas() == {"r-predictor": 3})
     assert _deployment(scene)["metadata"]["generation"] == 2  # made with one, then scaled
 
 
@@ -349,14 +354,74 @@ def test_what_a_service_owned_goes_with_it(scene: Scene) -> None:
 
     scene.api.delete(INFERENCE_SERVICE, "r")
 
-    until(lambda: not (scene.api.list(DEPLOYMENT) or scene.api.list(HTTP_ROUTE)), seconds=30)
+    until(lambda: not (scene.api.list(DEPLOYMENT) or scene.api.list(HTTP_ROUTE)))
 
 
 def _deployment(scene: Scene) -> Manifest:
     return scene.api.get(DEPLOYMENT, "r-predictor")
 
 
+def _has_replica_sets(scene: Scene, count: int) -> bool:
+    return len(scene.api.list(REPLICA_SETS)) == count
+
+
 def _source(scene: Scene) -> str:
     template = _deployment(scene)["spec"]["template"]["metadata"]
     key = "internal.serving.kserve.io/storage-initializer-sourceuri"
     return str(template["annotations"].get(key, ""))
+
+
+@pytest.fixture
+def knative(ground: Access) -> Iterator[None]:
+    """The settings of Knative, without which KServe makes nothing."""
+    ground.kubectl("create", "namespace", "knative-serving", check=False)
+    where = ("-n", "knative-serving", "configmap", "config-autoscaler")
+    ground.kubectl("create", *where)
+    yield
+    ground.kubectl("delete", *where)
+
+
+def as_knative(scene: Scene, uri: str, **predictor: Any) -> None:
+    wanted = service("r", uri, **predictor)
+    wanted["metadata"]["annotations"] = {"serving.kserve.io/deploymentMode": "Knative"}
+    scene.cluster.apply(wanted)
+
+
+def targets(scene: Scene) -> list[tuple[str, int]]:
+    """Return who gets how much: `latest`, or the name of a revision."""
+    found = scene.api.find(KSERVICE, "r-predictor")
+    traffic = found["spec"]["traffic"] if found else []
+    return [(t.get("revisionName", "latest"), t["percent"]) for t in traffic]
+
+
+def rolled_out(scene: Scene) -> tuple[str, str]:
+    told = scene.status("r").get("components", {}).get("predictor", {})
+    return told.get("latestRolledoutRevision", ""), told.get("previousRolledoutRevision", "")
+
+
+def test_13_knative_splits_between_the_latest_and_what_was_rolled_out(
+    scene: Scene, knative: None
+) -> None:
+    old, new = "r-predictor-00001", "r-predictor-00002"
+    as_knative(scene, FIRST)
+    until(lambda: rolled_out(scene) == (old, ""))
+    assert targets(scene) == [("latest", 100)]
+
+    as_knative(scene, SECOND, canaryTrafficPercent=10)
+    until(lambda: targets(scene) == [("latest", 10), (old, 90)])
+    as_knative(scene, SECOND, canaryTrafficPercent=0)
+    until(lambda: targets(scene) == [("latest", 0), (old, 100)])
+    assert rolled_out(scene) == (old, "")
+
+    as_knative(scene, SECOND)
+    until(lambda: rolled_out(scene) == (new, old))
+    assert targets(scene) == [("latest", 100)]
+
+
+def test_13_without_knatives_settings_nothing_is_made_or_said(scene: Scene) -> None:
+    as_knative(scene, FIRST)
+    scene.cluster.apply(service("s", FIRST))
+    until(lambda: scene.ready("s"))
+
+    assert scene.api.list(KSERVICE) == []
+    assert scene.status("r") == {}

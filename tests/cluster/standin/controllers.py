@@ -4,6 +4,7 @@ It is no KServe: it does what a KServe was seen to do, for the tests of what sta
 Deployments that it makes are left to the real controller-manager, scheduler and autoscaler.
 """
 
+import concurrent.futures
 import contextlib
 import threading
 from collections.abc import Iterator, Sequence
@@ -103,9 +104,9 @@ class Controllers:
         scaler = self.api.find(HPA, part.name)
         if scaler is None:
             self.api.post(HPA, wanted)
-        elif there is not None and scaler["spec"]["minReplicas"] != part.floor:
+        elif there and not _left_over(scaler, part, there) and _floor(scaler) != part.floor:
             self.api.put(HPA, {**scaler, "spec": wanted["spec"]})
-            if there["spec"]["replicas"] > part.floor < scaler["spec"]["minReplicas"]:
+            if there["spec"]["replicas"] > part.floor < _floor(scaler):
                 live = self.api.get(DEPLOYMENT, part.name)
                 self.api.put(DEPLOYMENT, {**live, "spec": {**live["spec"], "replicas": part.floor}})
 
@@ -145,14 +146,24 @@ class Controllers:
             self.api.post(EVENT, {**event, "message": message})
 
 
+def _floor(scaler: Manifest) -> int:
+    return int(scaler["spec"]["minReplicas"])
+
+
+def _left_over(scaler: Manifest, part: Part, there: Manifest) -> bool:
+    """Say whether an autoscaler is of an earlier canary of that name: its floor is inherited."""
+    made, since = (one["metadata"]["creationTimestamp"] for one in (scaler, there))
+    return bool(part.canary) and made < since
+
+
 @contextlib.contextmanager
 def running(api: Api, *, gateway_api: bool = True, accepts: bool = True) -> Iterator[Controllers]:
     """Stand in until the block ends."""
     found = Controllers(api, gateway_api, accepts)
-    thread = threading.Thread(target=found.run, daemon=True)
-    thread.start()
-    try:
-        yield found
-    finally:
-        found.stop()
-        thread.join()
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        done = pool.submit(found.run)
+        try:
+            yield found
+        finally:
+            found.stop()
+        done.result()  # what it did not expect is the test's failure

@@ -29,6 +29,8 @@ def _spec(wanted: Manifest) -> Iterator[str]:
         yield "canary is only supported in Standard deployment mode"
     for index, one in enumerate(canaries):
         yield from _canary(index, one["predictor"], predictor)
+        if not 0 <= one.get("trafficPercent", 0) <= 100:  # where the schema does not know it
+            yield f"spec.canary[{index}].trafficPercent: Invalid value: {one['trafficPercent']}"
     if (total := sum(one.get("trafficPercent", 0) for one in canaries)) > 100:
         yield f"sum of canary trafficPercent values ({total}) must be <= 100"
 
