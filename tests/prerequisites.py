@@ -51,13 +51,18 @@ WRK = Need("wrk", "/usr/bin/wrk", "no server can be put under load")
 H2LOAD = Need("nghttp2-client", "/usr/bin/h2load", "no gRPC server can be put under load")
 REDIS = Need("redis-server", "/usr/bin/redis-server", "no online store of a cluster is asked")
 TOKENS = Need("softhsm2", "/usr/lib/softhsm/libsofthsm2.so", "no key can lie in a token")
+PROMETHEUS = Need("prometheus", "/usr/bin/promtool", "no alert is seen firing")
+ALERTMANAGER = Need(
+    "prometheus-alertmanager", "/usr/bin/amtool", "no alert is seen reaching anybody"
+)
+NEEDS = (BROWSER, DATABASE, NPM, WRK, H2LOAD, REDIS, TOKENS, PROMETHEUS, ALERTMANAGER)
 MISSING = BROWSER.missing
 
 
 def main() -> int:
     """Install what is missing, or print the lines that do; return the exit code."""
     may = os.geteuid() == 0 and shutil.which("apt-get") is not None
-    return provide(BROWSER, DATABASE, NPM, WRK, H2LOAD, REDIS, TOKENS, may_install=may, run=_run)
+    return provide(*NEEDS, may_install=may, run=_run)
 
 
 def provide(*needs: Need, may_install: bool, run: Run) -> int:
