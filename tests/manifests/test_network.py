@@ -1,6 +1,8 @@
-"""Who may open a connection to what serves, by the policies as a network would read them."""
+"""Who reaches whom, by the policies as a network reads them, against the table of the docs."""
 
-from collections.abc import Mapping
+import copy
+import functools
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -9,115 +11,139 @@ import yaml
 from components.deployment import slots
 from components.deployment.slots import Capacity, Version
 from components.foundation.sealing.uri import ReleaseUri
-from tests.manifests.conftest import ROOT, built
+from tests.manifests.conftest import OVERLAYS, ROOT, built
+from tests.manifests.reach import table
+from tests.manifests.reach.policies import Party, Policy
+from tests.manifests.reach.roles import Role, named_in, roles_of
+from tests.manifests.reach.table import Compared
 
-Labels = Mapping[str, str]
 Thing = dict[str, Any]
-OURS, ELSEWHERE = {"kubernetes.io/metadata.name": "falaj"}, {"kubernetes.io/metadata.name": "x"}
-ADMITTED = {**ELSEWHERE, "falaj.example/reaches-models": "true"}
-DNS = {"kubernetes.io/metadata.name": "kube-system"}
-STEP = {"pipelines.kubeflow.org/v2_component": "true"}
+PAGE = (ROOT / "docs/network.md").read_text()
+ALONE = "manifests/network"
+POLICIES = sorted(path.stem for path in (ROOT / ALONE).glob("networkpolicy-*.yaml"))
+MORE = [
+    {"ipBlock": {"cidr": "0.0.0.0/0"}},
+    {"podSelector": {"matchLabels": {"app": "stranger"}}},
+    {"namespaceSelector": {"matchLabels": {"team": "friends"}}},
+]
+
+TEMPLATES: Mapping[str, Callable[[Thing], dict[str, str]]] = {
+    "Deployment": lambda spec: spec["template"]["metadata"]["labels"],
+    "Job": lambda spec: spec["template"]["metadata"]["labels"],
+    "CronJob": lambda spec: spec["jobTemplate"]["spec"]["template"]["metadata"]["labels"],
+}
 
 
-def served(component: str) -> Labels:
+def served(component: str) -> Mapping[str, str]:
     """The labels of a model's pods: KServe copies those of its InferenceService."""
     release = ReleaseUri("falaj-models", "delays", "0123456789ab")
     service = slots.manifest(Version("a", release), Capacity())
-    return {**service["metadata"]["labels"], "component": component}
+    labels: dict[str, str] = service["metadata"]["labels"]
+    return {
+        "app.kubernetes.io/part-of": labels["app.kubernetes.io/part-of"],
+        "component": component,
+    }
 
 
-def gateway() -> Labels:
-    """The labels of a Gateway's own pods."""
-    path = ROOT / "manifests/gateway/gateway-falaj.yaml"
-    name = yaml.safe_load(path.read_text())["metadata"]["name"]
-    return {"gateway.networking.k8s.io/gateway-name": name}
+@functools.cache
+def build(folder: str) -> tuple[Thing, ...]:
+    return tuple(yaml.safe_load_all(built(folder)))
 
 
-def router() -> Labels:
-    found = yaml.safe_load((ROOT / "manifests/router/deployment-falaj-router.yaml").read_text())
-    labels: Labels = found["spec"]["template"]["metadata"]["labels"]
-    return labels
+def site() -> Mapping[str, str]:
+    text = (ROOT / "manifests/storage/configmap-falaj-site.yaml").read_text()
+    found: Mapping[str, str] = yaml.safe_load(text)["data"]
+    return found
 
 
-def policies() -> list[Thing]:
-    folders = ("manifests/network", "manifests/router")
-    things = [thing for folder in folders for thing in yaml.safe_load_all(built(folder))]
-    return [thing["spec"] for thing in things if thing["kind"] == "NetworkPolicy"]
+def roles(at: Mapping[str, str], home: str) -> list[Role]:
+    pods = {"servers": served("predictor"), "transformers": served("transformer")}
+    return named_in(at, home, pods)
 
 
-def passes(way: str, pod: Labels, other: Labels, namespace: Labels, port: int) -> bool:
-    """Say whether a pod's policies let a connection through: "ingress" from, "egress" to."""
-    ours = [p for p in policies() if selects(p["podSelector"], pod)]
-    binding = [p for p in ours if way.capitalize() in p["policyTypes"]]
-    assert binding or way == "egress", f"nothing holds {pod}"
-    side = "from" if way == "ingress" else "to"
-    rules = [rule for policy in binding for rule in policy.get(way, [])]
-    return not binding or any(
-        port in {p["port"] for p in rule["ports"]}
-        and any(_peer(peer, other, namespace) for peer in rule[side])
-        for rule in rules
-    )
+def compared(things: list[Thing], at: Mapping[str, str], home: str) -> Compared:
+    """Hold the policies of one namespace against the table."""
+    found = [Policy.parse(t) for t in things if t["kind"] == "NetworkPolicy"]
+    ours = [policy for policy in found if policy.namespace == home]
+    return table.compare(table.read(PAGE, at), ours, roles(at, home), home)
 
 
-def selects(selector: Thing, labels: Labels) -> bool:
-    assert selector.keys() <= {"matchLabels", "matchExpressions"}
-    assert all(e["operator"] == "In" for e in selector.get("matchExpressions", []))
-    return selector.get("matchLabels", {}).items() <= labels.items() and all(
-        labels.get(e["key"]) in e["values"] for e in selector.get("matchExpressions", [])
-    )
+def alone() -> list[Thing]:
+    return copy.deepcopy([t for t in build(ALONE) if t["kind"] == "NetworkPolicy"])
 
 
-def _peer(peer: Thing, labels: Labels, namespace: Labels) -> bool:
-    if "namespaceSelector" not in peer and namespace != OURS:
-        return False
-    return selects(peer.get("podSelector", {}), labels) and selects(
-        peer.get("namespaceSelector", {}), namespace
-    )
+def named(things: list[Thing], name: str) -> Thing:
+    [found] = [t for t in things if f"networkpolicy-{t['metadata']['name']}" == name]
+    spec: Thing = found["spec"]
+    return spec
 
 
-@pytest.mark.parametrize("component", ["predictor", "transformer"])
-@pytest.mark.parametrize(
-    ("other", "namespace", "admitted"),
-    [
-        pytest.param(gateway(), OURS, True, id="our gateway"),
-        pytest.param(router(), OURS, True, id="the router"),
-        pytest.param(STEP, OURS, True, id="a pipeline's step"),
-        pytest.param({"app": "prometheus"}, ADMITTED, True, id="a namespace that was admitted"),
-        pytest.param({}, OURS, False, id="a stranger beside it"),
-        pytest.param({}, ELSEWHERE, False, id="a stranger elsewhere"),
-        pytest.param(gateway(), ELSEWHERE, False, id="a gateway's labels elsewhere"),
-        pytest.param(router(), ELSEWHERE, False, id="the router's labels elsewhere"),
-    ],
-)
-def test_a_model_is_reached_by_those_who_have_to(
-    component: str, other: Labels, namespace: Labels, admitted: bool
-) -> None:
-    assert passes("ingress", served(component), other, namespace, 8080) is admitted
+def test_the_flows_are_those_of_the_table_and_no_others() -> None:
+    seen = compared(alone(), site(), "falaj")
+
+    assert sorted(seen.unlisted) == []
+    assert sorted(seen.missing) == []
+    assert seen.listed > 400
 
 
-def test_a_server_is_reached_by_transformers_and_not_the_other_way() -> None:
-    server, transformer = served("predictor"), served("transformer")
+@pytest.mark.parametrize("name", POLICIES)
+def test_a_rule_for_anybody_leaves_the_table(name: str) -> None:
+    things = alone()
+    policy = named(things, name)
+    for way in policy["policyTypes"]:
+        policy.setdefault(way.lower(), []).append({})
 
-    assert passes("ingress", server, transformer, OURS, 8080)
-    assert not passes("ingress", transformer, server, OURS, 8080)
+    assert compared(things, site(), "falaj").unlisted
 
 
-def test_only_the_port_of_inference_is_open() -> None:
-    assert not passes("ingress", served("predictor"), gateway(), OURS, 9000)
+@pytest.mark.parametrize("name", POLICIES)
+def test_one_more_peer_leaves_the_table(name: str) -> None:
+    """Also a pod beside it, whose own side is shut: half a path is a door."""
+    things = alone()
+    policy = named(things, name)
+    for way, side in (("Ingress", "from"), ("Egress", "to")):
+        if way in policy["policyTypes"]:
+            rule = {"ports": [{"port": 8080, "protocol": "TCP"}], side: MORE}
+            policy.setdefault(way.lower(), []).append(rule)
+
+    unlisted = "\n".join(compared(things, site(), "falaj").unlisted)
+
+    assert "falaj/app=stranger" in unlisted
+    assert "elsewhere/no labels" in unlisted
+    assert "255.255.255.255" in unlisted
 
 
-@pytest.mark.parametrize(
-    ("other", "namespace", "port", "admitted"),
-    [
-        pytest.param(served("predictor"), OURS, 8080, True, id="a server"),
-        pytest.param(served("transformer"), OURS, 8080, True, id="a transformer"),
-        pytest.param({}, DNS, 53, True, id="names"),
-        pytest.param({}, DNS, 443, False, id="another service there"),
-        pytest.param({}, OURS, 8080, False, id="a stranger"),
-        pytest.param({}, ELSEWHERE, 443, False, id="the world"),
-    ],
-)
-def test_the_router_reaches_names_and_models_only(
-    other: Labels, namespace: Labels, port: int, admitted: bool
-) -> None:
-    assert passes("egress", router(), other, namespace, port) is admitted
+def test_without_the_denial_whoever_has_no_flow_is_open() -> None:
+    things = [t for t in alone() if t["metadata"]["name"] != "falaj-deny"]
+
+    unlisted = compared(things, site(), "falaj").unlisted
+
+    assert "elsewhere/no labels -> falaj/no labels 22/TCP" in unlisted
+
+
+@pytest.mark.parametrize("name", sorted(set(POLICIES) - {"networkpolicy-falaj-deny"}))
+def test_a_flow_that_is_gone_is_missed(name: str) -> None:
+    things = [t for t in alone() if f"networkpolicy-{t['metadata']['name']}" != name]
+
+    assert compared(things, site(), "falaj").missing
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_an_overlay_has_the_flows_of_the_table_where_its_site_is(overlay: str) -> None:
+    things = list(build(f"kustomize/overlays/{overlay}"))
+    sites = [t for t in things if (t["kind"], t["metadata"]["name"]) == ("ConfigMap", "falaj-site")]
+
+    assert sites
+    for one in sites:
+        seen = compared(things, one["data"], one["metadata"]["namespace"])
+        assert sorted(seen.unlisted) == []
+        assert sorted(seen.missing) == []
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_every_pod_of_an_overlay_has_a_name_in_the_table(overlay: str) -> None:
+    for thing in build(f"kustomize/overlays/{overlay}"):
+        if thing["kind"] in TEMPLATES:
+            home = thing["metadata"]["namespace"]
+            pod = Party(home, "10.0.0.9", TEMPLATES[thing["kind"]](thing["spec"]), home)
+            assert len(roles_of(pod, roles(site(), home), home)) > 1, thing["metadata"]["name"]
