@@ -1,0 +1,92 @@
+"""Apply whole folders of manifests as an administrator would, and see what came of it."""
+
+import copy
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import yaml
+
+from tests.cluster.ground.clients import Access
+from tests.manifests.conftest import built
+
+Thing = dict[str, Any]
+
+STRICT = ("apply", "--server-side", "--validate=strict", "-f", "-")
+_SECONDS = 60.0
+
+
+def concern(name: str, namespace: str) -> list[Thing]:
+    """Return the objects of a folder, the namespaced ones in another namespace."""
+    return list(moved(yaml.safe_load_all(built(f"manifests/{name}")), namespace))
+
+
+def moved(things: Iterable[Thing], namespace: str) -> Iterator[Thing]:
+    for thing in things:
+        other = copy.deepcopy(thing)
+        if "namespace" in other["metadata"]:
+            other["metadata"]["namespace"] = namespace
+        yield other
+
+
+def apply(ground: Access, things: list[Thing]) -> str:
+    """Apply strictly, server-side; return what kubectl warned of."""
+    return ground.kubectl(*STRICT, input=yaml.safe_dump_all(things)).stderr
+
+
+def refused(ground: Access, things: list[Thing]) -> list[str]:
+    """Apply what should be refused, all of it; return what was said of each."""
+    done = ground.kubectl(*STRICT, input=yaml.safe_dump_all(things), check=False)
+    assert done.stdout == "", f"accepted: {done.stdout}"
+    return [line for line in done.stderr.splitlines() if line.startswith("Error")]
+
+
+def versions(ground: Access, things: list[Thing]) -> dict[str, str]:
+    """Return what changes when an object is written to, but not when its status is."""
+    found = json.loads(
+        ground.kubectl("get", "-f", "-", "-o", "json", input=yaml.safe_dump_all(things)).stdout
+    )
+    metadata = [(one["kind"], one["metadata"]) for one in found.get("items", [found])]
+    return {f"{kind}/{one['name']}": _version(one) for kind, one in metadata}
+
+
+def _version(metadata: Thing) -> str:
+    return str(metadata.get("generation") or metadata["resourceVersion"])
+
+
+@contextmanager
+def restricted(ground: Access, name: str) -> Iterator[str]:
+    """A namespace of ours in which Pod Security enforces `restricted`."""
+    labels = {
+        "app.kubernetes.io/part-of": "falaj",
+        "pod-security.kubernetes.io/enforce": "restricted",
+        "pod-security.kubernetes.io/warn": "restricted",
+    }
+    metadata = {"name": name, "labels": labels}
+    apply(ground, [{"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}])
+    try:
+        yield name
+    finally:
+        ground.kubectl("delete", "namespace", name, "--wait=false")
+
+
+def deployment(namespace: str, name: str, template: Thing, replicas: int = 1) -> Thing:
+    """Return a Deployment of a template, as a controller of somebody else's would make it."""
+    app = {"app": template["metadata"]["labels"]["app"]}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {"replicas": replicas, "selector": {"matchLabels": app}, "template": template},
+    }
+
+
+def until(ask: Callable[[], Any], what: str) -> Any:
+    """Ask until there is an answer; return it."""
+    deadline = time.monotonic() + _SECONDS
+    while not (answer := ask()):
+        assert time.monotonic() < deadline, f"not in {_SECONDS:g} s: {what}"
+        time.sleep(0.3)
+    return answer
