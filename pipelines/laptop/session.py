@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from components.foundation import undumpable
+from components.foundation.buckets import names
 from components.foundation.errors import UserError
 from components.foundation.sealing.keys import KeyRing
 from components.foundation.storage import ObjectStore, Settings
@@ -17,15 +18,7 @@ from inference.plane import launch
 from pipelines.laptop import processes, seaweedfs
 from pipelines.records import Records
 
-BUCKETS = (
-    "falaj-raw",
-    "falaj-curated",
-    "falaj-quarantine",
-    "falaj-features",
-    "falaj-models",
-    "falaj-runs",
-    "falaj-evidence",
-)
+BUCKETS = names.BUCKETS
 _LOCK, _MARKER = "lock", "code"
 _TMP, _RUNS = "tmp", "runs"
 
