@@ -85,6 +85,8 @@ def _controllers(started: Programs, access: Access) -> None:
     manager, scheduler, kwok = free_ports(3)
     once = ["--leader-elect=false", "--bind-address=127.0.0.1", kubeconfig]
     tokens = ["--use-service-account-credentials", "--root-ca-file=ca.crt"]
+    # Fake pods of a node that was once late do not become ready again; a busy machine is late.
+    tokens += ["--node-monitor-grace-period=10m"]
     tokens += ["--service-account-private-key-file=tokens.key", f"--secure-port={manager}"]
     # Looked at each second, not each 15: tests wait for autoscalers.
     tokens += ["--horizontal-pod-autoscaler-sync-period=1s"]
