@@ -205,7 +205,7 @@ def _evict(ground: Access, place: str, pod: Thing) -> str:
 def test_the_router_has_as_many_pods_as_its_autoscaler_says(ground: Access, place: str) -> None:
     def replicas() -> bool:
         found = ground.get("deployment", "falaj-router", "-n", place)
-        return bool(found["spec"]["replicas"] == found["status"].get("readyReplicas") == 2)
+        return bool(found["spec"]["replicas"] == found["status"].get("replicas") == 2)
 
     applied.until(replicas, "two routers")
 
