@@ -12,12 +12,17 @@ from components.foundation import undumpable
 from components.foundation.storage import ObjectStore, Settings
 from components.foundation.tables import Tables
 from pipelines.laptop import seaweedfs, session
+from tests import together
 
 GOLDENS = pathlib.Path(__file__).with_name("golden")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-goldens", action="store_true", help="write goldens, not compare")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    together.pytest_configure(config)
 
 
 @pytest.fixture
