@@ -256,10 +256,10 @@ def meant(peers: list[Spec] | None, other: Party, thing: Spec) -> bool:
 
 def opened(ports: list[Spec] | None, target: Party, port: Port) -> bool:
     for one in ports or []:
-        first = one.get("port", 0)
-        if first == "web":
+        first: int = one.get("port", 0)
+        if one.get("port") == "web":
             first = 80 if target is POD and one.get("protocol", "TCP") == "TCP" else -1
-        last = one.get("endPort", first) if "port" in one else 65535
+        last: int = one.get("endPort", first) if "port" in one else 65535
         if one.get("protocol", "TCP") == port[1] and first <= port[0] <= last:
             return True
     return not ports
