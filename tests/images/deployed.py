@@ -18,8 +18,9 @@ def deployed() -> set[tuple[str, tuple[str, ...]]]:
 
 
 def modules(family: str) -> set[str]:
-    """Return the programs that a cluster starts in a family."""
-    return {command[-1] for where, command in deployed() if where == family}
+    """Return the programs that a cluster starts in a family; a training runtime names none."""
+    commands = [command for where, command in deployed() if where == family]
+    return {command[-1] for command in commands if command[-2:-1] == ("-m",)}
 
 
 def _started(container: dict[str, Any]) -> tuple[str, tuple[str, ...]]:
