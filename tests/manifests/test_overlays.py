@@ -1,5 +1,6 @@
 """What every overlay must hold: full equality with its golden, valid objects, safe ones."""
 
+import pathlib
 import re
 import urllib.parse
 from collections.abc import Callable, Iterator, Mapping
@@ -9,7 +10,11 @@ import pytest
 import yaml
 
 from components.foundation.site import Profile
+from tests.manifests import requests
+from tests.manifests.conftest import ROOT, built
+from tests.manifests.features import base_with
 from tests.manifests.schemas import Schemas
+from tests.manifests.teams import Team, containers, one, teams, title
 
 Thing = dict[str, Any]
 DIGEST = re.compile(r".+@sha256:[0-9a-f]{64}")
@@ -37,7 +42,7 @@ def test_builds_what_the_golden_says(
 def test_every_object_is_valid(things: list[Thing], known: Schemas) -> None:
     mine = [thing for thing in things if known.knows(thing)]
 
-    assert {_title(thing): errors for thing in mine if (errors := known.errors(thing))} == {}
+    assert {title(thing): errors for thing in mine if (errors := known.errors(thing))} == {}
 
 
 def test_only_a_cluster_knows_the_rest(things: list[Thing], known: Schemas) -> None:
@@ -48,14 +53,14 @@ def test_only_a_cluster_knows_the_rest(things: list[Thing], known: Schemas) -> N
 
 
 def test_every_image_is_a_digest(things: list[Thing]) -> None:
-    images = [container["image"] for container in _containers(things)]
+    images = [container["image"] for container in containers(things)]
 
     assert images
     assert [image for image in images if not DIGEST.fullmatch(image)] == []
 
 
 def test_every_container_is_restricted(things: list[Thing]) -> None:
-    for container in _containers(things):
+    for container in containers(things):
         assert container["securityContext"] == {
             "allowPrivilegeEscalation": False,
             "capabilities": {"drop": ["ALL"]},
@@ -66,24 +71,24 @@ def test_every_container_is_restricted(things: list[Thing]) -> None:
 
 
 def test_every_container_has_limits_and_a_place_for_temporary_files(things: list[Thing]) -> None:
-    for container in _containers(things):
-        assert set(container["resources"]["limits"]) == {"cpu", "memory"}
+    for container in containers(things):
+        assert {"cpu", "memory"} <= set(container["resources"]["limits"])
         assert "/tmp" in {mount["mountPath"] for mount in container["volumeMounts"]}  # noqa: S108
 
 
 @RUNTIMES
 def test_every_mount_has_its_volume_in_the_runtime(things: list[Thing], name: str) -> None:
-    runtime = _one(things, "ClusterServingRuntime", name)
-    opener = _one(things, "ClusterStorageContainer", "falaj-sealed")
+    runtime = one(things, "ClusterServingRuntime", name)
+    opener = one(things, "ClusterStorageContainer", "falaj-sealed")
     volumes = {volume["name"] for volume in runtime["spec"]["volumes"]}
 
-    mounts = {m["name"] for c in _containers([runtime, opener]) for m in _mounts(c)}
+    mounts = {m["name"] for c in containers([runtime, opener]) for m in _mounts(c)}
 
     assert mounts == volumes
 
 
 def test_only_the_opener_sees_the_keys(things: list[Thing]) -> None:
-    sees = {c["name"] for c in _containers(things) for m in _mounts(c) if "keys" in m["name"]}
+    sees = {c["name"] for c in containers(things) for m in _mounts(c) if "keys" in m["name"]}
 
     assert sees == {"storage-initializer"}
 
@@ -91,7 +96,7 @@ def test_only_the_opener_sees_the_keys(things: list[Thing]) -> None:
 @RUNTIMES
 def test_serving_has_the_ring_that_opens_and_all_of_it(things: list[Thing], name: str) -> None:
     """Named keys would leave out what a rotation adds; the Secret holds no key that signs."""
-    runtime = _one(things, "ClusterServingRuntime", name)
+    runtime = one(things, "ClusterServingRuntime", name)
     [keys] = [v["secret"] for v in runtime["spec"]["volumes"] if "secret" in v]
 
     assert keys["secretName"] == "falaj-keys"
@@ -119,7 +124,7 @@ def test_secrets_are_read_one_by_one_by_name(things: list[Thing]) -> None:
 
 
 def test_holds_no_secret(things: list[Thing]) -> None:
-    assert [_title(thing) for thing in things if thing["kind"] == "Secret"] == []
+    assert [title(thing) for thing in things if thing["kind"] == "Secret"] == []
 
 
 def test_every_namespace_says_its_residency_profile(things: list[Thing]) -> None:
@@ -130,70 +135,104 @@ def test_every_namespace_says_its_residency_profile(things: list[Thing]) -> None
         assert Profile(namespace["metadata"]["labels"]["falaj.example/residency"])
 
 
-def test_every_namespace_in_use_is_one_of_ours(things: list[Thing]) -> None:
-    ours = {thing["metadata"]["name"] for thing in things if thing["kind"] == "Namespace"}
-
+def test_every_namespace_in_use_is_a_teams(things: list[Thing]) -> None:
     used = {thing["metadata"].get("namespace") for thing in things} - {None}
 
-    assert used == ours
+    assert used == {team.name for team in teams(things)}
+
+
+def test_every_namespace_is_held_to_the_strictest_pod_security(things: list[Thing]) -> None:
+    for team in teams(things):
+        labels = team.namespace["metadata"]["labels"]
+        assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
 
 
 def test_every_object_is_labelled_as_ours(things: list[Thing]) -> None:
     for thing in things:
         labels = thing["metadata"].get("labels", {})
-        assert labels.get("app.kubernetes.io/part-of") == "falaj", _title(thing)
+        assert labels.get("app.kubernetes.io/part-of") == "falaj", title(thing)
 
 
-def test_the_site_and_the_namespace_agree_on_residency(things: list[Thing]) -> None:
-    site = _one(things, "ConfigMap", "falaj-site")["data"]
-
-    namespace = _one(things, "Namespace", site["FALAJ_NAMESPACE"])
-
-    assert namespace["metadata"]["labels"]["falaj.example/residency"] == site["FALAJ_RESIDENCY"]
+def test_the_site_and_the_namespace_agree(things: list[Thing]) -> None:
+    for team in teams(things):
+        labels = team.namespace["metadata"]["labels"]
+        assert team.site["FALAJ_NAMESPACE"] == team.name
+        assert team.site["FALAJ_RESIDENCY"] == labels["falaj.example/residency"]
 
 
 def test_the_launcher_writes_to_the_same_store_as_the_steps(things: list[Thing]) -> None:
-    site = _one(things, "ConfigMap", "falaj-site")["data"]
-    store = urllib.parse.urlsplit(site["AWS_ENDPOINT_URL"])
-
-    s3 = _providers(things)["s3"]["default"]
-
-    assert s3["endpoint"] == store.netloc
-    assert s3["disableSSL"] == (store.scheme == "http")
-    assert s3["region"] == site["AWS_REGION"]
+    for team in teams(things):
+        store = urllib.parse.urlsplit(team.site["AWS_ENDPOINT_URL"])
+        s3 = _providers(team)["s3"]["default"]
+        assert s3["endpoint"] == store.netloc
+        assert s3["disableSSL"] == (store.scheme == "http")
+        assert s3["region"] == team.site["AWS_REGION"]
 
 
-def test_the_pipeline_root_has_no_query_string(things: list[Thing]) -> None:
-    launcher = _one(things, "ConfigMap", "kfp-launcher")["data"]
-
-    assert re.fullmatch(r"s3://falaj-runs/[\w/-]+", launcher["defaultPipelineRoot"])
+def test_the_pipeline_root_is_the_sites_and_has_no_query_string(things: list[Thing]) -> None:
+    for team in teams(things):
+        launcher = team.one("ConfigMap", "kfp-launcher")["data"]
+        assert launcher["defaultPipelineRoot"] == f"{team.site['FALAJ_BUCKETS']}-runs/kfp"
 
 
 def test_the_launcher_may_read_the_secret_it_names(things: list[Thing]) -> None:
-    secret = _providers(things)["s3"]["default"]["credentials"]["secretRef"]["secretName"]
+    for team in teams(things):
+        secret = _providers(team)["s3"]["default"]["credentials"]["secretRef"]["secretName"]
+        rules = team.one("Role", "falaj-runner")["rules"]
+        assert secret in {name for rule in rules for name in rule.get("resourceNames", [])}
 
-    allowed = {name for rule in _rules(things) for name in rule.get("resourceNames", [])}
 
-    assert secret in allowed
+def test_rights_are_given_to_the_teams_own_people_and_machines(things: list[Thing]) -> None:
+    for team in teams(things):
+        subjects = [s for t in team.things for s in t.get("subjects", [])]
+        groups = {s["name"].partition(":")[0] for s in subjects if s["kind"] == "Group"}
+        assert groups == {team.site["FALAJ_GROUPS"]}
+        assert {s["namespace"] for s in subjects if s["kind"] == "ServiceAccount"} == {team.name}
 
 
 def test_a_served_model_has_no_kubernetes_token(things: list[Thing]) -> None:
-    account = _one(things, "ServiceAccount", "falaj-serving")
-
-    assert account["automountServiceAccountToken"] is False
-    assert account["secrets"] == [{"name": "falaj-object-store"}]
-
-
-def _one(things: list[Thing], kind: str, name: str) -> Thing:
-    [found] = [t for t in things if t["kind"] == kind and t["metadata"]["name"] == name]
-    return found
+    for team in teams(things):
+        account = team.one("ServiceAccount", "falaj-serving")
+        assert account["automountServiceAccountToken"] is False
+        assert account["secrets"] == [{"name": "falaj-object-store"}]
 
 
-def _containers(things: list[Thing]) -> Iterator[Thing]:
-    for thing in things:
-        spec = thing.get("spec", {})
-        yield from spec.get("containers", [])
-        yield from [spec["container"]] if "container" in spec else []
+def test_a_team_has_what_every_team_has() -> None:
+    first, second = teams(_enterprise())
+
+    assert {title(t).replace(first.name, second.name) for t in first.things} == {
+        title(t) for t in second.things
+    }
+
+
+def test_nothing_is_lost_between_the_platform_and_the_teams(tmp_path: pathlib.Path) -> None:
+    whole = base_with(tmp_path, "../overlays/enterprise/features")
+
+    assert _kinds(_enterprise()) == _kinds(whole)
+
+
+def test_teams_share_no_bucket_and_no_people() -> None:
+    first, second = (team.site for team in teams(_enterprise()))
+
+    assert first["FALAJ_BUCKETS"] != second["FALAJ_BUCKETS"]
+    assert first["FALAJ_GROUPS"] != second["FALAJ_GROUPS"]
+
+
+def test_health_data_is_kept_for_25_years_and_lies_in_the_country() -> None:
+    [team] = teams(_built("health"))
+    declared = yaml.safe_load(team.one("ConfigMap", "falaj-buckets")["data"]["buckets.yaml"])
+
+    assert team.site["FALAJ_RESIDENCY"] == Profile.HEALTH.value
+    assert declared["retention_years"][team.site["FALAJ_RESIDENCY"]] >= 25
+    assert team.site["FALAJ_COUNTRY"] == "AE"
+
+
+def test_what_an_overlay_asks_of_its_nodes_is_what_the_page_says(
+    overlay: str, things: list[Thing]
+) -> None:
+    row = f"| `{overlay}` | {requests.standing(things)} | {requests.passing(things)} |"
+
+    assert row in (ROOT / "docs" / "cluster.md").read_text()
 
 
 def _mounts(container: Mapping[str, Any]) -> list[Thing]:
@@ -206,12 +245,23 @@ def _rules(things: list[Thing]) -> Iterator[Thing]:
         yield from thing.get("rules", [])
 
 
-def _providers(things: list[Thing]) -> Thing:
-    providers: Thing = yaml.safe_load(
-        _one(things, "ConfigMap", "kfp-launcher")["data"]["providers"]
-    )
+def _providers(team: Team) -> Thing:
+    text = team.one("ConfigMap", "kfp-launcher")["data"]["providers"]
+    providers: Thing = yaml.safe_load(text)
     return providers
 
 
-def _title(thing: Thing) -> str:
-    return f"{thing['kind']}/{thing['metadata']['name']}"
+def _built(overlay: str) -> list[Thing]:
+    return list(yaml.safe_load_all(built(f"kustomize/overlays/{overlay}")))
+
+
+def _enterprise() -> list[Thing]:
+    return _built("enterprise")
+
+
+def _kinds(things: list[Thing]) -> set[tuple[str, str]]:
+    """Name what there is, whosever it is; a namespace is called as its team."""
+    return {
+        (thing["kind"], "" if thing["kind"] == "Namespace" else thing["metadata"]["name"])
+        for thing in things
+    }
