@@ -4,9 +4,9 @@ BIN := .venv/bin
 MONTHS ?= 12
 KILLS ?= 30
 WORKERS ?= 2
-# TOGETHER=2 runs the files of tests two at a time; what measures time, memory or load comes after.
-ALONE := tests/inference tests/benchmarks tests/pipelines/laptop
-SHARED := $(if $(TOGETHER),-n $(TOGETHER) --dist loadfile $(ALONE:%=--ignore=%))
+# Files of tests are run two at a time, as tests/together.py says; with TOGETHER=0 one after the other.
+TOGETHER ?= 2
+PYTEST := $(BIN)/pytest -n $(TOGETHER) --dist loadfile --no-loadscope-reorder
 FAST := "not slow and not faults and not cluster"
 SLOW := "slow and not faults and not cluster"
 
@@ -26,15 +26,14 @@ serve: install ## serve the champion that `make run` left, until Ctrl-C
 	@$(BIN)/falaj serve delays
 
 test: install ## run the tests of everything
-	@$(BIN)/python -m tests.prerequisites && $(BIN)/pytest $(SHARED) -m $(FAST)
-	@$(if $(TOGETHER),$(BIN)/pytest -m $(FAST) $(ALONE) &&) echo "left to others: make test-slow, make test-faults, make test-cluster"
+	@$(BIN)/python -m tests.prerequisites && $(PYTEST) -m $(FAST)
+	@echo "left to others: make test-slow, make test-faults, make test-cluster"
 
 test-slow: install ## run the few tests that take longer
-	@$(BIN)/python -m tests.prerequisites && $(BIN)/pytest $(SHARED) -m $(SLOW)
-	@$(if $(TOGETHER),$(BIN)/pytest -m $(SLOW) $(ALONE))
+	@$(BIN)/python -m tests.prerequisites && $(PYTEST) -m $(SLOW)
 
 test-faults: install ## kill the whole job at KILLS=30 points; break the object store
-	@$(BIN)/python -m tests.prerequisites && KILLS=$(KILLS) $(BIN)/pytest -m faults tests/faults
+	@$(BIN)/python -m tests.prerequisites && KILLS=$(KILLS) $(PYTEST) -m faults tests/faults
 
 control-plane: install ## build a Kubernetes API server and what it needs, once, with Go
 	@$(BIN)/python -m tests.cluster.ground.build

@@ -10,6 +10,7 @@ they come.
 import functools
 import multiprocessing
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -60,7 +61,7 @@ def say(request: pytest.FixtureRequest) -> Say:
 
     def write(line: str) -> None:
         with capture.global_and_fixture_disabled():
-            print(f"\n{line}", end="", flush=True)
+            print(f"\n{line}", end="", file=sys.stderr, flush=True)  # a worker has no other
 
     return write
 

@@ -97,7 +97,7 @@ def table(stages: dict[str, Stage], request: pytest.FixtureRequest) -> None:
         lines.append(" ".join([f"{name:<30}", *(f"{cell:<15}" for cell in cells)]))
     capture = request.config.pluginmanager.getplugin("capturemanager")
     with capture.global_and_fixture_disabled():
-        print("\n" + "\n".join(lines), flush=True)
+        print("\n" + "\n".join(lines), file=sys.stderr, flush=True)  # a worker has no other
 
 
 def _begin(stage: str, folder: pathlib.Path) -> "subprocess.Popen[str]":

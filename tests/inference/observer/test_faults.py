@@ -112,6 +112,7 @@ def dropped(port: int) -> int:
     return int(float(found[1]))
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("fault", [Fault.STALL, Fault.REFUSED, Fault.SLOW_DOWN])
 def test_nobody_waits_for_a_store_that_is_away_and_what_was_kept_arrives_once(
     place: Place, fault: Fault

@@ -199,6 +199,7 @@ def slow(inputs: Tensors) -> dict[str, Any]:
     return {"y": inputs["x"]}
 
 
+@pytest.mark.alone
 def test_what_cannot_meet_its_deadline_is_refused_when_it_comes(make: Make) -> None:
     async def scenario() -> None:
         batcher = make(slow, together=False)
@@ -258,6 +259,7 @@ def test_what_nobody_waits_for_any_more_is_not_predicted(make: Make) -> None:
     assert model.batches == [[1]]
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(
     ("fixed", "each", "allowed"),
     [(0.0, 4e-3, 2.0), (2e-2, 2e-3, 0.4)],
@@ -295,6 +297,7 @@ def test_batches_stay_within_the_deadlines_under_three_times_the_load(
     assert statuses.count(429) > statuses.count(504)
 
 
+@pytest.mark.alone
 def test_goodput_stays_near_capacity_at_three_times_the_load(make: Make) -> None:
     """Capacity is 100 a second; 300 a second come, each with 100 ms; counted, not timed."""
     done = refusals = 0

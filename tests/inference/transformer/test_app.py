@@ -294,6 +294,7 @@ def test_a_predictor_that_never_was_leaves_it_alive_and_unready(transform: Trans
     assert ask.infer("AA1")[0] == 502
 
 
+@pytest.mark.alone
 def test_a_slow_store_is_a_timeout(transform: Transform, serve: Serve) -> None:
     port, heard = fake(serve, "1")
     ask = transform(port, expected="1", source=Memory(seconds=0.4), lookup_seconds=0.05)
