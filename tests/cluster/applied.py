@@ -3,7 +3,7 @@
 import copy
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -57,8 +57,8 @@ def _version(metadata: Thing) -> str:
 
 
 @contextmanager
-def restricted(ground: Access, name: str) -> Iterator[str]:
-    """A namespace of ours in which Pod Security enforces `restricted`."""
+def restricted(ground: Access, name: str, concerns: Sequence[str]) -> Iterator[str]:
+    """A namespace in which Pod Security enforces `restricted`, with some concerns applied."""
     labels = {
         "app.kubernetes.io/part-of": "falaj",
         "pod-security.kubernetes.io/enforce": "restricted",
@@ -66,10 +66,14 @@ def restricted(ground: Access, name: str) -> Iterator[str]:
     }
     metadata = {"name": name, "labels": labels}
     apply(ground, [{"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}])
+    things = [thing for one in concerns for thing in concern(one, name)]
     try:
+        apply(ground, things)
         yield name
     finally:
         ground.kubectl("delete", "namespace", name, "--wait=false")
+        everywhere = yaml.safe_dump_all(t for t in things if "namespace" not in t["metadata"])
+        ground.kubectl("delete", "--ignore-not-found", "--wait=false", "-f", "-", input=everywhere)
 
 
 def deployment(namespace: str, name: str, template: Thing, replicas: int = 1) -> Thing:

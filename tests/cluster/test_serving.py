@@ -40,9 +40,7 @@ TEMPLATES = {
 @pytest.fixture(scope="module")
 def place(ground: Access) -> Iterator[str]:
     """A restricted namespace with everything that serving needs."""
-    with applied.restricted(ground, NAMESPACE):
-        for concern in CONCERNS:
-            applied.apply(ground, applied.concern(concern, NAMESPACE))
+    with applied.restricted(ground, NAMESPACE, CONCERNS):
         yield NAMESPACE
 
 
