@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import re
 from typing import Any
 
 import yaml
@@ -32,3 +33,10 @@ def objects(concern: str) -> dict[tuple[str, str], Thing]:
 def one(things: list[Thing], kind: str, name: str) -> Thing:
     [found] = [t for t in things if (t["kind"], t["metadata"]["name"]) == (kind, name)]
     return found
+
+
+def on_page(name: str) -> dict[tuple[str, str], Thing]:
+    """Return the objects that a page of docs/ shows, by kind and name."""
+    blocks = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / name).read_text(), re.DOTALL)
+    things = [yaml.safe_load(block) for block in blocks]
+    return {(t["kind"], t["metadata"]["name"]): t for t in things if "kind" in t}

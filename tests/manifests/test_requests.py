@@ -10,9 +10,10 @@ from components.deployment import slots
 from components.deployment.slots import Capacity, Runtime, Version
 from components.foundation.sealing.uri import ReleaseUri
 from tests.manifests import requests, served
-from tests.manifests.conftest import built
+from tests.manifests.conftest import ROOT, built
 from tests.manifests.requests import Requests
 
+PAGE = (ROOT / "docs" / "serving-cluster.md").read_text()
 MIB = Decimal(1 << 20)
 RELEASE = ReleaseUri.parse("sealed+s3://falaj-models/delays/0123456789ab")
 
@@ -72,6 +73,7 @@ def test_the_router_asks_for_half_a_core() -> None:
     asked = requests.standing(yaml.safe_load_all(built("manifests/router")))
 
     assert str(asked) == "0.5 CPU, 256 MiB"
+    assert f"| the router, two pods | {asked} |" in PAGE
 
 
 @pytest.mark.parametrize(
@@ -87,3 +89,4 @@ def test_a_served_model_asks_for_what_the_page_says(runtime: Runtime, stated: st
     service = slots.manifest(Version("a", RELEASE, runtime), Capacity())
 
     assert str(requests.of_pod(served.predictor(service)["spec"])) == stated
+    assert [line for line in PAGE.splitlines() if runtime.value in line and stated in line]

@@ -12,32 +12,13 @@ from components.foundation.sealing.keys import KeyRing, care
 from components.foundation.sealing.keys.care import Kept
 from components.foundation.storage import ObjectStore
 from tests.manifests import requests, served
-from tests.manifests.features import base_with, one
+from tests.manifests.features import base_with, on_page, one
 from tests.manifests.schemas import Schemas
 
 Thing = dict[str, Any]
 
 SLICES = ("1g.10gb", "2g.20gb", "3g.40gb")
-WHERE = "/mnt/models/delays/1"
-SERVICE: Thing = {
-    "apiVersion": "serving.kserve.io/v1beta1",
-    "kind": "InferenceService",
-    "metadata": {"name": "delays-gpu", "labels": {"app.kubernetes.io/part-of": "falaj"}},
-    "spec": {
-        "predictor": {
-            "serviceAccountName": "falaj-serving",
-            "securityContext": {"fsGroup": 65532, "runAsUser": 65532},
-            "storageUris": [
-                {"uri": "sealed+s3://falaj-models/delays/0123456789ab", "mountPath": WHERE}
-            ],
-            "model": {
-                "modelFormat": {"name": "falaj-onnx"},
-                "runtime": "falaj-triton",
-                "protocolVersion": "v2",
-            },
-        }
-    },
-}
+SERVICE = on_page("serving-cluster.md")["InferenceService", "delays-gpu"]
 
 
 @pytest.fixture
