@@ -4,6 +4,8 @@ import contextlib
 import datetime
 import json
 import random
+import re
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -18,6 +20,7 @@ from tests.cluster.ground.identities import Person, Robot
 from tests.cluster.rbac import matrix
 from tests.cluster.rbac.matrix import Cell
 from tests.cluster.rbac.people import FIRST, NOBODY, ON_CALL, SECOND, Place, after, settled
+from tests.manifests.conftest import ROOT
 
 _RANDOM_QUESTIONS = 400
 _ACCESS = "serviceaccounts,roles,rolebindings,clusterroles,clusterrolebindings"
@@ -282,6 +285,22 @@ def test_an_administrator_cannot_open_it_just_so(
 
     assert "denied request" in said
     assert says in said
+
+
+def test_it_opens_by_the_lines_of_the_page(closed: Place) -> None:
+    page = (ROOT / "docs/rbac.md").read_text()
+    [text] = [
+        one for one in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL) if ending.EXPIRES in one
+    ]
+    [patch] = re.findall(r"^kubectl -n falaj (patch .*)$", page, re.MULTILINE)
+    [delete] = re.findall(r"^kubectl -n falaj (delete .*)$", page, re.MULTILINE)
+    today = re.sub(r'(expires: ").*"', rf'\g<1>{after(minutes=30)}"', text)
+    ours = today.replace("namespace: falaj", f"namespace: {closed.namespace}")
+
+    assert "created" in closed.kubectl(FIRST, "create", "-f", "-", input=ours)
+    assert "patched" in closed.kubectl(SECOND, *shlex.split(patch))
+    assert "hangs" in closed.kubectl(ON_CALL, "get", "pods")
+    assert "deleted" in closed.kubectl(FIRST, *shlex.split(delete))
 
 
 def test_two_people_open_it_for_a_third(closed: Place) -> None:
