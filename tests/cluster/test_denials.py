@@ -1,5 +1,6 @@
 """What KServe's webhook denies, the stand-in denies in the same words, through the API server."""
 
+import uuid
 from collections.abc import Iterator
 from typing import Any
 
@@ -38,7 +39,7 @@ def python_path() -> Manifest:
 @pytest.fixture(scope="module")
 def cluster(ground: Access, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """A namespace whose InferenceServices are asked about, with the service `n1` in it."""
-    namespace = "denials"
+    namespace = f"denials-{uuid.uuid4().hex[:6]}"
     ground.kubectl("create", "namespace", namespace)
     with ground.client() as client:
         api = Api(client, namespace)
