@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import yaml
 
 from components.deployment import slots
 from components.deployment.slots import Capacity, Runtime, Version
@@ -13,11 +14,12 @@ from components.foundation.sealing.uri import ReleaseUri
 from tests.cluster import applied
 from tests.cluster.ground.clients import Access
 from tests.manifests import served
-from tests.manifests.test_serving_gpu import SERVICE as ON_GPU
+from tests.manifests.features import on_page
 
 Thing = dict[str, Any]
 
 CONCERNS = ("serving", "serving-gpu", "scaling", "keda", "router")
+PAGE = on_page("serving-cluster.md")
 RELEASE = ReleaseUri.parse("sealed+s3://falaj-models/delays/0123456789ab")
 IMAGE = f"registry.falaj.example/falaj/transformer@sha256:{'0' * 64}"
 BEFORE = Transformer(IMAGE, "examples.flights.features", "lateness", "registry")
@@ -32,7 +34,7 @@ TEMPLATES = {
     "onnx": served.predictor(service()),
     "torch": served.predictor(service(runtime=Runtime.TORCH)),
     "tensorflow": served.predictor(service(runtime=Runtime.TENSORFLOW)),
-    "triton": served.predictor(ON_GPU),
+    "triton": served.predictor(PAGE["InferenceService", "delays-gpu"]),
     "transformer": served.transformer(service()),
 }
 
@@ -87,6 +89,30 @@ def test_an_unknown_field_is_refused_in_each_kind(ground: Access, place: str, co
     assert [
         line for line in said if "falajMisspelt: field not declared in schema" not in line
     ] == []
+
+
+@pytest.mark.parametrize("kind", ["InferenceService", "PodDisruptionBudget"])
+def test_what_the_page_shows_is_valid(ground: Access, namespace: str, kind: str) -> None:
+    shown = [thing for (its_kind, _), thing in PAGE.items() if its_kind == kind]
+
+    assert shown
+    assert applied.apply(ground, list(applied.moved(shown, namespace))) == ""
+
+
+def test_what_an_engineer_adds_to_a_slot_survives_the_next_deploy(
+    ground: Access, namespace: str
+) -> None:
+    deployer = ground.cluster(None, namespace)
+    deployer.apply(service())
+    [added] = applied.moved([PAGE["InferenceService", "delays-a"]], namespace)
+    platform = (*applied.STRICT, "--field-manager=platform")
+    ground.kubectl(*platform, input=yaml.safe_dump(added))
+
+    deployer.apply(service())
+
+    predictor = ground.get("inferenceservice", "delays-a", "-n", namespace)["spec"]["predictor"]
+    assert (predictor["scaleMetric"], predictor["scaleTarget"]) == ("memory", 70)
+    assert predictor["maxReplicas"] == 4
 
 
 @pytest.mark.parametrize("name", TEMPLATES)

@@ -12,6 +12,7 @@ from components.foundation.sealing.uri import ReleaseUri
 from tests.cluster import applied
 from tests.cluster.ground.clients import Access
 from tests.manifests import served
+from tests.manifests.features import on_page
 
 Thing = dict[str, Any]
 
@@ -26,26 +27,6 @@ def place(ground: Access) -> Iterator[str]:
     """A restricted namespace with runtimes and queues."""
     with applied.restricted(ground, NAMESPACE, CONCERNS):
         yield NAMESPACE
-
-
-def train_job(namespace: str, runtime: str) -> Thing:
-    """Return what an ML engineer writes, as docs/serving-cluster.md has it."""
-    return {
-        "apiVersion": "trainer.kubeflow.org/v1alpha1",
-        "kind": "TrainJob",
-        "metadata": {
-            "name": f"flights-{runtime}",
-            "namespace": namespace,
-            "labels": {
-                "kueue.x-k8s.io/queue-name": "falaj-cpu",
-                "kueue.x-k8s.io/priority-class": "falaj-training",
-            },
-        },
-        "spec": {
-            "runtimeRef": {"name": runtime, "kind": "ClusterTrainingRuntime"},
-            "trainer": {"numNodes": 2, "args": ["-m", "examples.flights.train"]},
-        },
-    }
 
 
 def job(namespace: str, runtime: str, pods: int) -> Thing:
@@ -109,9 +90,10 @@ def test_an_unknown_field_is_refused_in_each_kind(ground: Access, place: str, co
     assert [line for line in said if "field not declared in schema" not in line] == []
 
 
-@pytest.mark.parametrize("runtime", RUNTIMES)
-def test_a_train_job_on_it_is_valid(ground: Access, place: str, runtime: str) -> None:
-    assert applied.apply(ground, [train_job(place, runtime)]) == ""
+def test_the_pages_job_is_valid(ground: Access, place: str) -> None:
+    shown = applied.moved([on_page("serving-cluster.md")["TrainJob", "flights"]], place)
+
+    assert applied.apply(ground, list(shown)) == ""
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
