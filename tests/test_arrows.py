@@ -5,6 +5,7 @@ a planted violation below that it must find.
 """
 
 import ast
+import functools
 import pathlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -63,8 +64,9 @@ class Module:
     path: str
     source: str
 
-    @cached_property
+    @property
     def tree(self) -> ast.Module:
+        """Parse it; what is kept is what was found, for all trees together are large."""
         return ast.parse(self.source, self.path)
 
     @property
@@ -221,9 +223,10 @@ RULES: tuple[Rule, ...] = (
 )
 
 
-def modules() -> list[Module]:
+@functools.cache
+def modules() -> tuple[Module, ...]:
     files = (file for package in OURS for file in sorted((ROOT / package).rglob("*.py")))
-    return [Module(file.relative_to(ROOT).as_posix(), file.read_text()) for file in files]
+    return tuple(Module(file.relative_to(ROOT).as_posix(), file.read_text()) for file in files)
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
