@@ -43,9 +43,16 @@ ELSEWHERE = {
 ON_A_CLUSTER = {
     "python -m images.build --base python@sha256:<digest of python:3.11-slim> "
     "--registry <host>/falaj": "python -m images.build --help",
-    "kubectl apply -k manifests/residency": "kubectl kustomize manifests/residency",
+    "kubectl kustomize kustomize/overlays/<yours>": "kubectl kustomize kustomize/overlays/health",
+    "kubectl apply --server-side -k kustomize/overlays/<yours>": (
+        "kubectl kustomize kustomize/overlays/smb"
+    ),
     "kubectl -n falaj create secret generic falaj-object-store --from-env-file=store.env": (
         "kubectl -n falaj create secret generic falaj-object-store --dry-run=client "
+        "--from-env-file=TMP/store.env"
+    ),
+    "kubectl -n falaj create secret generic falaj-buckets --from-env-file=buckets.env": (
+        "kubectl -n falaj create secret generic falaj-buckets --dry-run=client "
         "--from-env-file=TMP/store.env"
     ),
     "export FALAJ_KEYS=keys": "true",
@@ -58,9 +65,6 @@ ON_A_CLUSTER = {
     ),
     "kubectl -n falaj create secret generic falaj-signing --from-file=keys/": (
         "kubectl -n falaj create secret generic falaj-signing --dry-run=client --from-file=TMP/keys"
-    ),
-    "kubectl apply --server-side -k kustomize/overlays/<yours>": (
-        "kubectl kustomize kustomize/overlays/smb"
     ),
     "falaj residency check my-site.yaml": "falaj residency check pipelines/sites/cluster.yaml",
     "falaj compile --site my-site.yaml --out build": (
