@@ -142,7 +142,7 @@ def _near(access: Access, namespace: str) -> Sequence[str]:
 def _gains(access: Access, who: Identity, namespace: str) -> Iterator[str]:
     own = access.rights(who)
     for account in access.accounts.get(namespace, ()):
-        if account != who and lacks(access.rights(account), own):
+        if lacks(access.rights(account), own):
             yield str(account)
     if not own.allows(Question("get", "", "secrets", namespace)):
         yield f"Secrets of {namespace or 'every namespace'}"

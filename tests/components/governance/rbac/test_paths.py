@@ -114,6 +114,7 @@ def test_a_right_without_a_namespace_is_none_in_one(resource: str) -> None:
         ("get", "pods"),
         ("list", "inferenceservices"),
         ("delete", "pods"),
+        ("create", "services"),  # of the core; those of Knative become pods
         ("create", "roles"),  # held by Kubernetes to what its author may do
         ("get", "pods/log"),
         ("get", "networkpolicies"),
