@@ -47,7 +47,7 @@ def _by_hand(s3: Client, bucket: str, wanted: Any) -> None:
 
 
 def _location(s3: Client, bucket: str) -> str:
-    return s3.get_bucket_location(Bucket=bucket)["LocationConstraint"] or "us-east-1"
+    return s3.get_bucket_location(Bucket=bucket).get("LocationConstraint") or "us-east-1"
 
 
 def _stays(found: Any, wanted: Any) -> str:
