@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from components.foundation import ports
+from tests import ports
 
 PASSWORD = "of-the-reader"
 BINARIES = sorted(pathlib.Path("/usr/lib/postgresql").glob("*/bin"))

@@ -5,13 +5,13 @@ import hashlib
 import pathlib
 import shutil
 import signal
-import socket
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import httpx
 
+from tests import ports
 from tests.prerequisites import Need
 
 AUDIENCE = "urn:falaj:delays"
@@ -46,7 +46,7 @@ class Provider:
 
 @contextlib.contextmanager
 def provided() -> Iterator[Provider]:
-    port = _free_port()
+    port = ports.free()
     command = ["node", str(_HERE / "provider.mjs"), str(_modules()), str(port)]
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
@@ -82,9 +82,3 @@ def _wait_for(process: "subprocess.Popen[str]", word: str) -> None:
         if line.strip() == word:
             return
     raise AssertionError(f"the identity provider ended before it said {word}")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

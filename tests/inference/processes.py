@@ -3,12 +3,13 @@
 import contextlib
 import http.client
 import pathlib
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+
+from tests import ports
 
 _START_SECONDS = 30.0
 _OPEN = ("--allow_plaintext", "--allow_anonymous")
@@ -36,11 +37,7 @@ class Process:
 
 def free_ports(count: int) -> list[int]:
     """Return ports that nothing listens on now."""
-    with contextlib.ExitStack() as stack:
-        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [int(probe.getsockname()[1]) for probe in probes]
+    return [ports.free() for _ in range(count)]
 
 
 @contextlib.contextmanager

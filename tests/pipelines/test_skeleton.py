@@ -4,7 +4,6 @@ import os
 import pathlib
 import re
 import signal
-import socket
 import subprocess
 import sys
 
@@ -24,6 +23,7 @@ from pipelines.__main__ import main
 from pipelines.place import Place
 from pipelines.project import Project, load
 from pipelines.skeleton.writing import SOURCES, Skeleton, write
+from tests import ports
 from tests.docs.transcript import blocks
 
 PLACE = Place.named("laptop")
@@ -172,7 +172,7 @@ def test_a_projects_own_readme_trains_and_deploys_on_its_sample(
     block = next(blocks((tmp_path / "demand/README.md").read_text()))
     lines = [line for line in block.lines if not line.startswith("falaj serve")]
     script = "\n".join(["set -e", "trap 'kill $(jobs -p)' EXIT", *lines])
-    script = script.replace("8711", str(_free_port()))
+    script = script.replace("8711", str(ports.free()))
     path = f"{pathlib.Path(sys.executable).parent}:{os.environ['PATH']}"
 
     done = subprocess.run(
@@ -186,10 +186,3 @@ def test_a_projects_own_readme_trains_and_deploys_on_its_sample(
 
     assert len(lines) >= 4
     assert "channel/champion@1" in done.stdout, done.stdout + done.stderr
-
-
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port

@@ -116,7 +116,7 @@ def test_ids_are_asked_for_by_the_writer(folder: pathlib.Path, dropped: Dropped)
 def test_a_stalled_sink_fills_the_disk_to_its_limit_and_no_further(
     folder: pathlib.Path, stalled: Stalled, dropped: Dropped
 ) -> None:
-    limits = replace(QUICK, part_bytes=30_000, spool_bytes=200_000)
+    limits = replace(QUICK, part_bytes=30_000, spool_bytes=200_000, close_seconds=30)
     spool = opened(folder, stalled, dropped, limits)
     for number in range(20):
         spool.add(prediction(100, str(number)))

@@ -27,11 +27,16 @@ def children(pid: int) -> list[int]:
 
 
 def commands(pid: int) -> list[str]:
-    lines = []
-    for child in children(pid):
-        with open(f"/proc/{child}/cmdline") as file:
-            lines.append(file.read().replace("\0", " "))
-    return lines
+    return [_command(child) for child in children(pid)]
+
+
+def _command(pid: int) -> str:
+    """Return a process's command line; nothing of one that has ended meanwhile."""
+    try:
+        with open(f"/proc/{pid}/cmdline") as file:
+            return file.read().replace("\0", " ")
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
 
 
 def test_status_is_written_as_kserve_does(cluster: Cluster) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from tests import ports
 from tests.inference.models import SIGNATURE, request, write_model
 
 INFER = "/v2/models/delays/infer"
@@ -22,9 +23,7 @@ OPEN = ("--allow_plaintext", "--allow_anonymous")
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    return ports.free()
 
 
 def command(folder: pathlib.Path, port: int, *more: str) -> list[str]:

@@ -15,11 +15,10 @@ import pytest
 from components.features.apply_features.apply import apply
 from components.features.materialise.load import load
 from components.features.repository import Repository
-from components.foundation import ports
 from components.foundation.orphans import die_with_parent
 from components.foundation.storage import Settings
 from inference.transport.messages import Reply, Request
-from tests import prerequisites
+from tests import ports, prerequisites
 from tests.components.features.conftest import NOON, Small, no_network, small
 from tests.inference.processes import free_ports
 from tests.inference.transformer.conftest import Asked

@@ -82,7 +82,7 @@ def same(got: Array, want: Array) -> bool:
     return got.shape == want.shape and np.array_equal(got, want, equal_nan=not exact)
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(tensors(sorted(DTYPES)))
 def test_raw_values_of_every_datatype_come_back_as_they_went(drawn: tuple[str, Array]) -> None:
     datatype, values = drawn
@@ -100,7 +100,7 @@ def test_raw_values_of_every_datatype_come_back_as_they_went(drawn: tuple[str, A
     )
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(tensors(sorted(FIELDS)))
 def test_typed_values_of_every_datatype_come_back_as_they_went(drawn: tuple[str, Array]) -> None:
     datatype, values = drawn
@@ -312,6 +312,7 @@ def test_reads_a_large_message_whose_fields_are_few() -> None:
     assert len(read.raw_input_contents[0]) == 200_000
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=64), st.booleans())
 def test_any_bytes_are_a_message_or_refused(body: bytes, large: bool) -> None:
     filler = pb.ModelInferRequest(raw_input_contents=[bytes(70_000)]).SerializeToString()

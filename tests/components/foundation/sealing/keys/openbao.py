@@ -15,8 +15,8 @@ from typing import Any
 
 import hvac
 
-from components.foundation import ports
 from components.foundation.orphans import die_with_parent
+from tests import ports
 
 BAO = pathlib.Path(sys.executable).with_name("bao")
 TRANSIT = "shares"  # not the default, so that TRANSIT_SECRET_ENGINE_PATH is obeyed or fails

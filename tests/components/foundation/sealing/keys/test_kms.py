@@ -13,11 +13,11 @@ import pytest
 from botocore import httpsession
 from botocore.parsers import ResponseParserError
 
-from components.foundation import ports
 from components.foundation.errors import FalajError, InfrastructureError, Refused, UserError
 from components.foundation.sealing.keys import awskms, kms
 from components.foundation.sealing.keys.files import write
 from components.foundation.sealing.keys.kms import Kms
+from tests import ports
 from tests.components.foundation.sealing.keys import awskms_standin
 from tests.components.foundation.sealing.keys.awskms_standin import ACCESS_KEY, REGION, Service
 from tests.components.foundation.sealing.keys.standins import (

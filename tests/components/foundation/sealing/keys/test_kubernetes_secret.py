@@ -14,12 +14,12 @@ import pytest
 import yaml
 from kubernetes.client import ApiClient, V1ObjectMeta, V1Secret
 
-from components.foundation import ports
 from components.foundation.errors import FalajError, InfrastructureError, Refused, UserError
 from components.foundation.sealing import release
 from components.foundation.sealing.keys import KeyRing
 from components.foundation.sealing.keys.kubernetes_secret import KubernetesSecret
 from components.foundation.storage import ObjectStore
+from tests import ports
 from tests.components.foundation.sealing.keys.standins import serving, status, told
 
 NAME = "kubernetes://oasis/falaj-keys"

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from components.foundation import ports
 from components.foundation.errors import FalajError, InfrastructureError, UserError
 from components.foundation.sealing.keys import hashivault, vault
 from components.foundation.sealing.keys.vault import Vault
+from tests import ports
 from tests.components.foundation.sealing.keys.openbao import TRANSIT, OpenBao
 from tests.components.foundation.sealing.keys.standins import (
     Reviews,
