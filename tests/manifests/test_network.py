@@ -27,6 +27,10 @@ MORE = [
     {"namespaceSelector": {"matchLabels": {"team": "friends"}}},
 ]
 
+FEATURES = {  # what has a table of its own, by an object that tells it
+    table.IN_A_MESH: ("PeerAuthentication", "falaj"),
+    table.BREAKGLASS: ("CronJob", "falaj-breakglass"),
+}
 TEMPLATES: Mapping[str, Callable[[Thing], dict[str, str]]] = {
     "Deployment": lambda spec: spec["template"]["metadata"]["labels"],
     "Job": lambda spec: spec["template"]["metadata"]["labels"],
@@ -62,10 +66,16 @@ def roles(at: Mapping[str, str], home: str) -> list[Role]:
 
 
 def compared(things: list[Thing], at: Mapping[str, str], home: str) -> Compared:
-    """Hold the policies of one namespace against the table."""
+    """Hold the policies of one namespace against the tables for what is there."""
     found = [Policy.parse(t) for t in things if t["kind"] == "NetworkPolicy"]
     ours = [policy for policy in found if policy.namespace == home]
-    return table.compare(table.read(PAGE, at), ours, roles(at, home), home)
+    flows = table.read(PAGE, at, headings(things))
+    return table.compare(flows, ours, roles(at, home), home)
+
+
+def headings(things: list[Thing]) -> set[str]:
+    kinds = {(t["kind"], t["metadata"]["name"]) for t in things}
+    return {table.ALWAYS} | {name for name, thing in FEATURES.items() if thing in kinds}
 
 
 def alone() -> list[Thing]:

@@ -114,6 +114,7 @@ def named_in(site: Mapping[str, str], home: str, served: Mapping[str, Labels]) -
         "the Gateway": {"gateway.networking.k8s.io/gateway-name": "falaj"},
         "the router": {"app.kubernetes.io/name": "falaj-router"},
         "the buckets' job": {"app.kubernetes.io/name": "falaj-buckets"},
+        "the end of breakglass": {"app.kubernetes.io/name": "falaj-breakglass"},
         "training": {"app.kubernetes.io/name": "falaj-training"},
     }
     return [

@@ -1,12 +1,14 @@
 """The table of flows in the docs, and the paths that a build has."""
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from tests.manifests.reach.policies import Party, Passage, Policy, Port
 from tests.manifests.reach.roles import Role, parties, roles_of
 
+ALWAYS, IN_A_MESH, BREAKGLASS = "Who reaches whom", "In a mesh", "Breakglass"  # headings
 _HEADER = "| From | To | Port | Why |"
 _ALWAYS = ((1, "TCP"), (22, "TCP"), (443, "UDP"), (65535, "TCP"), (80, "SCTP"))
 
@@ -25,11 +27,17 @@ class Flow:
         return self.protocol == port[1] and self.first <= port[0] <= self.last
 
 
-def read(text: str, site: Mapping[str, str]) -> list[Flow]:
-    """Read the table of a page; a port may be the name of one of the site's."""
-    lines = text.split(_HEADER)[1].splitlines()[2:]
-    rows = itertools.takewhile(lambda line: line.startswith("|"), lines)
+def read(text: str, site: Mapping[str, str], headings: Collection[str] = (ALWAYS,)) -> list[Flow]:
+    """Read the tables below some headings; a port may be the name of one of the site's."""
+    parts = (part.partition("\n") for part in re.split(r"^#+ ", text, flags=re.MULTILINE))
+    found = [body for heading, _, body in parts if heading in headings]
+    tables = [body.split(_HEADER)[1].splitlines()[2:] for body in found]
+    rows = [row for one in tables for row in itertools.takewhile(_is_row, one)]
     return [flow for row in rows for flow in _flows(row, site)]
+
+
+def _is_row(line: str) -> bool:
+    return line.startswith("|")
 
 
 def _flows(row: str, site: Mapping[str, str]) -> Iterator[Flow]:
