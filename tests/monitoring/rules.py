@@ -11,6 +11,7 @@ from tests.monitoring.promql import metrics
 
 MONITORING = pathlib.Path(__file__).parents[2] / "manifests" / "monitoring"
 Thing = dict[str, Any]
+_MINUTES = {"m": 1, "h": 60, "d": 24 * 60}
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,12 @@ class Rule:
     @property
     def expr(self) -> str:
         return str(self.said["expr"])
+
+    @property
+    def patience(self) -> int:
+        """How many minutes what it alerts of has to last."""
+        lasting: str = self.said.get("for", "0m")
+        return int(lasting[:-1]) * _MINUTES[lasting[-1]]
 
     @property
     def alerts(self) -> bool:

@@ -3,7 +3,7 @@
 import pathlib
 import re
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -58,30 +58,50 @@ def test_prometheus_takes_the_rules(tmp_path: pathlib.Path) -> None:
 def test_an_alert_fires_where_it_should_and_nowhere_else(
     alert: str, case: Case, tmp_path: pathlib.Path
 ) -> None:
-    # A case that lasts days would take a minute at the pace of the rules themselves.
-    rules.write(
-        tmp_path / "rules.yaml", only=rules.behind(alert), interval=case.get("interval", "")
-    )
-    path = tmp_path / "test.yaml"
-    path.write_text(yaml.safe_dump(_as_promtool_has_it(alert, case)))
+    firing = [_alert(alert, case, "firing")] if "fires" in case else []
+    seen = f'ALERTS{{alertname="{alert}", alertstate="firing"}}'
 
-    done = promtool("test", "rules", str(path))
+    done = evaluated(tmp_path, alert, case, _expected(seen, at=case["at"], found=firing))
 
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def _as_promtool_has_it(alert: str, case: Case) -> Mapping[str, Any]:
+@pytest.mark.parametrize("rule", [rule for rule in ALERTS if rule.patience], ids=lambda r: r.name)
+def test_an_alert_waits_before_it_tells_anybody(rule: Rule, tmp_path: pathlib.Path) -> None:
+    case = next(case for alert, case in CASES if alert == rule.name and "fires" in case)
+    early = case.get("pending", f"{rule.patience - 1}m")
+    seen = f'ALERTS{{alertname="{rule.name}"}}'
+    pending = [_alert(rule.name, case, "pending")]
+
+    done = evaluated(tmp_path, rule.name, case, _expected(seen, at=early, found=pending))
+
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def evaluated(
+    folder: pathlib.Path, alert: str, case: Case, expected: Mapping[str, Any]
+) -> "subprocess.CompletedProcess[str]":
+    """Let promtool evaluate the rules behind an alert, and say whether what is expected came."""
+    # A case that lasts days would take a minute at the pace of the rules themselves.
+    pace = case.get("interval", "")
+    rules.write(folder / "rules.yaml", only=rules.behind(alert), interval=pace)
+    path = folder / "test.yaml"
+    path.write_text(yaml.safe_dump(_as_promtool_has_it(case, expected)))
+    return promtool("test", "rules", str(path))
+
+
+def _expected(expression: str, *, at: str, found: Sequence[str]) -> Mapping[str, Any]:
+    samples = [{"labels": series, "value": 1} for series in found]
+    return {"expr": expression, "eval_time": at, "exp_samples": samples}
+
+
+def _as_promtool_has_it(case: Case, expected: Mapping[str, Any]) -> Mapping[str, Any]:
     interval = case.get("interval", "1m")
     assert all(isinstance(values, str) for values in case["series"].values())  # 0x9 is a number
     series = [
         {"series": _WHAT.sub(lambda found: SHORT[found[0]], name), "values": values}
         for name, values in case["series"].items()
     ]
-    expected = {
-        "expr": f'ALERTS{{alertname="{alert}", alertstate="firing"}}',
-        "eval_time": case["at"],
-        "exp_samples": [{"labels": _firing(alert, case), "value": 1}] if "fires" in case else [],
-    }
     test = {"interval": interval, "input_series": series, "promql_expr_test": [expected]}
     return {
         "rule_files": ["rules.yaml"],
@@ -91,9 +111,9 @@ def _as_promtool_has_it(alert: str, case: Case) -> Mapping[str, Any]:
     }
 
 
-def _firing(alert: str, case: Case) -> str:
+def _alert(alert: str, case: Case, state: str) -> str:
     severity = _rule(alert).said["labels"]["severity"]
-    labels = {"alertname": alert, "alertstate": "firing", "severity": severity, **case["fires"]}
+    labels = {"alertname": alert, "alertstate": state, "severity": severity, **case["fires"]}
     pairs = ", ".join(f'{name}="{value}"' for name, value in labels.items())
     return f"ALERTS{{{pairs}}}"
 
