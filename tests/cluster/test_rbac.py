@@ -322,6 +322,18 @@ def test_one_opens_it_where_one_is_enough(closed: Place) -> None:
     assert "created" in said
 
 
+def test_health_data_takes_two_whatever_the_label_says(closed: Place) -> None:
+    named = ("namespace", closed.namespace)
+    labels = ("falaj.example/breakglass-people=1", "falaj.example/residency=health")
+    closed.kubectl(FIRST, "label", "--overwrite", *named, *labels)
+
+    said = closed.open(FIRST, subject="noura")
+
+    closed.kubectl(FIRST, "label", *named, "falaj.example/breakglass-people-")
+    closed.kubectl(FIRST, "label", "--overwrite", *named, "falaj.example/residency=pdpl")
+    assert "breakglass takes two people here" in said
+
+
 def test_somebody_let_in_may_restart_and_still_reads_no_secret(opened: Place) -> None:
     opened.kubectl(FIRST, "create", "-f", "-", input=json.dumps(
         {**_POD, "metadata": {"name": "stuck"}}))  # fmt: skip
