@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-import yaml
 
 from components.deployment import slots
 from components.deployment.slots import Capacity, Version
 from components.foundation.sealing.uri import ReleaseUri
 from tests.cluster import applied
 from tests.cluster.ground.clients import Access
-from tests.manifests.conftest import OVERLAYS, ROOT, built
+from tests.manifests.conftest import OVERLAYS, ROOT, objects_of
 from tests.manifests.teams import containers, one, pods, teams
 
 Thing = dict[str, Any]
@@ -45,7 +44,7 @@ class Installed:
 
     @property
     def things(self) -> list[Thing]:
-        return list(yaml.safe_load_all(built(self.folder)))
+        return objects_of(self.folder)
 
     def apply(self) -> tuple[str, str]:
         done = self.ground.kubectl(*STRICT, "-k", self.folder)

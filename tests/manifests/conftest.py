@@ -35,6 +35,13 @@ def built(folder: str) -> str:
     return done.stdout
 
 
+def objects_of(folder: str) -> list[dict[str, Any]]:
+    """Return every object of a build, each time anew."""
+    # The C parser where there is one: an enterprise is thousands of lines.
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    return list(yaml.load_all(built(folder), Loader=loader))
+
+
 @pytest.fixture(params=OVERLAYS)
 def overlay(request: pytest.FixtureRequest) -> str:
     return str(request.param)
@@ -46,9 +53,9 @@ def text(overlay: str) -> str:
 
 
 @pytest.fixture
-def things(text: str) -> list[dict[str, Any]]:
+def things(overlay: str) -> list[dict[str, Any]]:
     """Every object of an overlay."""
-    return list(yaml.safe_load_all(text))
+    return objects_of(f"kustomize/overlays/{overlay}")
 
 
 @pytest.fixture(scope="session", params=["derived", "real"] if CRDS else ["derived"])

@@ -14,7 +14,7 @@ from components.deployment.slots import Capacity, Version
 from components.foundation.sealing.uri import ReleaseUri
 from components.foundation.site import Profile
 from tests.manifests import requests, served
-from tests.manifests.conftest import ROOT, built
+from tests.manifests.conftest import ROOT, objects_of
 from tests.manifests.features import base_with
 from tests.manifests.schemas import Schemas
 from tests.manifests.teams import Team, containers, one, teams, title
@@ -265,7 +265,7 @@ def _providers(team: Team) -> Thing:
 
 
 def _built(overlay: str) -> list[Thing]:
-    return list(yaml.safe_load_all(built(f"kustomize/overlays/{overlay}")))
+    return objects_of(f"kustomize/overlays/{overlay}")
 
 
 def _enterprise() -> list[Thing]:

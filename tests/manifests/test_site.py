@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.manifests.conftest import ROOT, built
+from tests.manifests.conftest import ROOT, objects_of
 from tests.manifests.teams import Team, containers, one, scalars, teams, title
 
 Thing = dict[str, Any]
@@ -35,7 +35,7 @@ NEW: Mapping[str, str] = {
     "PROMETHEUS_URL": "https://metrics.bank.test",
     "VAULT_ADDR": "https://keys.bank.test",
 }
-# What stood in manifests for what a site says. Labels and annotations go on beginning with our domain.
+# What manifests say in the site's place. Labels and annotations go on beginning with our domain.
 OLD = re.compile(
     r"//falaj\.example|\.falaj\.example|\.example(?!/)|^unset$"
     r"|\bns/falaj\b|namespace=\"falaj\"|\.falaj\.svc|s3://falaj"
@@ -58,7 +58,7 @@ def moved(provider: str, tmp_path_factory: pytest.TempPathFactory) -> list[Thing
     _change(overlay / "kustomization.yaml", components=[f"../../components/{n}" for n in chosen])
     said = yaml.safe_load((overlay / "site.yaml").read_text())["data"]
     _change(overlay / "site.yaml", data={**said, **NEW, **_hosts()})
-    return list(yaml.safe_load_all(built(str(overlay))))
+    return objects_of(str(overlay))
 
 
 @pytest.fixture(scope="module")
