@@ -46,6 +46,7 @@ class Controllers:
     api: Api
     gateway_api: bool = True
     accepts: bool = True
+    _known: dict[str, str] = field(default_factory=dict)
     _over: threading.Event = field(default_factory=threading.Event)
 
     def run(self) -> None:
@@ -58,25 +59,28 @@ class Controllers:
         self._over.set()
 
     def _reconcile(self) -> None:
-        services = self.api.list(INFERENCE_SERVICE)
-        pods = self.api.list(POD) if services else []
+        """Look at everything, and do something only where something has changed."""
+        services, pods = self.api.list(INFERENCE_SERVICE), self.api.list(POD)
         for pod in pods:
             if (status := failures.played(pod)) is not None:
                 self.api.tell(POD, pod, status)
-        catalog = self._catalog()
+        kinds = (DEPLOYMENT, HTTP_ROUTE, _RUNTIME, _STORAGE)
+        others = {kind: self.api.list(kind) for kind in kinds}
+        now = [one["metadata"] for found in (services, pods, *others.values()) for one in found]
+        versions = {one["uid"]: one["resourceVersion"] for one in now}
+        if versions == self._known:
+            return
+        specs = {one["metadata"]["name"]: one["spec"] for one in others[_RUNTIME]}
+        catalog = Catalog(specs, [one["spec"] for one in others[_STORAGE]])
         for manifest in services:
             one = asked.read(manifest)
-            with contextlib.suppress(Conflict, NotFound):
-                if one.mode == "Standard":
-                    self._standard(one, catalog, failures.told(pods))
-                else:
-                    knative.reconcile(self.api, one, catalog.template(one, one.stable))
-        for route in self.api.list(HTTP_ROUTE) if self.accepts else ():
+            if one.mode == "Standard":
+                self._standard(one, catalog, failures.told(pods))
+            else:
+                knative.reconcile(self.api, one, catalog.template(one, one.stable))
+        for route in others[HTTP_ROUTE] if self.accepts else ():
             self.api.tell(HTTP_ROUTE, route, told.gateway(route))
-
-    def _catalog(self) -> Catalog:
-        found = {one["metadata"]["name"]: one["spec"] for one in self.api.list(_RUNTIME)}
-        return Catalog(found, [one["spec"] for one in self.api.list(_STORAGE)])
+        self._known = versions
 
     def _standard(self, one: Asked, catalog: Catalog, failed: dict[str, Manifest]) -> None:
         before = one.manifest.get("status") or {}
