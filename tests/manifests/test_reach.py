@@ -46,6 +46,14 @@ def test_a_policy_without_rules_shuts() -> None:
     assert not passes([shut], POD, WORLD)
 
 
+def test_rules_for_the_way_out_bind_it_without_being_asked() -> None:
+    spec: Spec = {"podSelector": {}, "egress": [{"to": [{"podSelector": {}}]}]}
+
+    assert passes([{**spec, "policyTypes": ["Egress"]}], WORLD, POD)
+    assert not passes([spec], POD, WORLD)
+    assert not passes([spec], WORLD, POD)  # the way in is bound unless it is left out
+
+
 def test_both_sides_have_to_allow() -> None:
     out = {"podSelector": {"matchLabels": {"app": "b"}}, "policyTypes": ["Egress"]}
 
@@ -113,7 +121,7 @@ def test_a_rule_means(peers: list[Spec], who: set[str]) -> None:
         pytest.param([{"port": 80}], {(80, "TCP")}, id="the protocol is TCP unless said"),
         pytest.param([{"protocol": "UDP"}], {(80, "UDP")}, id="a protocol is all its ports"),
         pytest.param(
-            [{"port": 80, "endPort": 89}], {(80, "TCP"), (81, "TCP")}, id="a range has its ends"
+            [{"port": 80, "endPort": 81}], {(80, "TCP"), (81, "TCP")}, id="a range has its ends"
         ),
         pytest.param([{"port": "web"}], {(80, "TCP")}, id="a name is the target's"),
         pytest.param([{"port": "web", "protocol": "UDP"}], set(), id="a name has a protocol"),
@@ -171,7 +179,7 @@ PEER = st.one_of(
 PORT = st.sampled_from(
     [
         {"port": 80},
-        {"port": 80, "endPort": 85},
+        {"port": 80, "endPort": 81},
         {"port": "web"},
         {"protocol": "UDP"},
         {"port": 90, "protocol": "TCP"},
