@@ -9,7 +9,7 @@ import kubernetes.client
 
 from tests.cluster.ground.clients import Access
 
-_ESTABLISHED_SECONDS = 60.0
+_ESTABLISHED_SECONDS = 180.0
 _CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 
 
