@@ -24,6 +24,7 @@ from components.deployment.slots import Runtime
 from components.foundation.errors import Refused
 from components.foundation.kubernetes import resources
 from components.foundation.kubernetes.client import Cluster, Manifest
+from components.foundation.kubernetes.resources import Resource
 from components.foundation.verdict import Decision
 from tests.cluster import claims
 from tests.cluster.claims import FIRST, Stage, until
@@ -35,6 +36,7 @@ from tests.cluster.standin.answers import Answers
 from tests.cluster.standin.scene import MANIFESTS, Scene
 
 RUNNER = "falaj-runner"
+PODS = Resource("v1", "Pod", "pods")
 INSIDE = ".svc.cluster.local"
 
 
@@ -94,18 +96,26 @@ def as_runner(ground: Access, scene: Scene, name: str, role: Manifest) -> Cluste
     account, binding = manifest("serviceaccount", RUNNER), manifest("rolebinding", RUNNER)
     binding["subjects"] = [{"kind": "ServiceAccount", "name": name, "namespace": where}]
     binding["roleRef"]["name"] = name
-    for thing in (account, role, binding):
-        _apply(ground, where, thing, name=name)
-    robot = Robot(where, name)
-    ask = ("auth", "can-i", "get", "pods", "-n", where)
-    until(lambda: ground.kubectl(*ask, who=robot, check=False).returncode == 0)
-    return ground.cluster(robot, where)
+    _apply(ground, where, account, role, binding, name=name)
+    cluster = ground.cluster(Robot(where, name), where)
+    until(lambda: _is_known(cluster))
+    return cluster
 
 
-def _apply(ground: Access, namespace: str, thing: Manifest, name: str = "") -> None:
-    thing = copy.deepcopy(thing)
-    thing["metadata"] |= {"namespace": namespace} | ({"name": name} if name else {})
-    ground.kubectl("apply", "--server-side", "-f", "-", input=json.dumps(thing))
+def _is_known(cluster: Cluster) -> bool:
+    """Ask for what every Role here lets see."""
+    try:
+        return cluster.find(PODS, "nothing") is None
+    except Refused:
+        return False
+
+
+def _apply(ground: Access, namespace: str, *things: Manifest, name: str = "") -> None:
+    things = copy.deepcopy(things)
+    for thing in things:
+        thing["metadata"] |= {"namespace": namespace} | ({"name": name} if name else {})
+    bundle = {"apiVersion": "v1", "kind": "List", "items": things}
+    ground.kubectl("apply", "--server-side", "-f", "-", input=json.dumps(bundle))
 
 
 @pytest.mark.parametrize("claim", claims.ALL, ids=claims.NAMES)
