@@ -79,18 +79,20 @@ def rollout(
 
 @contextlib.contextmanager
 def traffic(plane: Plane, model: str) -> Iterator[list[tuple[int, str]]]:
-    """Send requests until the block ends; collect statuses and versions."""
-    done, answers = threading.Event(), []
+    """Send requests, the first before the block begins; collect statuses and versions."""
+    begun, done, answers = threading.Event(), threading.Event(), []
 
     def send() -> None:
         with httpx.Client(base_url=plane.gateway, headers={"host": f"{model}.localhost"}) as client:
             while not done.is_set():
                 reply = client.post("/v2/models/m/infer", json={})
                 answers.append((reply.status_code, reply.json()["model_version"]))
+                begun.set()
 
     thread = threading.Thread(target=send)
     thread.start()
     try:
+        assert begun.wait(30), "no answer in 30 s"
         yield answers
     finally:
         done.set()
