@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from tests.cluster.ground import build
 from tests.cluster.ground.clients import Access
 from tests.cluster.ground.identities import Person, Robot
 
@@ -16,6 +17,12 @@ def _deployment(replicas: int) -> str:
     spec = {"replicas": replicas, "selector": {"matchLabels": {"app": "web"}}, "template": template}
     thing = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"}}
     return json.dumps({**thing, "spec": spec})
+
+
+def test_the_api_server_is_the_release_that_go_mod_names(ground: Access) -> None:
+    said = json.loads(ground.kubectl("version", "-o", "json").stdout)
+
+    assert said["serverVersion"]["gitVersion"] == build.release()
 
 
 def test_a_stranger_may_do_nothing(ground: Access, namespace: str) -> None:

@@ -6,11 +6,12 @@ that has them already, as everywhere in the world of Kubernetes.
 
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 ROOT = pathlib.Path(__file__).parents[3]
 MODULE = ROOT / "tests" / "cluster" / "controlplane"
@@ -82,14 +83,15 @@ def _environment() -> Mapping[str, str]:
 
 def _flags() -> str:
     """Name the release in the programs; without it they call themselves v0.0.0."""
-    release = _release((MODULE / "go.mod").read_text().split())
-    major, minor, _ = release.lstrip("v").split(".")
-    values = {"gitVersion": release, "gitMajor": major, "gitMinor": minor}
+    major, minor, _ = release().lstrip("v").split(".")
+    values = {"gitVersion": release(), "gitMajor": major, "gitMinor": minor}
     return " ".join(["-s -w", *(f"-X {_VERSION}.{key}={value}" for key, value in values.items())])
 
 
-def _release(words: Sequence[str]) -> str:
-    return words[words.index("k8s.io/kubernetes") + 1]
+def release() -> str:
+    """Return the release of Kubernetes that go.mod names, such as v1.34.2."""
+    [found] = re.findall(r"^\s+k8s\.io/kubernetes (v\S+)$", (MODULE / "go.mod").read_text(), re.M)
+    return str(found)
 
 
 def main() -> int:
