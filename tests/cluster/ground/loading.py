@@ -10,6 +10,9 @@ import kubernetes.client
 from tests.cluster.ground.clients import Access
 
 _ESTABLISHED_SECONDS = 180.0
+_ATTEMPTS = 5
+_BUSY = {429, 500, 503, 504}
+_THERE = 409
 _CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 
 
@@ -40,7 +43,18 @@ def add_nodes(access: Access, *, count: int) -> None:
 
 
 def _post(api: "kubernetes.client.ApiClient", path: str, thing: dict[str, Any]) -> None:
-    api.call_api(path, "POST", body=thing, auth_settings=["BearerToken"])
+    """Create an object; where a busy API server gave up waiting, ask it again."""
+    for left in reversed(range(_ATTEMPTS)):
+        try:
+            api.call_api(path, "POST", body=thing, auth_settings=["BearerToken"])
+        except kubernetes.client.ApiException as error:
+            if error.status == _THERE:
+                return  # by the attempt that seemed to fail
+            if error.status not in _BUSY or not left:
+                raise
+            time.sleep(1)
+        else:
+            return
 
 
 def _not_served(api: "kubernetes.client.ApiClient") -> list[str]:
