@@ -90,7 +90,9 @@ def _flags() -> str:
 
 def release() -> str:
     """Return the release of Kubernetes that go.mod names, such as v1.34.2."""
-    [found] = re.findall(r"^\s+k8s\.io/kubernetes (v\S+)$", (MODULE / "go.mod").read_text(), re.M)
+    [found] = re.findall(
+        r"^(?:require|)\s+k8s\.io/kubernetes (v\S+)", (MODULE / "go.mod").read_text(), re.M
+    )
     return str(found)
 
 
