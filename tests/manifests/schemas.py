@@ -31,6 +31,12 @@ _SCALARS: Mapping[str, Schema] = {
     "bool": {"type": "boolean"},
     "ResourceQuantity": _NUMBER_OR_STRING,
 }
+# What every object has, named in its definition or not.
+_OF_ALL: Mapping[str, Schema] = {
+    "apiVersion": {"type": "string"},
+    "kind": {"type": "string"},
+    "metadata": {"type": "object"},
+}
 _QUANTITIES = {"limits", "requests"}  # typed as text in the wheel, numbers are legal too
 _FROM_WHEELS: Mapping[GroupKind, str] = {
     ("v1", "ConfigMap"): "V1ConfigMap",
@@ -213,7 +219,10 @@ def _versions(spec: Mapping[str, Any]) -> Iterator[tuple[GroupKind, Schema]]:
     for version in spec["versions"]:
         if schema := version.get("schema", {}).get("openAPIV3Schema"):
             key = (f"{spec['group']}/{version['name']}", spec["names"]["kind"])
-            yield key, _strict(schema)
+            yield (
+                key,
+                _strict({**schema, "properties": {**_OF_ALL, **schema.get("properties", {})}}),
+            )
 
 
 def _strict(schema: Any) -> Any:
