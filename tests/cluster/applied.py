@@ -48,12 +48,20 @@ def versions(ground: Access, things: list[Thing]) -> dict[str, str]:
     found = json.loads(
         ground.kubectl("get", "-f", "-", "-o", "json", input=yaml.safe_dump_all(things)).stdout
     )
-    metadata = [(one["kind"], one["metadata"]) for one in found.get("items", [found])]
-    return {f"{kind}/{one['name']}": _version(one) for kind, one in metadata}
+    return {
+        f"{one['kind']}/{one['metadata']['name']}": _version(one)
+        for one in found.get("items", [found])
+    }
 
 
-def _version(metadata: Thing) -> str:
-    return str(metadata.get("generation") or metadata["resourceVersion"])
+def _version(thing: Thing) -> str:
+    """An object's generation; of what has none, its content where controllers write a status."""
+    metadata = thing["metadata"]
+    if "generation" in metadata or "status" not in thing:
+        return str(metadata.get("generation") or metadata["resourceVersion"])
+    said = {key: metadata.get(key) for key in ("uid", "labels", "annotations")}
+    rest = {key: value for key, value in thing.items() if key not in ("metadata", "status")}
+    return json.dumps({**rest, "metadata": said}, sort_keys=True)
 
 
 @contextmanager

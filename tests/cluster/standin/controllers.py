@@ -64,7 +64,7 @@ class Controllers:
         for pod in pods:
             if (status := failures.played(pod)) is not None:
                 self.api.tell(POD, pod, status)
-        kinds = (DEPLOYMENT, HTTP_ROUTE, _RUNTIME, _STORAGE)
+        kinds = (DEPLOYMENT, HTTP_ROUTE, knative.KSERVICE, _RUNTIME, _STORAGE)
         others = {kind: self.api.list(kind) for kind in kinds}
         now = [one["metadata"] for found in (services, pods, *others.values()) for one in found]
         versions = {one["uid"]: one["resourceVersion"] for one in now}
