@@ -5,6 +5,7 @@ MONTHS ?= 12
 KILLS ?= 30
 WORKERS ?= 2
 # Files of tests are run two at a time, as tests/together.py says; with TOGETHER=0 one after the other.
+# Faults come one after the other: what has to outlast a fault needs the machine to itself.
 TOGETHER ?= 2
 PYTEST := $(BIN)/pytest -n $(TOGETHER) --dist loadfile --no-loadscope-reorder
 FAST := "not slow and not faults and not cluster"
@@ -33,7 +34,7 @@ test-slow: install ## run the few tests that take longer
 	@$(BIN)/python -m tests.prerequisites && $(PYTEST) -m $(SLOW)
 
 test-faults: install ## kill the whole job at KILLS=30 points; break the object store
-	@$(BIN)/python -m tests.prerequisites && KILLS=$(KILLS) $(PYTEST) -m faults tests/faults
+	@$(BIN)/python -m tests.prerequisites && KILLS=$(KILLS) $(BIN)/pytest -m faults tests/faults
 
 control-plane: install ## build a Kubernetes API server and what it needs, once, with Go
 	@$(BIN)/python -m tests.cluster.ground.build
