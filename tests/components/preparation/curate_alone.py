@@ -21,7 +21,7 @@ def main(settings: str, source: str, cache: str, sql: str, contract: str, memory
             contracts={"events": contract},
             limits=Limits(int(memory_mb)),
         ),
-        Tables(Settings(**json.loads(settings))),
+        Tables(Settings.from_environment(json.loads(settings))),
         pathlib.Path(cache),
     )
     peak_mb = cost.own_peak_bytes() / 2**20

@@ -1,6 +1,5 @@
 """The whole process keeps the memory limit, not only DuckDB."""
 
-import dataclasses
 import json
 import pathlib
 import subprocess
@@ -51,7 +50,7 @@ def test_five_million_rows_with_a_contract_and_a_sort_keep_the_limit(
         pinned = tables.append(ref, part(number), transactions={})
 
     script = pathlib.Path(__file__).with_name("curate_alone.py")
-    settings = json.dumps(dataclasses.asdict(s3))
+    settings = json.dumps(s3.environment())
     arguments = [settings, str(pinned), str(tmp_path), NEWEST, CONTRACT, str(memory_mb)]
     started = time.perf_counter()
     ran = subprocess.run(
