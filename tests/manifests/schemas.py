@@ -8,7 +8,7 @@ real files do, and are used as well where the environment variable CRDS names a 
 import functools
 import pathlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -106,7 +106,8 @@ def derived() -> Schemas:
 
 def real(folder: pathlib.Path) -> Schemas:
     """Read every CRD below a folder; core kinds are the wheels' in this set as well."""
-    custom = dict(_crds(folder))
+    read = definitions(folder.rglob("*.yaml"))
+    custom = {kind: schema for crd in read for kind, schema in _versions(crd["spec"])}
     core = {kind: s for kind, s in derived().by_kind.items() if _is_core(kind)}
     return Schemas(f"the CRDs in {folder}", {**core, **custom})
 
@@ -208,11 +209,12 @@ def _list(items: Schema) -> Schema:
     return {"type": "array", "items": items}
 
 
-def _crds(folder: pathlib.Path) -> Iterator[tuple[GroupKind, Schema]]:
-    for path in sorted(folder.rglob("*.yaml")):
-        for crd in yaml.load_all(path.read_text(), Loader=_Loader):
-            if crd and crd.get("kind") == "CustomResourceDefinition":
-                yield from _versions(crd["spec"])
+def definitions(paths: Iterable[pathlib.Path]) -> Iterator[dict[str, Any]]:
+    """Read every CustomResourceDefinition in some files."""
+    for path in sorted(paths):
+        for thing in yaml.load_all(path.read_text(), Loader=_Loader):
+            if thing and thing.get("kind") == "CustomResourceDefinition":
+                yield thing
 
 
 def _versions(spec: Mapping[str, Any]) -> Iterator[tuple[GroupKind, Schema]]:

@@ -8,13 +8,12 @@ Where CRDS names a folder, its definitions win; groups that are not in it come f
 import json
 import pathlib
 import subprocess
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import yaml
-
 from tests.cluster.ground import build, derived
+from tests.manifests.schemas import definitions
 
 Definition = dict[str, Any]
 
@@ -67,15 +66,6 @@ _OURS: Mapping[str, tuple[tuple[str, str, str], ...]] = {
 _CLUSTER_WIDE = {"Profile"}
 
 
-# mypy cannot follow a base class that getattr chooses.
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """The C parser where there is one: definitions are megabytes."""
-
-
-# A bare `=` is a legal enum value, but YAML 1.1 gives it a type that nobody constructs.
-_Loader.add_constructor("tag:yaml.org,2002:value", _Loader.construct_yaml_str)
-
-
 @dataclass(frozen=True)
 class Definitions:
     """A set of definitions, and where it came from."""
@@ -90,7 +80,7 @@ def chosen(environment: Mapping[str, str]) -> Definitions:
     named = environment.get("CRDS")
     if not named:
         return Definitions("Go modules, the kserve wheel and our own lines", clone)
-    real = tuple(_read(pathlib.Path(named).rglob("*.yaml")))
+    real = tuple(definitions(pathlib.Path(named).rglob("*.yaml")))
     groups = {definition["spec"]["group"] for definition in real}
     rest = tuple(one for one in clone if one["spec"]["group"] not in groups)
     return Definitions(f"{named}, and for {len(rest)} others what a clone has", real + rest)
@@ -98,7 +88,7 @@ def chosen(environment: Mapping[str, str]) -> Definitions:
 
 def _clone() -> Iterator[Definition]:
     for module, folder in _downloaded().items():
-        yield from filter(_is_wanted, _read((folder / _FOLDERS[module]).glob("*.yaml")))
+        yield from filter(_is_wanted, definitions((folder / _FOLDERS[module]).glob("*.yaml")))
     yield from derived.definitions()
     yield from _ours()
 
@@ -119,13 +109,6 @@ def _downloaded() -> Mapping[str, pathlib.Path]:
         found[module["Path"]] = pathlib.Path(module["Dir"])
         text = text[end:].lstrip()
     return {path: folder for path, folder in found.items() if path in _FOLDERS}
-
-
-def _read(paths: Iterable[pathlib.Path]) -> Iterator[Definition]:
-    for path in sorted(paths):
-        for thing in yaml.load_all(path.read_text(), Loader=_Loader):
-            if thing and thing.get("kind") == "CustomResourceDefinition":
-                yield thing
 
 
 def _is_wanted(definition: Definition) -> bool:
