@@ -25,8 +25,8 @@ _VERSION_FACET = (
 )
 _PARENT_FACET = f"{_SPEC}/facets/1-2-0/ParentRunFacet.json#/$defs/ParentRunFacet"
 _ERROR_FACET = f"{_SPEC}/facets/1-0-1/ErrorMessageRunFacet.json#/$defs/ErrorMessageRunFacet"
-# Ours; described by residency_facet.json beside this file.
-_RESIDENCY_FACET = f"{PRODUCER}/blob/main/components/foundation/residency_facet.json"
+# Ours; described by residency/facet.json beside this file.
+_RESIDENCY_FACET = f"{PRODUCER}/blob/main/components/foundation/residency/facet.json"
 # Ours too; described by cost_facet.json.
 _COST_FACET = f"{PRODUCER}/blob/main/components/foundation/cost_facet.json"
 _INPUT_FACET = (

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from components.foundation import residency
 from components.foundation.errors import UserError
-from components.foundation.residency import UAE
+from components.foundation.residency import places
+from components.foundation.residency.places import UAE
 from components.foundation.site import EMBEDDED, Site
 from components.foundation.verdict import Decision, Verdict
 
@@ -46,7 +46,7 @@ class Finding:
 def attest(site: Site) -> Verdict:
     """Judge one site; the verdict's evidence says what was looked up and what declared."""
     found = [*_where(site), *_endpoint(site)]
-    regime = residency.regimes()[site.residency.profile]
+    regime = places.regimes()[site.residency.profile]
     evidence: dict[str, Any] = {
         "profile": str(site.residency.profile),
         "legal_basis": regime.basis,
@@ -94,13 +94,13 @@ def _decide(site: Site, found: list[Finding], law: str) -> tuple[Decision, str]:
 
 
 def _declared(site: Site) -> bool:
-    return site.kind == "laptop" or site.object_store.provider == residency.ON_PREMISES
+    return site.kind == "laptop" or site.object_store.provider == places.ON_PREMISES
 
 
 def _where(site: Site) -> Iterator[Finding]:
     store = site.object_store
-    entry = residency.locate(store.provider, store.region)
-    if store.provider == residency.ON_PREMISES:
+    entry = places.locate(store.provider, store.region)
+    if store.provider == places.ON_PREMISES:
         yield from _declaration(site)
     elif entry is None:
         yield Finding(
@@ -141,14 +141,14 @@ def _declaration(site: Site) -> Iterator[Finding]:
 
 
 def _twin_note(site: Site) -> str:
-    others = residency.twins(site.object_store.provider, site.object_store.region)
+    others = places.twins(site.object_store.provider, site.object_store.region)
     return f"; beware of the twin name: {others[0]}" if others else ""
 
 
 def _at_home(provider: str) -> list[str]:
     return [
         name
-        for (who, name), entry in residency.registry().items()
+        for (who, name), entry in places.registry().items()
         if who == provider and entry.country == UAE
     ]
 
@@ -158,7 +158,7 @@ def _endpoint(site: Site) -> Iterator[Finding]:
     store = site.object_store
     host = (urllib.parse.urlsplit(store.endpoint).hostname or "").rstrip(".")
     cloud = _cloud(host)
-    if store.endpoint == EMBEDDED or (cloud is None and store.provider == residency.ON_PREMISES):
+    if store.endpoint == EMBEDDED or (cloud is None and store.provider == places.ON_PREMISES):
         return
     if cloud is None:
         yield from _private(host, store.provider)
@@ -200,7 +200,7 @@ def _cloud(host: str) -> str | None:
 def _facts(site: Site) -> dict[str, Any]:
     """Say what was looked up, what was declared, and what nobody attests."""
     store = site.object_store
-    entry = residency.locate(store.provider, store.region)
+    entry = places.locate(store.provider, store.region)
     looked_up = [f"{entry}; source: {entry.source}, {entry.checked}"] if entry else []
     declared = [f"{site.kind} in {site.residency.country or 'no country'}"]
     hosts = {"object_store.endpoint": store.endpoint} if store.provider in _REGIONLESS else {}

@@ -96,7 +96,7 @@ def test_a_source_elsewhere_is_named_by_its_server_or_folder(
 
 def test_the_residency_facet_keeps_to_its_published_schema(steps: Lineage) -> None:
     schema = json.loads(
-        pathlib.Path(lineage.__file__).with_name("residency_facet.json").read_text()
+        pathlib.Path(lineage.__file__).with_name("residency").joinpath("facet.json").read_text()
     )
     facet = steps.event("START")["run"]["facets"]["residency"]
 

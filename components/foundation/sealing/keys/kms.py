@@ -16,8 +16,8 @@ from botocore.config import Config
 from botocore.loaders import Loader
 from botocore.parsers import ResponseParserError
 
-from components.foundation import residency
 from components.foundation.errors import FalajError, InfrastructureError, Refused, UserError
+from components.foundation.residency import places
 from components.foundation.sealing.keys import files
 
 _NAME = re.compile(
@@ -159,8 +159,8 @@ def _region(environment: Mapping[str, str], key: str) -> str:
 
 def _check_place(region: str, key: str, profile: str) -> None:
     """Keep the keys of data that stay in the UAE there, too."""
-    place = residency.locate("aws", region)
-    if profile in residency.HARD_LOCAL and (not place or place.country != residency.UAE):
+    place = places.locate("aws", region)
+    if profile in places.HARD_LOCAL and (not place or place.country != places.UAE):
         raise Refused(
             f"key {key}: {place or f'{region} at aws is in no country that we know'}; residency "
             f"{profile} keeps keys in the UAE; name a key that lies there",

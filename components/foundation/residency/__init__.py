@@ -1,0 +1,1 @@
+"""Where bytes may lie: places and their countries, profiles and their laws, rules on objects."""
