@@ -1,0 +1,1 @@
+"""Rules of residency on Kubernetes objects: written once, judged here and by the API server."""

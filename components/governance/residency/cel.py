@@ -1,0 +1,47 @@
+"""Evaluate policies as the API server does, with Google's CEL and no cluster."""
+
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+from cel_expr_python import cel
+from cel_expr_python.ext import ext_optional, ext_strings
+
+from components.foundation.errors import UserError
+from components.governance.residency.rules import Policy
+
+Thing = Mapping[str, Any]
+_SEEN = ("object", "params", "variables")
+
+
+def evaluate(policy: Policy, thing: Thing, profile: Thing) -> dict[str, Any]:
+    """Return the value of each of a policy's variables for one object.
+
+    Raises:
+        UserError: the object has not the shape that its kind has; the API server refuses it too.
+    """
+    variables: dict[str, Any] = {}
+    seen = {"object": thing, "params": profile, "variables": variables}
+    for name, expression in policy.variables:
+        value = _compiled(expression).eval(data=seen)
+        if value.type() == cel.Type.ERROR:
+            raise UserError(
+                f"{thing.get('kind')}: {policy.name}.{name}: {value.value()}; expected the shape "
+                "that its kind has; correct the object",
+                code="residency-malformed",
+            )
+        variables[name] = value.plain_value()
+    return variables
+
+
+@functools.cache
+def _compiled(expression: str) -> cel.Expression:
+    return _environment().compile(expression)
+
+
+@functools.cache
+def _environment() -> cel.Env:
+    return cel.NewEnv(
+        variables=dict.fromkeys(_SEEN, cel.Type.DYN),
+        extensions=[ext_optional.ExtOptional(), ext_strings.ExtStrings()],
+    )

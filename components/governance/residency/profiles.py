@@ -1,0 +1,38 @@
+"""Write each profile down as an object that policies take as their parameter."""
+
+from typing import Any
+
+from components.foundation.residency import places
+from components.foundation.residency.places import UAE
+from components.foundation.site import Profile
+
+API_VERSION, KIND = "falaj.example/v1", "ResidencyProfile"
+
+
+def profile(name: Profile) -> dict[str, Any]:
+    """Return the ResidencyProfile of a law: what is in the country, and what is known abroad."""
+    regime = places.regimes()[name]
+    known = places.registry().values()
+    home = [one for one in known if one.country == UAE]
+    allows = (
+        "keeps data in the UAE" if name.hard_local else "asks for a recorded basis of a transfer"
+    )
+    return {
+        "apiVersion": API_VERSION,
+        "kind": KIND,
+        "metadata": {"name": str(name)},
+        "spec": {
+            "law": f"Profile {name} {allows}: {regime}",
+            "hardLocal": name.hard_local,
+            "country": UAE,
+            "hosts": [],
+            "suffixes": [".me-central-1.amazonaws.com"],
+            "places": [f"{one.provider}/{one.region}" for one in home],
+            "elsewhere": [
+                {"suffix": f"{one.provider}/{one.region}", "place": str(one)}
+                for one in known
+                if one.country != UAE
+            ],
+            "bases": [],
+        },
+    }

@@ -1,0 +1,115 @@
+"""Read what rules say of each kind of object, and put whole policies together of it.
+
+A policy is a list of named CEL expressions, each of which may read those before it as
+`variables.<name>`, and ends in `findings`: the sentences for which the object is refused.
+"""
+
+import functools
+import pathlib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+_HERE = pathlib.Path(__file__).parent
+_WORD = re.compile(r"<([a-z_]+)>")
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """Kinds of objects in one group, in whatever version, and the names of their resources."""
+
+    group: str
+    resources: tuple[str, ...]
+    kinds: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Everything that is asked of some kinds of objects.
+
+    `variables` are (name, CEL) in the order in which they may read one another; `findings` and
+    `transfers` are among the last.
+    """
+
+    name: str
+    why: str
+    matches: tuple[Match, ...]
+    variables: tuple[tuple[str, str], ...]
+
+    def covers(self, thing: Mapping[str, Any]) -> bool:
+        group = str(thing.get("apiVersion", "")).rpartition("/")[0]
+        return any(one.group == group and thing.get("kind") in one.kinds for one in self.matches)
+
+
+@functools.cache
+def policies() -> tuple[Policy, ...]:
+    """Return all policies, by name."""
+    return tuple(_policy(file) for file in sorted((_HERE / "rules").glob("*.yaml")))
+
+
+def policy(name: str) -> Policy:
+    return next(one for one in policies() if one.name == name)
+
+
+def _policy(file: pathlib.Path) -> Policy:
+    text = file.read_text(encoding="utf-8")
+    rule: Mapping[str, Any] = yaml.safe_load(text)
+    return Policy(
+        file.stem,
+        text.split("\n", 1)[0].removeprefix("# "),
+        tuple(_match(one) for one in rule["matches"]),
+        tuple((name, _one_line(text)) for name, text in _variables(rule)),
+    )
+
+
+def _match(row: Mapping[str, Any]) -> Match:
+    return Match(row["group"], tuple(row["resources"]), tuple(row["kinds"]))
+
+
+def _variables(rule: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield a policy's expressions in order: the shared, the rule's own, the judging."""
+    judging = _read("judging")
+    parts = [rule, _read("pods")] if "pods" in rule else [rule]
+    yield from judging["first"].items()
+    yield from rule.get("lets", {}).items()
+    if "pods" in rule:
+        yield "pods", rule["pods"]
+        yield from _read("pods")["lets"].items()
+    used = [name for name in judging["categories"] if any(name in part for part in parts)]
+    for name in used:
+        yield name, " + ".join(f"({part[name]})" for part in parts if name in part)
+        yield from ((step["name"], step["expression"]) for step in judging["categories"][name])
+    named = [judging["categories"][name][-1]["name"] for name in used]
+    yield from _last(judging, named, [one for part in parts for one in part.get("refuses", [])])
+
+
+def _last(
+    judging: Mapping[str, Any], named: Sequence[str], refuses: Sequence[Mapping[str, str]]
+) -> Iterator[tuple[str, str]]:
+    lists = " + ".join(f"variables.{name}" for name in named) or "[]"
+    refused = " + ".join(
+        f"({one['items']}).map(i, i + {_quoted(': ' + one['because'] + '; ' + one['instead'])})"
+        for one in refuses
+    )
+    for name, text in judging["last"].items():
+        yield name, text.replace("<named>", lists).replace("<refused>", refused or "[]")
+
+
+def _one_line(text: str) -> str:
+    """Replace words by what they stand for, and breaks by blanks; `<place>` is `n[2]`."""
+    words = _read("judging")["words"] | {"place": "n[2]"}
+    while found := _WORD.search(text):
+        text = text.replace(found.group(), words[found.group(1)].strip())
+    return " ".join(text.split())
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+@functools.cache
+def _read(name: str) -> Any:
+    return yaml.safe_load((_HERE / f"{name}.yaml").read_text(encoding="utf-8"))
