@@ -96,6 +96,7 @@ class Basis(_Strict):
 class Residency(_Strict):
     profile: Annotated[Profile, pydantic.Field(strict=False)]
     country: Country | None = None
+    hosts: tuple[str, ...] = pydantic.Field(default=(), strict=False)
     basis: Basis | None = None
 
 

@@ -9,6 +9,7 @@ from pipelines.commands import options
 from pipelines.commands.screen import say
 
 if TYPE_CHECKING:
+    from components.foundation.site import Site
     from pipelines.commands.options import Verbs
 
 
@@ -39,5 +40,23 @@ def do(arguments: argparse.Namespace) -> int:
             f"{len(findings)} findings in {len(files)} compiled files; see above",
             code="lint-findings",
         )
+    _hold(files, place.site)
     say(f"{len(files)} files in {arguments.out}, no findings")
     return 0
+
+
+def _hold(files: list[pathlib.Path], site: "Site") -> None:
+    """Refuse what would send bytes where the site's law does not let them go."""
+    from components.governance.residency import checking, reading
+    from pipelines.commands import residency, texts
+
+    laws = reading.Laws.at(site)
+    given = reading.read(texts.read(files))
+    answers = [list(checking.judge(one.thing, laws.holding(one.thing))) for one in given]
+    for one, judged in zip(given, answers, strict=True):
+        residency.tell(one, judged)
+    if refused := sum(any(one.findings for one in judged) for judged in answers):
+        raise Refused(
+            f"{refused} of {len(files)} compiled files refused at site {site.name}; see above",
+            code="residency-refused",
+        )

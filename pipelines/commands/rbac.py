@@ -2,12 +2,10 @@
 
 import argparse
 import pathlib
-import sys
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from components.foundation.errors import Refused, UserError
-from pipelines.commands import options
+from components.foundation.errors import Refused
+from pipelines.commands import options, texts
 from pipelines.commands.screen import say
 
 if TYPE_CHECKING:
@@ -21,8 +19,6 @@ _EXAMPLES = (
     "falaj rbac manifests/rbac --matrix",
     "falaj rbac cluster.yaml --unbound",
 )
-_SUFFIXES = {".yaml", ".yml", ".json"}
-_STANDARD_INPUT = pathlib.Path("-")
 
 
 def add(verbs: "Verbs") -> None:
@@ -43,7 +39,7 @@ def do(arguments: argparse.Namespace) -> int:
     from components.governance.rbac import accepted, matrix, paths, reading
     from components.governance.rbac.rights import Access
 
-    access = Access.of(reading.read(_texts(arguments.paths or [_STANDARD_INPUT])))
+    access = Access.of(reading.read(texts.read(arguments.paths or [texts.STANDARD_INPUT])))
     access = access.with_unbound() if arguments.unbound else access
     if arguments.matrix:
         say("\n".join(matrix.lines(access)))
@@ -74,24 +70,4 @@ def _told(access: "Access", finding: "Finding") -> str:
 def _acceptances(path: pathlib.Path | None) -> "tuple[Acceptance, ...]":
     from components.governance.rbac import accepted
 
-    return accepted.parse(_text(path)) if path else ()
-
-
-def _texts(paths: list[pathlib.Path]) -> Iterator[tuple[str, str]]:
-    for path in paths:
-        if path == _STANDARD_INPUT:
-            yield "standard input", sys.stdin.read()
-        elif path.is_dir():
-            files = sorted(one for one in path.rglob("*") if one.suffix in _SUFFIXES)
-            yield from ((str(one), _text(one)) for one in files)
-        else:
-            yield str(path), _text(path)
-
-
-def _text(path: pathlib.Path) -> str:
-    try:
-        return path.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(
-            f"{path}: {error}; name a file or a folder of manifests", code="rbac-unreadable"
-        ) from error
+    return accepted.parse(texts.text(path)) if path else ()

@@ -1,36 +1,79 @@
-"""`falaj residency check`: where bytes may go, by what site files declare."""
+"""`falaj residency check`: where bytes may go, by what manifests, pipelines and sites say."""
 
 import argparse
 import pathlib
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from components.foundation.errors import Refused
-from pipelines.commands import options
+from pipelines.commands import options, texts
 from pipelines.commands.screen import say
 
 if TYPE_CHECKING:
+    from components.governance.residency.checking import Judged
+    from components.governance.residency.reading import Given
     from pipelines.commands.options import Verbs
 
-_EXAMPLE = "falaj residency check pipelines/sites"
+_EXAMPLES = (
+    "falaj residency check pipelines/sites",
+    "falaj residency check build/pipelines --profile health",
+    "falaj residency check rendered.yaml my-site.yaml",
+)
 
 
 def add(verbs: "Verbs") -> None:
-    parser = options.verb(verbs, "residency", "judge where bytes may go", _EXAMPLE)
+    parser = options.verb(verbs, "residency", "judge where bytes may go", *_EXAMPLES)
     deeper = parser.add_subparsers(required=True, metavar="COMMAND")
-    what = "judge site files, or every one in a folder"
-    check_ = options.verb(deeper, "check", what, _EXAMPLE)
-    check_.add_argument("paths", nargs="+", type=pathlib.Path, metavar="PATH")
+    what = "judge manifests, compiled pipelines and site files"
+    check_ = options.verb(deeper, "check", what, *_EXAMPLES)
+    given = "files or folders; -, or none, is standard input"
+    check_.add_argument("paths", nargs="*", type=pathlib.Path, metavar="PATH", help=given)
+    holds = "which law holds where no Namespace in the input says so"
+    check_.add_argument("--profile", metavar="NAME", help=holds)
     check_.set_defaults(do=check)
 
 
 def check(arguments: argparse.Namespace) -> int:
-    """Print a verdict for each site file; refuse when any is refused."""
+    """Print each finding; refuse when any object or site is refused."""
+    from components.governance.residency import reading
+
+    given = reading.read(texts.read(arguments.paths or [texts.STANDARD_INPUT]))
+    sites = [one for one in given if one.is_site]
+    objects = [one for one in given if not one.is_site]
+    refused = sum([_site_refused(one) for one in sites])
+    refused += _objects_refused(objects, arguments.profile)
+    if refused:
+        raise Refused(f"{refused} of {len(given)} refused; see above", code="residency-refused")
+    return 0
+
+
+def _site_refused(given: "Given") -> bool:
+    from components.foundation.site import Site
     from components.governance.attest_residency import attestation
 
-    verdicts = [found for path in arguments.paths for found in attestation.check(path)]
-    for verdict in verdicts:
-        say(verdict)
-    refused = [verdict for verdict in verdicts if not verdict.passes]
-    if refused:
-        raise Refused(f"{len(refused)} of {len(verdicts)} sites refused", code="residency-refused")
-    return 0
+    verdict = attestation.attest(Site.parse(given.text, source=given.source))
+    say(verdict)
+    return not verdict.passes
+
+
+def _objects_refused(given: "list[Given]", profile: str | None) -> int:
+    from components.governance.residency import checking, reading
+
+    laws = reading.Laws.of(given, profile)
+    answers = [list(checking.judge(one.thing, laws.holding(one.thing))) for one in given]
+    for one, judged in zip(given, answers, strict=True):
+        tell(one, judged)
+    asked = [judged for judged in answers if judged]
+    if given:
+        say(f"{len(asked)} objects judged, {len(given) - len(asked)} that say nothing of places")
+    return sum(any(one.findings for one in judged) for judged in asked)
+
+
+def tell(given: "Given", judged: "Sequence[Judged]") -> None:
+    """Print what policies found in one object, and its transfers on a recorded basis."""
+    for one in judged:
+        lines = [f"  {finding}" for finding in one.findings]
+        lines += [f"  {transfer}: goes abroad on a recorded basis" for transfer in one.transfers]
+        if lines:
+            title = f"{given.source}: {one.subject} [{one.policy}]"
+            say("\n".join([title, *lines, f"  {one.law}\n"]))

@@ -223,7 +223,7 @@ def test_residency_refuses_a_site_abroad_beside_good_ones(
     words = said(capsys)
     assert "residency laptop: accept" in words
     assert "aws me-south-1" in words
-    assert "1 of 2 sites refused" in words
+    assert "1 of 2 refused" in words
 
 
 def test_residency_answers_a_typo_with_the_nearest_name(

@@ -81,7 +81,7 @@ def test_says_which_acceptance_nothing_needs(
 
 @pytest.mark.parametrize(
     ("text", "says"),
-    [("a: [", "rbac-malformed"), ("- 1", "rbac-malformed"), (None, "rbac-unreadable")],
+    [("a: [", "objects-malformed"), ("- 1", "objects-malformed"), (None, "manifests-unreadable")],
 )
 def test_bad_input_is_one_sentence(
     text: str | None, says: str, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]

@@ -1,11 +1,10 @@
-"""Read Kubernetes objects, as files or `kubectl get -o yaml` have them, into our words."""
+"""Read roles, bindings and service accounts into our words."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-import yaml
-
 from components.foundation.errors import UserError
+from components.foundation.kubernetes.objects import objects
 from components.governance.rbac.grants import (
     EVERYWHERE,
     Binding,
@@ -19,9 +18,6 @@ from components.governance.rbac.grants import (
 
 Thing = Mapping[str, Any]
 _DEFAULT = "default"  # where kubectl puts what names no namespace
-_LISTS = {"List", "RoleList", "RoleBindingList", "ClusterRoleList", "ClusterRoleBindingList"}
-_LISTS |= {"ServiceAccountList"}
-_LOADER: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def read(texts: Iterable[tuple[str, str]]) -> Manifests:
@@ -31,30 +27,6 @@ def read(texts: Iterable[tuple[str, str]]) -> Manifests:
         UserError: a text is no YAML, or an object has not the shape of its kind.
     """
     return gather(thing for name, text in texts for thing in objects(text, name))
-
-
-def objects(text: str, name: str) -> Iterator[Thing]:
-    """Yield every object of a text: of several documents, and of lists in them."""
-    try:
-        documents = [one for one in yaml.load_all(text, Loader=_LOADER) if one is not None]
-    except yaml.YAMLError as error:
-        where = " ".join(str(error).split())
-        raise UserError(f"{name}: no YAML: {where}; correct it", code="rbac-malformed") from error
-    for document in documents:
-        if not isinstance(document, dict):
-            raise _wrong(name, f"a document is a {type(document).__name__}", "a Kubernetes object")
-        yield from _unlisted(document, name)
-
-
-def _unlisted(thing: Thing, name: str) -> Iterator[Thing]:
-    if thing.get("kind") not in _LISTS:
-        yield thing
-        return
-    for item in _sequence(thing, "items", name):
-        if not isinstance(item, dict):
-            raise _wrong(name, f"an item is a {type(item).__name__}", "a Kubernetes object")
-        # The items of a typed list do not repeat their kind.
-        yield from _unlisted({"kind": str(thing["kind"]).removesuffix("List"), **item}, name)
 
 
 def gather(things: Iterable[Thing]) -> Manifests:

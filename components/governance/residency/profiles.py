@@ -4,9 +4,27 @@ from typing import Any
 
 from components.foundation.residency import places
 from components.foundation.residency.places import UAE
-from components.foundation.site import Profile
+from components.foundation.site import Profile, Site
 
 API_VERSION, KIND = "falaj.example/v1", "ResidencyProfile"
+STRICTEST = "unlabelled"  # what holds where nobody says under which law data are
+
+
+def all_by_name() -> dict[str, dict[str, Any]]:
+    """Return every profile that ships, the strictest among them."""
+    known = {str(name): profile(name) for name in Profile}
+    unlabelled = profile(Profile.HEALTH)
+    law = "No profile is named here, so only the UAE is allowed; label the namespace"
+    unlabelled["metadata"] = {"name": STRICTEST}
+    unlabelled["spec"] |= {"law": f"{law} falaj.example/residency"}
+    return {**known, STRICTEST: unlabelled}
+
+
+def of_site(site: Site) -> dict[str, Any]:
+    """Return the profile that a site has, with the hosts that it declares."""
+    found = profile(site.residency.profile)
+    found["spec"] |= {"hosts": list(site.residency.hosts)}
+    return found
 
 
 def profile(name: Profile) -> dict[str, Any]:

@@ -65,9 +65,6 @@ def test_what_names_no_namespace_is_in_the_default_one() -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("a: [", "file 0: no YAML"),
-        ("- a", "a document is a list"),
-        ("kind: List\nitems: [1]\n", "an item is a int"),
         (ROLE.replace("[get]", "get"), "verbs is a str, expected a list"),
         (ROLE.replace("[get]", "[1]"), "verbs holds 1, expected words"),
         (ROLE.replace("name: reader, ", ""), "name is None"),
