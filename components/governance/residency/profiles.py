@@ -7,6 +7,9 @@ from components.foundation.residency.places import UAE
 from components.foundation.site import Profile, Site
 
 API_VERSION, KIND = "falaj.example/v1", "ResidencyProfile"
+# Private by RFC 1918, DNS on the node, and what documentation may name, where nobody listens. That
+# an address is private proves no country: a site may declare narrower ones.
+NETWORKS = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.20.10/32", "192.0.2.0/24")
 STRICTEST = "unlabelled"  # what holds where nobody says under which law data are
 
 
@@ -44,6 +47,7 @@ def profile(name: Profile) -> dict[str, Any]:
             "hardLocal": name.hard_local,
             "country": UAE,
             "hosts": [],
+            "networks": list(NETWORKS),
             "suffixes": [".me-central-1.amazonaws.com"],
             "places": [f"{one.provider}/{one.region}" for one in home],
             "elsewhere": [
