@@ -5,8 +5,10 @@ import pathlib
 from dataclasses import dataclass
 from typing import Any, Self, assert_never
 
-from components.foundation.errors import UserError
+from components.foundation.errors import Refused, UserError
 from components.foundation.site import Site
+from components.foundation.verdict import Verdict
+from components.governance.attest_residency import attestation
 
 SITE_CONFIG = "falaj-site"
 STORE_SECRET = "falaj-object-store"  # noqa: S105 - the name of a Secret, not its content
@@ -69,7 +71,19 @@ class Place:
                 "build/pipelines",
                 code="site-is-a-cluster",
             )
+        place.hold()
         return place
+
+    def hold(self) -> Verdict:
+        """Judge whether the site keeps bytes where its law wants them; return the verdict.
+
+        Raises:
+            Refused: it does not, so nothing may start.
+        """
+        verdict = attestation.attest(self.site)
+        if not verdict.passes:
+            raise Refused(f"site {self.site.name}: {verdict.reason}", code="residency-refused")
+        return verdict
 
     @property
     def on_kubernetes(self) -> bool:

@@ -26,21 +26,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = _options(argv)
     told, began, code = screen.chosen(options), time.monotonic(), code_digest()
     try:
+        place = Place.here(options.site)
+        told.say(place.hold())
         if session.begin(options.out / "laptop", code):
             told.say("the code has changed since the last run: starting over")
         with told.working(), session.running(options.out / "laptop") as laptop:
             memo = Memo(laptop.folder / "done", code)
-            environment = {**Place.named("laptop").site.environment(), **laptop.environment}
+            environment = {**place.site.environment(), **laptop.environment}
             runner = LocalRunner(
                 laptop.folder / "runs",
                 environment,
                 audience=told,
+                site=place.site,
                 expects=("tensorflow", "torch"),  # a champion, and its challenger
             )
             runner.warm_up()
             journal = Journal.begin(Records(runner.folder), "flights", TITLE)
             runner.project, runner.job = "flights", journal.job.id
-            _Job(Example(laptop, runner), memo, journal, told).run(options.months)
+            _Job(Example(laptop, runner, place), memo, journal, told).run(options.months)
             report = story.write(options.out / "report.html", journal.job, laptop)
     except FalajError as error:
         told.failed(error)
@@ -58,6 +61,8 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m examples.flights", description=__doc__)
     parser.add_argument("--months", type=int, default=12, choices=range(CANARY_MONTH, 13))
     parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("out"))
+    site = "a site file, or the name of one in pipelines/sites"
+    parser.add_argument("--site", default="laptop", help=site)
     screen.options(parser)
     return parser.parse_args(argv)
 

@@ -42,6 +42,7 @@ class Example:
 
     laptop: Session
     runner: LocalRunner
+    place: Place
 
     @cached_property
     def project(self) -> Project:
@@ -202,9 +203,7 @@ class Example:
         return signature
 
     def _run(self, name: str, arguments: Mapping[str, Any]) -> Run:
-        return self.runner.run(
-            compiled.pipeline(name, self.project, Place.named("laptop")), arguments
-        )
+        return self.runner.run(compiled.pipeline(name, self.project, self.place), arguments)
 
     def _sources(self, weather_url: str) -> dict[str, str]:
         return {"sql_connection": f"sqlite:///{self.database}", "rest_url": weather_url}

@@ -60,7 +60,12 @@ def _run(arguments: argparse.Namespace, told: Screen) -> None:
     with session.running(arguments.state) as laptop:
         environment = {**place.site.environment(), **laptop.environment, **project.environment}
         runner = LocalRunner(
-            arguments.state / "runs", environment, code=code, project=project.name, audience=told
+            arguments.state / "runs",
+            environment,
+            code=code,
+            project=project.name,
+            audience=told,
+            site=place.site,
         )
         with traffic.sent(arguments.traffic, project, laptop) as asked:
             runner.run(pipeline, values)

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol
 
+from google.protobuf import json_format
+
 from components.face import images
 from components.foundation.errors import (
     FalajError,
@@ -22,6 +24,9 @@ from components.foundation.errors import (
     UserError,
     nearest,
 )
+from components.foundation.site import Site
+from components.governance.residency import checking, reading
+from components.governance.residency.reading import Given, Laws
 from pipelines import records
 from pipelines.laptop import warm
 from pipelines.laptop.parallel import at_once
@@ -75,6 +80,7 @@ class LocalRunner:
     project: str = ""  # whose pipelines these are, for the records
     job: str = ""  # the job that runs are a part of, for the records
     audience: Audience | None = None
+    site: Site | None = None  # whose law pipelines are held to before they start
     expects: Sequence[str] = ()  # image families of runs to come, in order: warm by then
 
     def warm_up(self) -> None:
@@ -86,11 +92,12 @@ class LocalRunner:
 
         Raises:
             UserError: an unknown parameter, or a step said its input is wrong.
-            Refused: a gate said no.
+            Refused: a gate said no, or the pipeline sends bytes where the law lets none go.
             InfrastructureError: a step failed otherwise, or kfp.local left something out.
         """
         _check_parameters(pipeline, arguments)
         _check_settings(pipeline)
+        _check_residency(pipeline, self.site)
         name = pipeline.pipeline_spec.pipeline_info.name
         begun = self._begun(pipeline, arguments)
         failure = self.folder / "failure.json"
@@ -205,6 +212,12 @@ def _check_settings(pipeline: Any) -> None:
             "which kfp.local would ignore; build it for the laptop",
             code="local-runner-left-out",
         )
+
+
+def _check_residency(pipeline: Any, site: Site | None) -> None:
+    if site is not None:
+        specification = json_format.MessageToDict(pipeline.pipeline_spec)
+        checking.hold([Given("", reading.version(specification))], Laws.at(site))
 
 
 def _failure(pipeline: str, failure: pathlib.Path, watch: Watch) -> FalajError:

@@ -1,10 +1,12 @@
 """Judge objects one by one, as a cluster with these policies would at admission."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from components.foundation.errors import Refused
 from components.governance.residency import cel
+from components.governance.residency.reading import Given, Laws
 from components.governance.residency.rules import policies
 
 
@@ -22,6 +24,18 @@ class Judged:
     def message(self) -> str:
         """Return the sentence that the API server denies the object with."""
         return f"{self.subject}: {'. '.join(self.findings)}. {self.law}"
+
+
+def hold(given: Sequence[Given], laws: Laws) -> int:
+    """Return how many objects say something of places, all of them what the law allows.
+
+    Raises:
+        Refused: one does not; the message is the first such, as the API server would say it.
+    """
+    answers = [list(judge(one.thing, laws.holding(one.thing))) for one in given]
+    for one in (one for judged in answers for one in judged if one.findings):
+        raise Refused(one.message, code="residency-refused")
+    return sum(map(bool, answers))
 
 
 def judge(thing: Mapping[str, Any], profile: Mapping[str, Any]) -> Iterator[Judged]:

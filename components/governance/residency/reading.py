@@ -42,7 +42,7 @@ def _things(text: str, name: str) -> Iterator[Thing]:
     pipeline: dict[str, Any] | None = None
     for thing in objects(text, name):
         if thing.keys() >= _COMPILED:
-            pipeline = _version(thing)
+            pipeline = version(thing)
             yield pipeline
         elif "platforms" in thing and pipeline is not None:
             pipeline["spec"]["platformSpec"] = thing
@@ -50,7 +50,7 @@ def _things(text: str, name: str) -> Iterator[Thing]:
             yield thing
 
 
-def _version(specification: Thing) -> dict[str, Any]:
+def version(specification: Thing) -> dict[str, Any]:
     """Return the object that Kubernetes keeps of a compiled pipeline."""
     return {
         "apiVersion": "pipelines.kubeflow.org/v2beta1",
