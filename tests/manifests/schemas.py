@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import jsonschema
-import kserve.models
 import kubernetes.client
 import yaml
 
 Schema = dict[str, Any]
 GroupKind = tuple[str, str]
 
+WHEELS = "the kserve and kubernetes wheels"
 _ANYTHING: Schema = {}
 _STRING: Schema = {"type": "string"}
 _NUMBER_OR_STRING: Schema = {"type": ["integer", "number", "string"]}
@@ -101,7 +101,7 @@ def derived() -> Schemas:
     walker = _Walker({})
     roots = {kind: walker.reference(name) for kind, name in _FROM_WHEELS.items()}
     wheels = {kind: {**root, "$defs": walker.types} for kind, root in roots.items()}
-    return Schemas("the kserve and kubernetes wheels", {**wheels, **_gateways()})
+    return Schemas(WHEELS, {**wheels, **_gateways()})
 
 
 def real(folder: pathlib.Path) -> Schemas:
@@ -119,12 +119,12 @@ class _Walker:
     types: dict[str, Schema]
 
     def reference(self, name: str) -> Schema:
-        model = getattr(kserve.models, name, None) or getattr(kubernetes.client, name, None)
-        if not hasattr(model, "openapi_types"):
+        found = model(name)
+        if not hasattr(found, "openapi_types"):
             return _ANYTHING  # named by the wheel but not defined in it
         if name not in self.types:
             self.types[name] = {}
-            self.types[name] = self._object(model)
+            self.types[name] = self._object(found)
         return {"$ref": f"#/$defs/{name}"}
 
     def _object(self, model: Any) -> Schema:
@@ -151,6 +151,13 @@ class _Walker:
         if name in _SCALARS:
             return _SCALARS[name]
         return self.reference(name)
+
+
+def model(name: str) -> Any:
+    """Return a type of one of the wheels, or None; KServe's takes seconds to import."""
+    import kserve.models
+
+    return getattr(kserve.models, name, None) or getattr(kubernetes.client, name, None)
 
 
 def required(model: Any) -> Iterator[str]:

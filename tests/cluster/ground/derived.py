@@ -9,14 +9,11 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import kserve.models
-import kubernetes.client
-
-from tests.manifests.schemas import required
+from tests.manifests.schemas import model, required
 
 Schema = dict[str, Any]
 
-_GROUP = "serving.kserve.io"
+GROUP = "serving.kserve.io"
 _KINDS: Mapping[str, tuple[str, str, str]] = {
     "InferenceService": ("v1beta1", "Namespaced", "inferenceservices"),
     "ServingRuntime": ("v1alpha1", "Namespaced", "servingruntimes"),
@@ -45,10 +42,8 @@ _BY_NAME = {"list[V1Container]", "list[V1EnvVar]", "list[V1Volume]"}  # merged i
 def definitions() -> Iterator[dict[str, Any]]:
     """Return a CustomResourceDefinition for every kind of KServe that the tests apply."""
     for kind, (version, scope, plural) in _KINDS.items():
-        model = getattr(kserve.models, f"V{version[1:]}{kind}")
-        yield definition(
-            _GROUP, kind, plural=plural, version=version, scope=scope, schema=_top(model)
-        )
+        schema = _top(model(f"V{version[1:]}{kind}"))
+        yield definition(GROUP, kind, plural=plural, version=version, scope=scope, schema=schema)
 
 
 def definition(
@@ -70,21 +65,21 @@ def definition(
     }
 
 
-def _top(model: Any) -> Schema:
-    schema = _object(model)
+def _top(kind: Any) -> Schema:
+    schema = _object(kind)
     status = schema["properties"].get("status")
     if status is None or "properties" not in status:
         schema["properties"]["status"] = {"type": "object", **_ANYTHING}
     return schema
 
 
-def _object(model: Any) -> Schema:
+def _object(kind: Any) -> Schema:
     fields = {
-        model.attribute_map[attribute]: _field(attribute, name)
-        for attribute, name in model.openapi_types.items()
+        kind.attribute_map[attribute]: _field(attribute, name)
+        for attribute, name in kind.openapi_types.items()
     }
     schema: Schema = {"type": "object", "properties": fields}
-    if demanded := sorted(model.attribute_map[name] for name in required(model)):
+    if demanded := sorted(kind.attribute_map[name] for name in required(kind)):
         schema["required"] = demanded
     return schema
 
@@ -102,8 +97,8 @@ def _type(name: str) -> Schema:
         return {"type": "object", "additionalProperties": _type(values[1])}
     if name in _SCALARS:
         return _SCALARS[name]
-    model = getattr(kserve.models, name, None) or getattr(kubernetes.client, name, None)
-    return _object(model) if hasattr(model, "openapi_types") else _ANYTHING
+    found = model(name)
+    return _object(found) if hasattr(found, "openapi_types") else _ANYTHING
 
 
 def _merging(name: str) -> Schema:
