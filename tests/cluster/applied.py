@@ -43,15 +43,25 @@ def refused(ground: Access, things: list[Thing]) -> list[str]:
     return [line for line in done.stderr.splitlines() if line.startswith("Error")]
 
 
+def changed_by_applying(ground: Access, things: list[Thing]) -> list[str]:
+    """Apply what has been applied; return what kubectl warned of and which objects changed."""
+    before = versions(ground, things)
+    warned = apply(ground, things).splitlines()
+    after = versions(ground, things)
+    return warned + [name for name, version in after.items() if before.get(name) != version]
+
+
 def versions(ground: Access, things: list[Thing]) -> dict[str, str]:
     """Return what changes when an object is written to, but not when its status is."""
     found = json.loads(
         ground.kubectl("get", "-f", "-", "-o", "json", input=yaml.safe_dump_all(things)).stdout
     )
-    return {
-        f"{one['kind']}/{one['metadata']['name']}": _version(one)
-        for one in found.get("items", [found])
-    }
+    return {_name(one): _version(one) for one in found.get("items", [found])}
+
+
+def _name(thing: Thing) -> str:
+    metadata = thing["metadata"]
+    return "/".join([metadata.get("namespace", ""), thing["kind"], metadata["name"]])
 
 
 def _version(thing: Thing) -> str:
