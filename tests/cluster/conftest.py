@@ -1,5 +1,6 @@
 """A real control plane, once a session; a namespace for each test; clients as given identities."""
 
+import itertools
 import os
 import pathlib
 import uuid
@@ -11,7 +12,6 @@ from tests.cluster.ground import build, clients, control_plane, crds, loading
 from tests.cluster.ground.clients import Access
 
 HERE = pathlib.Path(__file__).parent
-_SOURCE = pytest.StashKey[str]()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -20,27 +20,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("cluster")
 
 
-def pytest_terminal_summary(
-    terminalreporter: pytest.TerminalReporter, config: pytest.Config
-) -> None:
-    if source := config.stash.get(_SOURCE, ""):
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    reports = itertools.chain.from_iterable(terminalreporter.stats.values())
+    if any(getattr(one, "nodeid", "").startswith("tests/cluster/test_") for one in reports):
+        kept = os.environ.get("FALAJ_TEST_CLUSTER")
+        source = f"whoever keeps {kept}" if kept else crds.source(os.environ)
         terminalreporter.write_line(f"cluster: definitions from {source}")
 
 
 @pytest.fixture(scope="session")
-def ground(
-    tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config
-) -> Iterator[Access]:
-    """The control plane, ours or a kept one; a missing one is a failure, never a skip."""
+def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Access]:
+    """The control plane, a worker's own or a kept one; a missing one is a failure, never a skip."""
     if kept := os.environ.get("FALAJ_TEST_CLUSTER"):
-        pytestconfig.stash[_SOURCE] = f"whoever keeps {kept}"
         yield clients.reopen(pathlib.Path(kept))
         return
-    binaries = build.folder(os.environ)
-    definitions = crds.chosen(os.environ)
-    pytestconfig.stash[_SOURCE] = definitions.source
-    with control_plane.running(binaries, tmp_path_factory.mktemp("cluster")) as access:
-        loading.load(access, definitions.all)
+    binaries, folder = build.folder(os.environ), tmp_path_factory.mktemp("cluster")
+    with control_plane.running(binaries, folder) as access:
+        loading.load(access, crds.chosen(os.environ))
         loading.add_nodes(access, count=3)
         yield access
 

@@ -18,11 +18,10 @@ def main() -> int:
     folder = pathlib.Path(tempfile.mkdtemp(prefix="falaj-cluster-"))
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with control_plane.running(build.folder(os.environ), folder) as access:
-        definitions = crds.chosen(os.environ)
-        loading.load(access, definitions.all)
+        loading.load(access, crds.chosen(os.environ))
         loading.add_nodes(access, count=3)
         access.keep()
-        print(f"definitions from {definitions.source}")
+        print(f"definitions from {crds.source(os.environ)}")
         print(f"export FALAJ_TEST_CLUSTER={folder} KUBECONFIG={access.kubeconfig()}", flush=True)
         try:
             signal.pause()

@@ -7,12 +7,12 @@ from typing import Any
 
 import kubernetes.client
 
+from tests.cluster.ground import rest
 from tests.cluster.ground.clients import Access
 
+Thing = dict[str, Any]
+
 _ESTABLISHED_SECONDS = 180.0
-_ATTEMPTS = 5
-_BUSY = {429, 500, 503, 504}
-_THERE = 409
 _CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 
 
@@ -20,18 +20,21 @@ class NotEstablished(Exception):
     """The API server took a definition but does not serve it; the message says why."""
 
 
-def load(access: Access, definitions: Sequence[dict[str, Any]]) -> None:
+def load(access: Access, definitions: Sequence[Thing]) -> None:
     """Create definitions and wait until each is served.
+
+    What they say for people is left out: it decides nothing, and is most of their bytes.
 
     Raises:
         NotEstablished: one was not in time.
     """
     with access.client() as api, ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda definition: _post(api, _CRDS, definition), definitions))
+        list(pool.map(lambda one: rest.request(api, "POST", _CRDS, _unexplained(one)), definitions))
         until = time.monotonic() + _ESTABLISHED_SECONDS
-        while waiting := _not_served(api):
+        names = {one["metadata"]["name"] for one in definitions}
+        while waiting := names - _served(api):
             if time.monotonic() > until:
-                raise NotEstablished("; ".join(waiting))
+                raise NotEstablished("; ".join(_why(api, name) for name in sorted(waiting)))
             time.sleep(0.2)
 
 
@@ -39,36 +42,33 @@ def add_nodes(access: Access, *, count: int) -> None:
     """Add nodes that kwok keeps ready, in one zone of the UAE each."""
     with access.client() as api:
         for number in range(count):
-            _post(api, "/api/v1/nodes", _node(number))
+            rest.request(api, "POST", "/api/v1/nodes", _node(number))
 
 
-def _post(api: "kubernetes.client.ApiClient", path: str, thing: dict[str, Any]) -> None:
-    """Create an object; where a busy API server gave up waiting, ask it again."""
-    for left in reversed(range(_ATTEMPTS)):
-        try:
-            api.call_api(path, "POST", body=thing, auth_settings=["BearerToken"])
-        except kubernetes.client.ApiException as error:
-            if error.status == _THERE:
-                return  # by the attempt that seemed to fail
-            if error.status not in _BUSY or not left:
-                raise
-            time.sleep(1)
-        else:
-            return
+def _unexplained(schema: Any) -> Any:
+    """Leave out descriptions, but no field that is called so."""
+    if isinstance(schema, list):
+        return [_unexplained(one) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {
+        key: _unexplained(part)
+        for key, part in schema.items()
+        if key != "description" or not isinstance(part, str)
+    }
 
 
-def _not_served(api: "kubernetes.client.ApiClient") -> list[str]:
-    found = kubernetes.client.ApiextensionsV1Api(api).list_custom_resource_definition()
-    return [
-        f"{one.metadata.name}: {[c.message for c in one.status.conditions or []]}"
-        for one in found.items
-        if not any(
-            c.type == "Established" and c.status == "True" for c in one.status.conditions or []
-        )
-    ]
+def _served(api: "kubernetes.client.ApiClient") -> set[str]:
+    """Return the names of what is served, as definitions have them."""
+    return {f"{one.plural}.{one.group}" for one in rest.types(api)}
 
 
-def _node(number: int) -> dict[str, Any]:
+def _why(api: "kubernetes.client.ApiClient", name: str) -> str:
+    conditions = rest.request(api, "GET", f"{_CRDS}/{name}").get("status", {}).get("conditions", [])
+    return f"{name}: {[one['message'] for one in conditions]}"
+
+
+def _node(number: int) -> Thing:
     capacity = {"cpu": "32", "memory": "256Gi", "pods": "200", "ephemeral-storage": "1Ti"}
     labels = {
         "kubernetes.io/os": "linux",
