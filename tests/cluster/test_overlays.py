@@ -1,8 +1,8 @@
 """Each overlay on a real API server: applied strictly, applied again, admitted, and taken away."""
 
-import functools
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from components.deployment import slots
 from components.deployment.slots import Capacity, Version
 from components.foundation.sealing.uri import ReleaseUri
 from tests.cluster import applied
+from tests.cluster.ground import rest
 from tests.cluster.ground.clients import Access
 from tests.manifests.conftest import OVERLAYS, ROOT, objects_of
 from tests.manifests.teams import containers, one, pods, teams
@@ -22,7 +23,6 @@ Names = frozenset[tuple[str, str, str]]
 STRICT = ("apply", "--server-side", "--validate=strict")
 OURS = "app.kubernetes.io/part-of=falaj"
 DATA = {"PersistentVolume"}  # what may be left when an installation is taken away
-COLUMNS = "custom-columns=K:.kind,S:.metadata.namespace,N:.metadata.name"
 FOLLOWS = {"EndpointSlice", "Endpoints"}  # a Service's; they go a moment after it
 _OF_RUNTIMES = {"annotations", "supportedModelFormats", "protocolVersions", "multiModel", "labels"}
 RELEASE = ReleaseUri.parse("sealed+s3://falaj-models/delays/0123456789ab")
@@ -104,7 +104,9 @@ def test_taking_it_away_leaves_data_and_nothing_else(installed: Installed) -> No
     applied.apply(ground, [thing for home in homes for thing in _of_use(home)])
     assert {kind for kind, _, _ in ours(ground) - installed.before} > DATA
 
-    ground.kubectl("delete", "-k", installed.folder)
+    # kubectl would wait for one object after the other, and ask five times a second.
+    ground.kubectl("delete", "-k", installed.folder, "--wait=false")
+    ground.kubectl("wait", "namespace", *homes, "--for=delete", "--timeout=120s")
 
     def only_data() -> bool:
         return {kind for kind, _, _ in ours(ground) - installed.before} == DATA
@@ -117,15 +119,10 @@ def test_taking_it_away_leaves_data_and_nothing_else(installed: Installed) -> No
 
 def ours(ground: Access) -> Names:
     """List every object with our label, of whatever type the API server serves."""
-    types = ",".join(_types(ground))
-    listed = ground.kubectl("get", types, "-A", "-l", OURS, "-o", COLUMNS, "--no-headers").stdout
-    found = [tuple(line.split()) for line in listed.splitlines() if line]
-    return frozenset((k, s, n) for k, s, n in found if k not in FOLLOWS)
-
-
-@functools.cache
-def _types(ground: Access) -> list[str]:
-    return ground.kubectl("api-resources", "--verbs=list,delete", "-o", "name").stdout.split()
+    with ground.client() as api, ThreadPoolExecutor(4) as pool:
+        types = [one for one in rest.types(api) if {"list", "delete"} <= one.verbs]
+        found = pool.map(lambda one: rest.names(api, one, OURS), types)
+        return frozenset(one for names in found for one in names if one[0] not in FOLLOWS)
 
 
 def _try(ground: Access, made: list[Thing]) -> Any:
