@@ -40,7 +40,7 @@ control-plane: install ## build a Kubernetes API server and what it needs, once,
 	@$(BIN)/python -m tests.cluster.ground.build
 
 test-cluster: control-plane ## run what needs a real Kubernetes API server
-	@$(BIN)/pytest -m cluster tests/cluster
+	@$(PYTEST) -m cluster tests/cluster
 
 bench-run: install ## time the main job against the same work by hand
 	@$(BIN)/python -m tests.benchmarks.bench_run --months $(MONTHS)
