@@ -19,6 +19,7 @@ def admission(policy: Policy) -> dict[str, Any]:
             "failurePolicy": "Fail",
             "paramKind": {"apiVersion": API_VERSION, "kind": KIND},
             "matchConstraints": {"resourceRules": [_rule(one) for one in policy.matches]},
+            "matchConditions": _conditions(policy),
             "variables": [{"name": name, "expression": text} for name, text in policy.variables],
             "validations": [
                 {
@@ -30,6 +31,11 @@ def admission(policy: Policy) -> dict[str, Any]:
             "auditAnnotations": [{"key": "transfer", "valueExpression": _MOVED}],
         },
     }
+
+
+def _conditions(policy: Policy) -> list[dict[str, str]]:
+    said = f"!(request.userInfo.username in {list(policy.unless)})"
+    return [{"name": "not-by-kubernetes-itself", "expression": said}] if policy.unless else []
 
 
 def _rule(match: Match) -> dict[str, Any]:

@@ -30,6 +30,7 @@ class Match:
 class Policy:
     """Everything that is asked of some kinds of objects.
 
+    `unless` are the names of those whose writing is not judged, since Kubernetes itself does it.
     `variables` are (name, CEL) in the order in which they may read one another; `findings` and
     `transfers` are among the last.
     """
@@ -38,6 +39,7 @@ class Policy:
     why: str
     matches: tuple[Match, ...]
     variables: tuple[tuple[str, str], ...]
+    unless: tuple[str, ...] = ()
 
     def covers(self, thing: Mapping[str, Any]) -> bool:
         group = str(thing.get("apiVersion", "")).rpartition("/")[0]
@@ -61,7 +63,8 @@ def _policy(file: pathlib.Path) -> Policy:
         file.stem,
         text.split("\n", 1)[0].removeprefix("# "),
         tuple(_match(one) for one in rule["matches"]),
-        tuple((name, _one_line(text)) for name, text in _variables(rule)),
+        tuple((name, _one_line(text, rule.get("words", {}))) for name, text in _variables(rule)),
+        tuple(rule.get("unless", ())),
     )
 
 
@@ -98,9 +101,9 @@ def _last(
         yield name, text.replace("<named>", lists).replace("<refused>", refused or "[]")
 
 
-def _one_line(text: str) -> str:
+def _one_line(text: str, own: Mapping[str, str]) -> str:
     """Replace words by what they stand for, and breaks by blanks; `<place>` is `n[2]`."""
-    words = _read("judging")["words"] | {"place": "n[2]"}
+    words = {**_read("judging")["words"], "place": "n[2]", **own}
     while found := _WORD.search(text):
         text = text.replace(found.group(), words[found.group(1)].strip())
     return " ".join(text.split())
