@@ -9,14 +9,14 @@ import pytest
 from components.foundation.errors import FalajError
 from components.foundation.kubernetes.client import Cluster, Manifest
 from tests.cluster.ground.clients import Access
-from tests.cluster.standin import webhook
+from tests.cluster.standin import denials
 from tests.cluster.standin.api import Api
 from tests.inference.plane.kube import service, until
 
 FIRST, SECOND = "sealed+s3://falaj-models/m/1", "sealed+s3://falaj-models/m/2"
 MODE = "serving.kserve.io/deploymentMode"
 MODEL = {"name": "", "modelFormat": {"name": "falaj-onnx"}, "storageUri": FIRST}
-DENIED = f'admission webhook "{webhook.NAME}" denied the request: '
+DENIED = " denied request: "
 
 
 def canary(percent: int, **predictor: Any) -> Manifest:
@@ -37,13 +37,13 @@ def python_path() -> Manifest:
 
 
 @pytest.fixture(scope="module")
-def cluster(ground: Access, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+def cluster(ground: Access) -> Iterator[Cluster]:
     """A namespace whose InferenceServices are asked about, with the service `n1` in it."""
     namespace = f"denials-{uuid.uuid4().hex[:6]}"
     ground.kubectl("create", "namespace", namespace)
     with ground.client() as client:
         api = Api(client, namespace)
-        with webhook.serving(api, tmp_path_factory.mktemp("webhook")):
+        with denials.told(api):
             cluster = Cluster(client, namespace)
             until(lambda: _refuses(cluster), seconds=30)
             cluster.apply(asked())
@@ -106,7 +106,7 @@ def test_what_is_wrong_and_was_accepted_is_accepted(cluster: Cluster, wanted: Ma
 
 
 def _refuses(cluster: Cluster) -> bool:
-    """Say whether the API server asks the webhook already."""
+    """Say whether the API server has heard of the rules."""
     try:
         cluster.apply({**asked(minReplicas=3, maxReplicas=2), "metadata": {"name": "early"}})
     except FalajError as error:
