@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from components.foundation.kubernetes.client import Manifest
@@ -68,7 +68,7 @@ class Asked:
         if self.stopped:
             return ()
         taken = sum(one.floor for one in self.canaries if one.name in serving)
-        stable = _floored(self.stable, max(1, self.stable.floor - taken))
+        stable = replace(self.stable, floor=max(1, self.stable.floor - taken))
         before = () if self.transformer is None else (self.transformer,)
         return (stable, *self.canaries, *before)
 
@@ -110,7 +110,3 @@ def _canary(service: str, stable: Part, entry: Manifest) -> Part:
 
 def _predictor(service: str, name: str) -> str:
     return f"{service}-{name}-predictor" if name else f"{service}-predictor"
-
-
-def _floored(part: Part, floor: int) -> Part:
-    return Part(part.name, part.role, part.spec, floor, max(floor, part.ceiling))

@@ -83,14 +83,13 @@ class Controllers:
         self._known = versions
 
     def _standard(self, one: Asked, catalog: Catalog, failed: dict[str, Manifest]) -> None:
-        before = one.manifest.get("status") or {}
         there = {name["metadata"]["name"]: name for name in self._owned(DEPLOYMENT, one)}
         parts = one.parts(Seen(there).serving)
         try:
             runtime = catalog.runtime(one.stable)
             pods = [catalog.template(one, part) for part in parts]
         except runtimes.NoRuntime as error:
-            self.api.tell(INFERENCE_SERVICE, one.manifest, told.invalid(error, before))
+            self.api.tell(INFERENCE_SERVICE, one.manifest, told.invalid(error))
             return
         except runtimes.NoStorage as error:
             self._event(one, str(error))
@@ -99,7 +98,7 @@ class Controllers:
             self._part(one, part, template, there.get(part.name))
         self._forget(one, parts)
         seen = self._routed(one, Seen(there, failures=failed))
-        self.api.tell(INFERENCE_SERVICE, one.manifest, told.status(one, seen, runtime, before))
+        self.api.tell(INFERENCE_SERVICE, one.manifest, told.status(one, seen, runtime))
 
     def _part(self, one: Asked, part: Part, template: Manifest, there: Manifest | None) -> None:
         self.api.ensure(DEPLOYMENT, workloads.deployment(one, part, template))

@@ -1,7 +1,7 @@
 """Releases whose opener fails, and what KServe says of it; the plane's stub has the same.
 
 kwok makes every pod ready that has a node. Pods of these releases get none; what the kubelet
-would write of their opener is written here, again and again as for one that is restarted.
+would write of their opener is written here.
 """
 
 import datetime
@@ -11,7 +11,6 @@ from typing import Any
 from components.foundation.kubernetes.client import Manifest
 
 SOURCE_URI = "internal.serving.kserve.io/storage-initializer-sourceuri"
-_EVERY_S = 1
 _TABLE = {
     "f" * 12: (3, "model.onnx does not match its statement; seal it again"),
     "e" * 12: (75, "the object store did not answer; run again"),
@@ -23,9 +22,9 @@ def fails(uri: str) -> bool:
 
 
 def played(pod: Manifest) -> Manifest | None:
-    """Return the status of a pod whose opener has failed once more; None where it has not."""
+    """Return the status of a pod whose opener fails and has not said so; None of others."""
     uri = pod["metadata"].get("annotations", {}).get(SOURCE_URI, "")
-    if not fails(uri) or _age_s(pod) < _EVERY_S:
+    if not fails(uri) or _ended(pod):
         return None
     code, message = _TABLE[uri.rpartition("/")[2]]
     now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -54,11 +53,3 @@ def _ended(pod: Manifest) -> dict[str, Any]:
         if ended.get("exitCode"):
             return ended
     return {}
-
-
-def _age_s(pod: Manifest) -> float:
-    """Say how long ago a pod's opener failed."""
-    if not (ended := _ended(pod)):
-        return _EVERY_S
-    then = datetime.datetime.fromisoformat(ended["finishedAt"])
-    return (datetime.datetime.now(datetime.UTC) - then).total_seconds()

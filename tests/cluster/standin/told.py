@@ -1,6 +1,5 @@
 """The status that KServe writes on an InferenceService, lies included."""
 
-import datetime
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +11,7 @@ from tests.cluster.standin.workloads import DOMAIN
 
 Said = tuple[str, str, str]  # status, reason, message
 _YES: Said = ("True", "", "")
+_GATEWAY = "falaj.example/standin"
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Seen:
         )
 
 
-def status(asked: Asked, seen: Seen, runtime: str, before: Manifest) -> Manifest:
+def status(asked: Asked, seen: Seen, runtime: str) -> Manifest:
     """Return the status of a service in Standard mode.
 
     `Ready` follows the Deployment's availability, which old pods keep up; `observedGeneration`
@@ -47,7 +47,7 @@ def status(asked: Asked, seen: Seen, runtime: str, before: Manifest) -> Manifest
     """
     conditions = _conditions(asked, seen)
     found = {
-        "conditions": _timed(conditions, before),
+        "conditions": _written(conditions),
         "deploymentMode": "Standard",
         "servingRuntimeName": runtime,
         "modelStatus": _model(asked.stable, seen),
@@ -60,31 +60,29 @@ def status(asked: Asked, seen: Seen, runtime: str, before: Manifest) -> Manifest
     return {**found, **(_addresses(asked) if conditions["Ready"][0] == "True" else {})}
 
 
-def invalid(why: NoRuntime, before: Manifest) -> Manifest:
+def invalid(why: NoRuntime) -> Manifest:
     """Return the status of a service that no runtime serves: conditions stay unknown."""
     names = ("IngressReady", "PredictorReady", "Ready")
     failure = {"reason": why.reason, "message": str(why)}
-    states = {"activeModelState": "", "targetModelState": "FailedToLoad"}
     return {
-        "conditions": _timed(dict.fromkeys(names, ("Unknown", "", "")), before),
+        "conditions": [{"type": name, "status": "Unknown"} for name in names],
         "deploymentMode": "Standard",
-        "modelStatus": {
-            "lastFailureInfo": failure,
-            "states": states,
-            "transitionStatus": "InvalidSpec",
-        },
+        "modelStatus": {"lastFailureInfo": failure, "transitionStatus": "InvalidSpec"},
     }
 
 
 def gateway(route: Manifest) -> Manifest:
     """Return the status of a route that a gateway has accepted."""
-    before = (route.get("status") or {}).get("parents") or [{}]
-    said: Mapping[str, Said] = {name: ("True", name, "") for name in ("Accepted", "ResolvedRefs")}
-    generation = {"observedGeneration": route["metadata"]["generation"]}
-    timed = [{"message": "", **one, **generation} for one in _timed(said, before[0])]
+    same = {
+        "status": "True",
+        "message": "",
+        "observedGeneration": route["metadata"]["generation"],
+        "lastTransitionTime": route["metadata"]["creationTimestamp"],
+    }
+    conditions = [{**same, "type": one, "reason": one} for one in ("Accepted", "ResolvedRefs")]
     return {
         "parents": [
-            {"parentRef": parent, "controllerName": "falaj.example/standin", "conditions": timed}
+            {"parentRef": parent, "controllerName": _GATEWAY, "conditions": conditions}
             for parent in route["spec"].get("parentRefs", [])
         ]
     }
@@ -159,17 +157,11 @@ def _addresses(asked: Asked) -> Manifest:
     }
 
 
-def _timed(said: Mapping[str, Said], before: Manifest) -> list[Manifest]:
-    """Write conditions out; the time of one that did not change stays."""
-    known = {one["type"]: one for one in before.get("conditions") or []}
-    now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    found = []
-    for kind in sorted(said):
-        told, reason, message = said[kind]
-        old = known.get(kind, {})
-        same = old.get("status") == told
-        one = {"type": kind, "status": told, "reason": reason, "message": message}
-        one = {key: value for key, value in one.items() if value}
-        one |= {"severity": "Info"} if kind == "Stopped" else {}
-        found.append({**one, "lastTransitionTime": old["lastTransitionTime"] if same else now})
-    return found
+def _written(said: Mapping[str, Said]) -> list[Manifest]:
+    """Write conditions out; when they changed is left out, so that no look is a change."""
+    return [
+        {"type": kind, "status": status}
+        | ({"reason": reason, "message": message} if reason else {})
+        | ({"severity": "Info"} if kind == "Stopped" else {})
+        for kind, (status, reason, message) in said.items()
+    ]
