@@ -189,8 +189,8 @@ def test_the_launcher_may_read_the_secret_it_names(things: list[Thing]) -> None:
 def test_rights_are_given_to_the_teams_own_people_and_machines(things: list[Thing]) -> None:
     for team in teams(things):
         subjects = [s for t in team.things for s in t.get("subjects", [])]
-        groups = {s["name"].partition(":")[0] for s in subjects if s["kind"] == "Group"}
-        assert groups == {team.site["FALAJ_GROUPS"]}
+        groups = {s["name"].partition(":")[:2] for s in subjects if s["kind"] == "Group"}
+        assert groups == {(team.site["FALAJ_GROUPS"], ":")}
         assert {s["namespace"] for s in subjects if s["kind"] == "ServiceAccount"} == {team.name}
 
 
