@@ -12,21 +12,9 @@ from typing import Any
 
 from components.foundation.errors import UserError
 from components.foundation.residency import places
-from components.foundation.residency.places import UAE
+from components.foundation.residency.places import UAE, Region
 from components.foundation.site import EMBEDDED, Site
 from components.foundation.verdict import Decision, Verdict
-
-_CLOUDS = {
-    "amazonaws.com": "aws",
-    "aliyuncs.com": "alibaba",
-    "googleapis.com": "google",
-    "windows.net": "azure",
-    "oraclecloud.com": "oracle",
-    "oraclecloud26.com": "oracle",
-    "oraclecloud29.com": "oracle",
-    "myhuaweicloud.com": "huawei",
-}
-_REGIONLESS = {"azure"}  # a blob host carries the account's name, never the region
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,20 +144,26 @@ def _at_home(provider: str) -> list[str]:
 def _endpoint(site: Site) -> Iterator[Finding]:
     """Hold the host of the object store against the declared provider and region."""
     store = site.object_store
-    host = (urllib.parse.urlsplit(store.endpoint).hostname or "").rstrip(".")
-    cloud = _cloud(host)
+    host = _plain_host(store.endpoint)
+    cloud = places.owner(host)
     if store.endpoint == EMBEDDED or (cloud is None and store.provider == places.ON_PREMISES):
         return
     if cloud is None:
         yield from _private(host, store.provider)
     elif cloud != store.provider:
         yield _host(host, f"the host belongs to {cloud}, the site declares {store.provider}")
-    elif cloud not in _REGIONLESS and not _names(host, store.region):
-        yield _host(
-            host, f"the host does not name {store.region}: it is global or another region's"
-        )
-    elif "accelerate" in host:
-        yield _host(host, "accelerated transfer enters the provider's network anywhere")
+    elif not _mute(host):
+        yield from _regional(host, places.locate(store.provider, store.region), store.region)
+
+
+def _regional(host: str, declared: Region | None, region: str) -> Iterator[Finding]:
+    told = places.whereabouts(host)
+    if told is None or told != declared:
+        silence = places.silence(host)
+        reason = silence.why if silence else told
+        why = f" ({reason})" if reason else ""
+        problem = f"the host does not name {region}: it is global or another region's{why}"
+        yield _host(host, problem, told.country if told else "unknown")
 
 
 def _private(host: str, provider: str) -> Iterator[Finding]:
@@ -177,24 +171,24 @@ def _private(host: str, provider: str) -> Iterator[Finding]:
     yield _host(host, f"the host is not one of {provider}'s, so its region says nothing about it")
 
 
-def _host(host: str, problem: str) -> Finding:
+def _host(host: str, problem: str, country: str = "unknown") -> Finding:
     return Finding(
         "object_store.endpoint",
         host,
-        "unknown",
+        country,
         problem,
         "use the provider's regional address, or declare the provider that runs the host",
     )
 
 
-def _names(host: str, region: str) -> bool:
-    """Say whether a label of the host is the region, or ends in it as `oss-me-east-1` does."""
-    return any(label == region or label.endswith(f"-{region}") for label in host.split("."))
+def _plain_host(endpoint: str) -> str:
+    return (urllib.parse.urlsplit(endpoint).hostname or "").rstrip(".")
 
 
-def _cloud(host: str) -> str | None:
-    ends = (name for end, name in _CLOUDS.items() if host == end or host.endswith(f".{end}"))
-    return next(ends, None)
+def _mute(host: str) -> bool:
+    """Say whether no address of the service would tell its region."""
+    silence = places.silence(host)
+    return silence is not None and silence.mute
 
 
 def _facts(site: Site) -> dict[str, Any]:
@@ -203,7 +197,8 @@ def _facts(site: Site) -> dict[str, Any]:
     entry = places.locate(store.provider, store.region)
     looked_up = [f"{entry}; source: {entry.source}, {entry.checked}"] if entry else []
     declared = [f"{site.kind} in {site.residency.country or 'no country'}"]
-    hosts = {"object_store.endpoint": store.endpoint} if store.provider in _REGIONLESS else {}
+    mute = _mute(_plain_host(store.endpoint))
+    hosts = {"object_store.endpoint": store.endpoint} if mute else {}
     addresses = {**hosts, "metrics": site.metrics, "kubernetes": site.kubernetes, "keys": site.keys}
     sinks = {f"alerts.{i}": alert.url for i, alert in enumerate(site.alerts)}
     return {
