@@ -11,7 +11,7 @@ GROUP, VERSION = API_VERSION.split("/")
 NAMES = (*map(str, Profile), STRICTEST)
 _NAME = "[a-z0-9]([a-z0-9.-]*[a-z0-9])?"
 # Rules use names that begin with @ for what is no place: nobody may declare one of those.
-_HOST = f"^{_NAME}$"
+_HOST = f"^{_NAME}(:[0-9]+)?$"  # a port counts for nothing
 _SUFFIX = f"^[.]{_NAME}$"
 _PLACE = "^[A-Za-z0-9][A-Za-z0-9._/-]*$"
 _ADDRESSES = "^[0-9a-f.:]+(/[1-9][0-9]{0,2})?$"  # a range of everything, /0, is no network
