@@ -113,6 +113,10 @@ class Cluster:
     def get(self, resource: Resource, name: str) -> Manifest:
         return self._call("GET", resource, self.namespace, name)
 
+    def look(self, path: str) -> Manifest:
+        """Get what is at a path: what lies in no namespace, and which kinds there are."""
+        return self._ask("GET", path, f"GET {path}", f"get and list on {path}")
+
     def find(self, resource: Resource, name: str) -> Manifest | None:
         """Get an object, or None when there is none."""
         try:
@@ -148,13 +152,26 @@ class Cluster:
         content: str = _JSON,
     ) -> Manifest:
         what = f"{verb} {resource.kind} {namespace}/{name or ''}".rstrip("/")
+        needs = f"{_rights(verb)} on {resource.plural}.{resource.group}".rstrip(".")
+        return self._ask(verb, resource.path(namespace, name), what, needs, body, query, content)
+
+    def _ask(
+        self,
+        verb: str,
+        path: str,
+        what: str,
+        needs: str,
+        body: Manifest | None = None,
+        query: Query | None = None,
+        content: str = _JSON,
+    ) -> Manifest:
         headers = {**self.api.default_headers, "Accept": _JSON, "Content-Type": content}
-        with _translated(what, verb, resource):
+        with _translated(what, needs):
             # call_api has other parameters in every release; what lies beneath it stays.
             self.api.update_params_for_auth(headers, [], ["BearerToken"])
             answer = self.api.request(
                 verb,
-                f"{self.api.configuration.host}{resource.path(namespace, name)}",
+                f"{self.api.configuration.host}{path}",
                 query_params=query or [],
                 headers=headers,
                 body=body,
@@ -165,7 +182,7 @@ class Cluster:
 
 
 @contextlib.contextmanager
-def _translated(what: str, verb: str, resource: Resource) -> Iterator[None]:
+def _translated(what: str, needs: str) -> Iterator[None]:
     """Turn what the client raises into our errors, with what to do."""
     import urllib3.exceptions
     from kubernetes.client import ApiException
@@ -173,7 +190,7 @@ def _translated(what: str, verb: str, resource: Resource) -> Iterator[None]:
     try:
         yield
     except ApiException as error:
-        raise _from_status(what, verb, resource, error) from error
+        raise _from_status(what, needs, error) from error
     except urllib3.exceptions.HTTPError as error:
         raise InfrastructureError(
             f"{what}: the Kubernetes API did not answer ({type(error).__name__}); "
@@ -182,7 +199,7 @@ def _translated(what: str, verb: str, resource: Resource) -> Iterator[None]:
         ) from error
 
 
-def _from_status(what: str, verb: str, resource: Resource, error: "ApiException") -> FalajError:
+def _from_status(what: str, needs: str, error: "ApiException") -> FalajError:
     message = _message(error)
     match error.status:
         case 404:
@@ -194,8 +211,7 @@ def _from_status(what: str, verb: str, resource: Resource, error: "ApiException"
             )
         case 401 | 403:
             return Refused(
-                f"{what}: {message}; the identity needs a Role with {_rights(verb)} on "
-                f"{resource.plural}.{resource.group}".rstrip("."),
+                f"{what}: {message}; the identity needs a Role with {needs}",
                 code="kubernetes-forbidden",
             )
         case 400 | 422:
