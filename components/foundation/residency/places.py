@@ -132,7 +132,7 @@ def suffixes() -> Mapping[str, Region]:
     """Return how hosts end in each region: `.me-central-1.amazonaws.com`.
 
     A host `h` is there when `.h` ends so: `oss-me-east-1.aliyuncs.com` is a whole host.
-    Where several fit, the longest counts; and `silence` before it.
+    Where several fit, or one of `silences`, the longest counts.
     """
     return {
         shape.format(region=entry.region, domain=domain): entry
@@ -146,7 +146,7 @@ def suffixes() -> Mapping[str, Region]:
 def whereabouts(host: str) -> Region | None:
     """Return the region that a host tells, or None: it is global, mute, or no cloud's."""
     for tail in _tails(host):
-        if tail in _silences():
+        if tail in silences():
             return None
         if tail in suffixes():
             return suffixes()[tail]
@@ -169,11 +169,23 @@ def owner(host: str) -> str | None:
     return next(filter(None, found), None)
 
 
+@functools.cache
+def silences() -> Mapping[str, Silence]:
+    """Return how hosts end that tell no region, even where a suffix of a region fits too."""
+    return {
+        f".{shape.format(region=entry.region)}": Silence(group["provider"], why, kind == "mute")
+        for group in _endpoints()
+        for kind in ("elsewhere", "mute")
+        for shape, why in group.get(kind, {}).items()
+        for entry in _of(group["provider"])
+    }
+
+
 def silence(host: str) -> Silence | None:
     """Return why a host tells no region, where that is known."""
     if whereabouts(host) is not None:
         return None
-    return next((_silences()[tail] for tail in _tails(host) if tail in _silences()), None)
+    return next((silences()[tail] for tail in _tails(host) if tail in silences()), None)
 
 
 @functools.cache
@@ -223,17 +235,6 @@ def _read(name: str) -> Any:
 @functools.cache
 def _endpoints() -> list[dict[str, Any]]:
     return list(_read("endpoints.yaml"))
-
-
-@functools.cache
-def _silences() -> Mapping[str, Silence]:
-    return {
-        f".{shape.format(region=entry.region)}": Silence(group["provider"], why, kind == "mute")
-        for group in _endpoints()
-        for kind in ("elsewhere", "mute")
-        for shape, why in group.get(kind, {}).items()
-        for entry in _of(group["provider"])
-    }
 
 
 def _of(provider: str, realm: str | None = None) -> list[Region]:

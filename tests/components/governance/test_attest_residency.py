@@ -113,6 +113,12 @@ def test_a_refusal_names_field_value_country_law_status_and_the_way_out() -> Non
         assert part in verdict.reason
 
 
+def test_a_host_abroad_is_named_with_its_country() -> None:
+    verdict = attestation.attest(site(endpoint="https://s3.me-south-1.amazonaws.com"))
+
+    assert [one["country"] for one in verdict.evidence["findings"]] == ["BH"]
+
+
 def test_a_twin_name_is_pointed_out() -> None:
     verdict = attestation.attest(
         site("alibaba", "me-central-1", "https://oss-me-central-1.aliyuncs.com")

@@ -103,6 +103,7 @@ def test_every_provider_with_regions_has_hosts() -> None:
         ("vpce-1.s3.me-central-1.vpce.amazonaws.com", "aws", "me-central-1"),
         ("s3.cn-north-1.amazonaws.com.cn", "aws", "cn-north-1"),
         ("x.uaenorth.cloudapp.azure.com", "azure", "uaenorth"),
+        ("c-1.hcp.uaenorth.azmk8s.io", "azure", "uaenorth"),
         ("r.westeurope.data.azurecr.io", "azure", "westeurope"),
         ("ns.compat.objectstorage.me-dubai-1.oraclecloud.com", "oracle", "me-dubai-1"),
         ("ns.compat.objectstorage.me-alain-1.oraclecloud26.com", "oracle", "me-alain-1"),
@@ -162,6 +163,13 @@ def test_a_host_without_a_region_says_why(host: str, provider: str) -> None:
 def test_a_host_that_only_resembles_a_clouds_is_nowhere(host: str) -> None:
     assert places.whereabouts(host) is None
     assert places.silence(host) is None
+
+
+def test_a_silence_is_longer_than_the_suffix_that_it_overrules() -> None:
+    silent = [one for one in places.silences() for end in SUFFIXES if one.endswith(end)]
+
+    assert ".s3-outposts.me-central-1.amazonaws.com" in silent
+    assert not set(silent) & set(SUFFIXES)
 
 
 @pytest.mark.parametrize("host", ["evilamazonaws.com", "amazonaws.com.evil.example", ""])
