@@ -2,7 +2,7 @@
 
 import copy
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import pytest
@@ -14,13 +14,16 @@ from components.foundation.sealing.uri import ReleaseUri
 from tests.manifests.conftest import OVERLAYS, ROOT, built
 from tests.manifests.reach import table
 from tests.manifests.reach.policies import Party, Policy
-from tests.manifests.reach.roles import Role, named_in, roles_of
+from tests.manifests.reach.roles import Role, named_in, of_knative, roles_of
 from tests.manifests.reach.table import Compared
 
 Thing = dict[str, Any]
 PAGE = (ROOT / "docs/network.md").read_text()
-ALONE = "manifests/network"
-POLICIES = sorted(path.stem for path in (ROOT / ALONE).glob("networkpolicy-*.yaml"))
+ALONE, KNATIVE = "manifests/network", "manifests/network-knative"
+POLICIES, KNATIVES = (
+    sorted(path.stem for path in (ROOT / folder).glob("networkpolicy-*.yaml"))
+    for folder in (ALONE, KNATIVE)
+)
 MORE = [
     {"ipBlock": {"cidr": "0.0.0.0/0"}},
     {"podSelector": {"matchLabels": {"app": "stranger"}}},
@@ -30,6 +33,7 @@ MORE = [
 FEATURES = {  # what has a table of its own, by an object that tells it
     table.IN_A_MESH: ("PeerAuthentication", "falaj"),
     table.BREAKGLASS: ("CronJob", "falaj-breakglass"),
+    table.KNATIVE: ("NetworkPolicy", "falaj-queues-from-callers"),
 }
 TEMPLATES: Mapping[str, Callable[[Thing], dict[str, str]]] = {
     "Deployment": lambda spec: spec["template"]["metadata"]["labels"],
@@ -65,12 +69,16 @@ def roles(at: Mapping[str, str], home: str) -> list[Role]:
     return named_in(at, home, pods)
 
 
-def compared(things: list[Thing], at: Mapping[str, str], home: str) -> Compared:
-    """Hold the policies of one namespace against the tables for what is there."""
+def compared(
+    things: list[Thing], at: Mapping[str, str], home: str, tables: Collection[str] = ()
+) -> Compared:
+    """Hold the policies of one namespace against tables: else those for what is there."""
+    tables = tables or headings(things)
     found = [Policy.parse(t) for t in things if t["kind"] == "NetworkPolicy"]
     ours = [policy for policy in found if policy.namespace == home]
-    flows = table.read(PAGE, at, headings(things))
-    return table.compare(flows, ours, roles(at, home), home)
+    flows = table.read(PAGE, at, tables)
+    who = roles(at, home) + (of_knative() if table.KNATIVE in tables else [])
+    return table.compare(flows, ours, who, home)
 
 
 def headings(things: list[Thing]) -> set[str]:
@@ -78,8 +86,14 @@ def headings(things: list[Thing]) -> set[str]:
     return {table.ALWAYS} | {name for name, thing in FEATURES.items() if thing in kinds}
 
 
-def alone() -> list[Thing]:
-    return copy.deepcopy([t for t in build(ALONE) if t["kind"] == "NetworkPolicy"])
+def alone(name: str = POLICIES[0]) -> list[Thing]:
+    """The policies of the feature, with Knative's beside them if one of those is meant."""
+    return copy.deepcopy([*build(ALONE), *(build(KNATIVE) if name in KNATIVES else ())])
+
+
+def held(things: list[Thing], name: str = POLICIES[0]) -> Compared:
+    tables = {table.ALWAYS, *([table.KNATIVE] if name in KNATIVES else [])}
+    return compared(things, site(), "falaj", tables)
 
 
 def named(things: list[Thing], name: str) -> Thing:
@@ -89,34 +103,47 @@ def named(things: list[Thing], name: str) -> Thing:
 
 
 def test_the_flows_are_those_of_the_table_and_no_others() -> None:
-    seen = compared(alone(), site(), "falaj")
+    seen = held(alone())
 
     assert sorted(seen.unlisted) == []
     assert sorted(seen.missing) == []
     assert seen.listed > 400
 
 
-@pytest.mark.parametrize("name", POLICIES)
+def test_knative_adds_the_flows_of_its_table_and_no_others() -> None:
+    seen = held(alone(KNATIVES[0]), KNATIVES[0])
+
+    assert sorted(seen.unlisted) == []
+    assert sorted(seen.missing) == []
+
+
+def test_without_knatives_flows_its_queues_are_shut() -> None:
+    missing = "\n".join(held(alone(), KNATIVES[0]).missing)
+
+    assert all(f" {port}/TCP" in missing for port in (8012, 8081, 8112, 9090))
+
+
+@pytest.mark.parametrize("name", [*POLICIES, *KNATIVES])
 def test_a_rule_for_anybody_leaves_the_table(name: str) -> None:
-    things = alone()
+    things = alone(name)
     policy = named(things, name)
     for way in policy["policyTypes"]:
         policy.setdefault(way.lower(), []).append({})
 
-    assert compared(things, site(), "falaj").unlisted
+    assert held(things, name).unlisted
 
 
-@pytest.mark.parametrize("name", POLICIES)
+@pytest.mark.parametrize("name", [*POLICIES, *KNATIVES])
 def test_one_more_peer_leaves_the_table(name: str) -> None:
     """Also a pod beside it, whose own side is shut: half a path is a door."""
-    things = alone()
+    things = alone(name)
     policy = named(things, name)
     for way, side in (("Ingress", "from"), ("Egress", "to")):
         if way in policy["policyTypes"]:
             rule = {"ports": [{"port": 8080, "protocol": "TCP"}], side: MORE}
             policy.setdefault(way.lower(), []).append(rule)
 
-    unlisted = "\n".join(compared(things, site(), "falaj").unlisted)
+    unlisted = "\n".join(held(things, name).unlisted)
 
     assert "falaj/app=stranger" in unlisted
     assert "elsewhere/no labels" in unlisted
@@ -126,16 +153,16 @@ def test_one_more_peer_leaves_the_table(name: str) -> None:
 def test_without_the_denial_whoever_has_no_flow_is_open() -> None:
     things = [t for t in alone() if t["metadata"]["name"] != "falaj-deny"]
 
-    unlisted = compared(things, site(), "falaj").unlisted
+    unlisted = held(things).unlisted
 
     assert "elsewhere/no labels -> falaj/no labels 22/TCP" in unlisted
 
 
-@pytest.mark.parametrize("name", sorted(set(POLICIES) - {"networkpolicy-falaj-deny"}))
+@pytest.mark.parametrize("name", sorted({*POLICIES, *KNATIVES} - {"networkpolicy-falaj-deny"}))
 def test_a_flow_that_is_gone_is_missed(name: str) -> None:
-    things = [t for t in alone() if f"networkpolicy-{t['metadata']['name']}" != name]
+    things = [t for t in alone(name) if f"networkpolicy-{t['metadata']['name']}" != name]
 
-    assert compared(things, site(), "falaj").missing
+    assert held(things, name).missing
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)

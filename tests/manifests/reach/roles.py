@@ -10,6 +10,7 @@ from tests.manifests.reach.policies import Labels, Party, Peer, Policy, Selector
 
 NAME = "kubernetes.io/metadata.name"
 ELSEWHERE = "elsewhere"  # a namespace that nobody named
+_KNATIVE = "knative-serving"
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +129,11 @@ def named_in(site: Mapping[str, str], home: str, served: Mapping[str, Labels]) -
         Role("other gateways", site["FALAJ_GATEWAY_NAMESPACE"]),
         Role("the Kubernetes API", addresses=site["FALAJ_API_ADDRESSES"]),
     ]
+
+
+def of_knative() -> list[Role]:
+    """Return the roles that only an installation with Knative has."""
+    return [Role(f"the {name}", _KNATIVE, {"app": name}) for name in ("activator", "autoscaler")]
 
 
 def _outside(site: Mapping[str, str]) -> Iterator[Role]:

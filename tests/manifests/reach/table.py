@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from tests.manifests.reach.policies import Party, Passage, Policy, Port
 from tests.manifests.reach.roles import Role, parties, roles_of
 
-ALWAYS, IN_A_MESH, BREAKGLASS = "Who reaches whom", "In a mesh", "Breakglass"  # headings
+# Headings.
+ALWAYS, IN_A_MESH, BREAKGLASS = "Who reaches whom", "In a mesh", "Breakglass"
+KNATIVE = "Where Knative serves"
 _HEADER = "| From | To | Port | Why |"
 _ALWAYS = ((1, "TCP"), (22, "TCP"), (443, "UDP"), (65535, "TCP"), (80, "SCTP"))
 
