@@ -38,6 +38,17 @@ def classes(ground: Access) -> Iterator[list[Thing]]:
     ground.kubectl("delete", "storageclass", *(thing["metadata"]["name"] for thing in things))
 
 
+def test_classes_of_copies_are_taken_strictly(ground: Access) -> None:
+    things = []
+    for provider in PROVIDERS:
+        [thing] = yaml.safe_load_all(built(f"manifests/snapshots-{provider}"))
+        things.append({**thing, "metadata": {"name": f"test-{provider}"}})
+
+    assert applied.apply(ground, things) == ""
+    names = [thing["metadata"]["name"] for thing in things]
+    ground.kubectl("delete", "volumesnapshotclass", *names)
+
+
 @pytest.fixture(scope="module")
 def abroad(ground: Access) -> Iterator[str]:
     """A node in Bahrain, of a cluster that spans two countries."""

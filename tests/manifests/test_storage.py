@@ -94,6 +94,17 @@ def test_a_volume_waits_for_its_pod_and_outlives_its_claim(provider: str) -> Non
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
+def test_a_copy_lies_where_its_volume_lies_and_goes_with_its_object(provider: str) -> None:
+    [thing] = yaml.safe_load_all(built(f"manifests/snapshots-{provider}"))
+
+    given = {name.lower() for name in thing.get("parameters", {})}
+    assert thing["driver"] == volumes(provider)["provisioner"]
+    assert thing["metadata"] == volumes(provider)["metadata"]
+    assert thing["deletionPolicy"] == "Delete"
+    assert given.isdisjoint(name.lower() for name in ABROAD)
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
 def test_a_claim_names_the_same_class_everywhere(provider: str, known: Schemas) -> None:
     thing = volumes(provider)
 

@@ -9,6 +9,7 @@ require (
 	github.com/cilium/cilium v1.20.2
 	github.com/kedacore/keda/v2 v2.20.2
 	github.com/kubeflow/trainer/v2 v2.2.0
+	github.com/kubernetes-csi/external-snapshotter/client/v8 v8.7.0
 	github.com/prometheus-operator/prometheus-operator v0.85.0
 	istio.io/api v1.31.4
 	knative.dev/serving v0.51.0

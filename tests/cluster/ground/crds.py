@@ -22,6 +22,7 @@ _FOLDERS: Mapping[str, str] = {
     "github.com/cert-manager/cert-manager": "deploy/crds",
     "github.com/cilium/cilium": "pkg/k8s/apis/cilium.io/client/crds/v2",
     "github.com/kedacore/keda/v2": "config/crd/bases",
+    "github.com/kubernetes-csi/external-snapshotter/client/v8": "config/crd",
     "github.com/kubeflow/trainer/v2": "manifests/base/crds",
     "github.com/prometheus-operator/prometheus-operator": "example/prometheus-operator-crd",
     "istio.io/api": "kubernetes",
@@ -46,6 +47,7 @@ _WANTED = {
                             "VirtualService"},
     "security.istio.io": {"AuthorizationPolicy", "PeerAuthentication", "RequestAuthentication"},
     "serving.knative.dev": {"Configuration", "Revision", "Route", "Service"},
+    "snapshot.storage.k8s.io": {"VolumeSnapshotClass"},
     "trainer.kubeflow.org": {"ClusterTrainingRuntime", "TrainJob", "TrainingRuntime"},
 }  # fmt: skip
 # Ours to name, not ours to know: kind, plural, version.
@@ -77,7 +79,13 @@ def chosen(environment: Mapping[str, str]) -> tuple[Definition, ...]:
     """Return the definitions to load."""
     named = environment.get("CRDS")
     real = tuple(definitions(pathlib.Path(named).rglob("*.yaml"))) if named else ()
-    return (*real, *_clone(frozenset(one["spec"]["group"] for one in real)))
+    return (own(), *real, *_clone(frozenset(one["spec"]["group"] for one in real)))
+
+
+def own() -> Definition:
+    """Return the definition of the one kind that is ours."""
+    [found] = definitions((build.ROOT / "manifests" / "definitions").glob("customresource*.yaml"))
+    return found
 
 
 def _clone(but: frozenset[str]) -> Iterator[Definition]:
