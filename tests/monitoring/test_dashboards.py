@@ -1,10 +1,15 @@
 """Dashboards load in Grafana, as far as their form tells, and are in the ConfigMap it looks for."""
 
+import copy
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import yaml
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.cog.plugins import register_default_plugins
+from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from tests.manifests.conftest import built
 from tests.monitoring import dashboards
@@ -60,6 +65,42 @@ def test_a_query_uses_variables_that_the_board_has(board: dict[str, Any]) -> Non
     used = {name for name in ("namespace", "model", "experiment") if f"${name}" in text}
 
     assert used == has - {"datasource"}
+
+
+@BOARDS
+def test_grafanas_own_models_know_every_field(board: dict[str, Any]) -> None:
+    assert list(_lost(board, _read_and_written(board))) == []
+
+
+@pytest.mark.parametrize("way", [[], ["panels", 0], ["panels", 0, "targets", 0], ["templating"]])
+def test_a_field_that_grafana_does_not_know_is_found(way: list[Any]) -> None:
+    board: Any = copy.deepcopy(next(iter(dashboards.boards().values())))
+    place = board
+    for step in way:
+        place = place[step]
+    place["tite"] = "misspelt"
+
+    [lost] = _lost(board, _read_and_written(board))
+
+    assert lost.endswith(".tite")
+
+
+def _read_and_written(board: dict[str, Any]) -> Any:
+    """Read a board into Grafana's models, which leave out what they do not know; write it again."""
+    register_default_plugins()
+    read = Dashboard.from_json(copy.deepcopy(board))
+    return json.loads(JSONEncoder().encode(read))
+
+
+def _lost(ours: Any, theirs: Any, path: str = "") -> Iterator[str]:
+    if isinstance(ours, dict) and isinstance(theirs, dict):
+        for name, value in ours.items():
+            yield from _lost(value, theirs.get(name), f"{path}.{name}")
+    elif isinstance(ours, list) and isinstance(theirs, list) and len(ours) == len(theirs):
+        for number, (one, other) in enumerate(zip(ours, theirs, strict=True)):
+            yield from _lost(one, other, f"{path}[{number}]")
+    elif ours != theirs:
+        yield path
 
 
 def test_grafana_finds_all_boards_by_their_label() -> None:
