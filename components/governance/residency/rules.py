@@ -75,12 +75,13 @@ def _match(row: Mapping[str, Any]) -> Match:
 def _variables(rule: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield a policy's expressions in order: the shared, the rule's own, the judging."""
     judging = _read("judging")
-    parts = [rule, _read("pods")] if "pods" in rule else [rule]
+    shared = [name for name in ("pods", "settings") if name in rule]
+    parts = [rule, *map(_read, shared)]
     yield from judging["first"].items()
     yield from rule.get("lets", {}).items()
-    if "pods" in rule:
-        yield "pods", rule["pods"]
-        yield from _read("pods")["lets"].items()
+    for name in shared:
+        yield name, rule[name]
+        yield from _read(name)["lets"].items()
     used = [name for name in judging["categories"] if any(name in part for part in parts)]
     for name in used:
         yield name, " + ".join(f"({part[name]})" for part in parts if name in part)
