@@ -15,14 +15,15 @@ HERE = pathlib.Path(__file__).parent
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    ours = {path for path in {item.path for item in items} if path.is_relative_to(HERE)}
     for item in items:
-        if HERE in item.path.parents:
+        if item.path in ours:
             item.add_marker("cluster")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     reports = itertools.chain.from_iterable(terminalreporter.stats.values())
-    if any(getattr(one, "nodeid", "").startswith("tests/cluster/test_") for one in reports):
+    if any(isinstance(one, pytest.TestReport) and "cluster/" in one.nodeid for one in reports):
         kept = os.environ.get("FALAJ_TEST_CLUSTER")
         source = f"whoever keeps {kept}" if kept else crds.source(os.environ)
         terminalreporter.write_line(f"cluster: definitions from {source}")
