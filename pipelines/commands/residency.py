@@ -20,6 +20,8 @@ _EXAMPLES = (
     "falaj residency check rendered.yaml my-site.yaml",
 )
 
+_STATIC = pathlib.Path("build/static")
+
 
 def add(verbs: "Verbs") -> None:
     parser = options.verb(verbs, "residency", "judge where bytes may go", *_EXAMPLES)
@@ -31,6 +33,13 @@ def add(verbs: "Verbs") -> None:
     holds = "which law holds where no Namespace in the input says so"
     check_.add_argument("--profile", metavar="NAME", help=holds)
     check_.set_defaults(do=check)
+    shown = ("falaj residency render --write manifests", "falaj residency render --static health")
+    render_ = options.verb(deeper, "render", "write what a cluster is given to judge by", *shown)
+    tree = "the folder of manifests to write to"
+    render_.add_argument("--write", type=pathlib.Path, metavar="FOLDER", help=tree)
+    what = "write files for an API server's staticManifestsDir, for this profile, to build/static"
+    render_.add_argument("--static", metavar="NAME", help=what)
+    render_.set_defaults(do=render)
 
 
 def check(arguments: argparse.Namespace) -> int:
@@ -44,6 +53,18 @@ def check(arguments: argparse.Namespace) -> int:
     refused += _objects_refused(objects, arguments.profile)
     if refused:
         raise Refused(f"{refused} of {len(given)} refused; see above", code="residency-refused")
+    return 0
+
+
+def render(arguments: argparse.Namespace) -> int:
+    """Write the manifests of residency, the files for an API server, or both."""
+    from components.governance.residency import reading, rendering
+
+    if arguments.write:
+        rendering.write(arguments.write)
+    if arguments.static:
+        profile = reading.Laws.of([], arguments.static).holding({})
+        rendering.write_static(_STATIC, profile)
     return 0
 
 

@@ -38,7 +38,7 @@ def blocks() -> list[Thing]:
 @pytest.fixture(scope="module")
 def place(ground: Access) -> Iterator[str]:
     """A namespace with the labels of ours."""
-    text = (ROOT / "manifests" / "residency" / "namespace-falaj.yaml").read_text()
+    text = (ROOT / "manifests" / "namespace" / "namespace-falaj.yaml").read_text()
     thing = yaml.safe_load(text)
     thing["metadata"]["name"] = NAMESPACE
     applied.apply(ground, [thing, _account()])

@@ -244,14 +244,12 @@ def test_a_custodian_replaces_a_ring_and_makes_or_deletes_none(place: Place) -> 
     assert "forbidden" in place.kubectl(who, "get", "secret", "falaj-object-store")
 
 
-def test_who_answers_for_residency_changes_its_policy_and_not_that_on_breakglass(
-    place: Place,
-) -> None:
-    who, kind = place.caller("resid"), "validatingadmissionpolicy"
-    change = '{"metadata": {"labels": {"seen": "yes"}}}'
+def test_who_answers_for_residency_changes_a_profile_and_no_policy(place: Place) -> None:
+    who, change = place.caller("resid"), '{"metadata": {"labels": {"seen": "yes"}}}'
+    merge = ("--type=merge", "-p", change)
 
-    named = place.kubectl(who, "patch", kind, "falaj-residency", "--type=merge", "-p", change)
-    other = place.kubectl(who, "patch", kind, "falaj-breakglass", "--type=merge", "-p", change)
+    named = place.kubectl(who, "patch", "residencyprofile", "health", *merge)
+    other = place.kubectl(who, "patch", "validatingadmissionpolicy", "falaj-breakglass", *merge)
 
     assert "forbidden" not in named  # allowed, whether or not it is there yet
     assert "forbidden" in other

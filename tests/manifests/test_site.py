@@ -68,7 +68,8 @@ def team(moved: list[Thing]) -> Team:
 
 
 def test_nothing_is_left_of_what_it_said_before(moved: list[Thing]) -> None:
-    left = {title(t): (path, text) for t in moved for path, text in _values(t) if OLD.search(text)}
+    said = ((title(t), path, text) for t in moved for path, text in _values(t))
+    left = {name: (path, text) for name, path, text in said if OLD.search(_without_our_group(text))}
 
     assert left == {}
 
@@ -117,6 +118,11 @@ def test_rights_are_those_of_the_new_groups(moved: list[Thing]) -> None:
 
 def test_the_site_itself_is_as_said(team: Team) -> None:
     assert NEW.items() <= dict(team.site).items()
+
+
+def _without_our_group(text: str) -> str:
+    """Leave out the API group of our own kinds, which is no place of a site."""
+    return "" if text == "falaj.example" else text.replace("group('falaj.example')", "")
 
 
 def _hosts() -> dict[str, str]:

@@ -72,17 +72,17 @@ def _rule(rule: str, message: str) -> dict[str, str]:
 
 
 def _spec() -> dict[str, Any]:
-    somewhere = {"suffix": _text(200), "place": _text(200)}
+    somewhere = {"place": _text(200), "names": _list(_text(200), 50)}
     return _object(
         {
             "law": _text(1000),
             "hardLocal": {"type": "boolean"},
             "country": {"type": "string", "enum": [UAE]},
-            "hosts": _list(_text(253, _HOST), 200),
+            "hosts": _list(_text(253, _HOST), 200, unique=False),  # two URLs may name one
             "networks": _list(_text(50, _ADDRESSES), 64),
             "suffixes": _list(_text(200, _SUFFIX), 1000),
             "places": _list(_text(200, _PLACE), 1000),
-            "elsewhere": _list(_object(somewhere), 5000, unique=False),
+            "elsewhere": _list(_object(somewhere), 1000, unique=False),
             "bases": {
                 **_list(_object(_basis()), 200, unique=False),
                 "x-kubernetes-list-type": "map",

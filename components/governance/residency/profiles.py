@@ -3,7 +3,7 @@
 from typing import Any
 
 from components.foundation.residency import places
-from components.foundation.residency.places import UAE
+from components.foundation.residency.places import UAE, Region
 from components.foundation.site import Profile, Site
 
 API_VERSION, KIND = "falaj.example/v1", "ResidencyProfile"
@@ -33,8 +33,6 @@ def of_site(site: Site) -> dict[str, Any]:
 def profile(name: Profile) -> dict[str, Any]:
     """Return the ResidencyProfile of a law: what is in the country, and what is known abroad."""
     regime = places.regimes()[name]
-    known = places.registry().values()
-    home = [one for one in known if one.country == UAE]
     allows = (
         "keeps data in the UAE" if name.hard_local else "asks for a recorded basis of a transfer"
     )
@@ -48,13 +46,26 @@ def profile(name: Profile) -> dict[str, Any]:
             "country": UAE,
             "hosts": [],
             "networks": list(NETWORKS),
-            "suffixes": [".me-central-1.amazonaws.com"],
-            "places": [f"{one.provider}/{one.region}" for one in home],
-            "elsewhere": [
-                {"suffix": f"{one.provider}/{one.region}", "place": str(one)}
-                for one in known
-                if one.country != UAE
-            ],
+            "suffixes": [end for end, one in places.suffixes().items() if one.country == UAE],
+            "places": [*_regions(), *places.zones()],
+            "elsewhere": [{"place": place, "names": names} for place, names in _abroad().items()],
             "bases": [],
         },
     }
+
+
+def _regions() -> list[str]:
+    return [_called(one) for one in places.registry().values() if one.country == UAE]
+
+
+def _abroad() -> dict[str, list[str]]:
+    """Return how each region abroad is called: by provider and region, and as hosts end there."""
+    known = {one: [_called(one)] for one in places.registry().values() if one.country != UAE}
+    for end, one in places.suffixes().items():
+        if one in known:
+            known[one].append(end)
+    return {str(one): names for one, names in known.items()}
+
+
+def _called(one: Region) -> str:
+    return f"{one.provider}/{one.region}"

@@ -1,0 +1,150 @@
+"""Hold a few objects of one file of tests to policies, and nothing else of the cluster.
+
+Policies are those that ship, under names of their own; a binding asks only of objects that carry
+a label of this court. So other tests on the same API server go on as before.
+"""
+
+import contextlib
+import copy
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from components.governance.residency import definition, policies, profiles, rules
+from components.governance.residency.rules import Policy
+from tests.cluster.ground import crds, derived, loading
+from tests.cluster.ground.clients import Access
+from tests.cluster.residency.asking import Answer, Server
+from tests.components.governance.residency import corpus
+
+Thing = dict[str, Any]
+TRY = "falaj.example/try"
+_KINDS = {
+    "ValidatingAdmissionPolicy": "validatingadmissionpolicies",
+    "ValidatingAdmissionPolicyBinding": "validatingadmissionpolicybindings",
+}
+ROOT = f"/apis/{policies.ADMISSION}"
+PROFILES = f"/apis/{profiles.API_VERSION}/{definition.PLURAL}"
+_ANYTHING = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+_SECONDS = 60.0
+# Kinds of the corpus of which nothing here has a definition, and that lie in no namespace.
+_CLUSTER_WIDE = {"ClusterLocalModel"}
+
+
+@dataclass
+class Court:
+    """Where one file of tests has its objects judged."""
+
+    ground: Access
+    server: Server
+    namespace: str
+    label: str = field(default_factory=lambda: f"t{uuid.uuid4().hex[:8]}")
+    made: list[str] = field(default_factory=list)
+
+    def named(self, law: str) -> Thing:
+        """Return the label of objects that are held to a law."""
+        return {TRY: f"{self.label}-{law}"}
+
+    def held(self, thing: Thing, law: str) -> Thing:
+        """Return an object that is held to a law here."""
+        other = copy.deepcopy(thing)
+        metadata = other.setdefault("metadata", {})
+        metadata["labels"] = {**(metadata.get("labels") or {}), **self.named(law)}
+        if self.server.serves(thing["apiVersion"], thing["kind"]).namespaced:  # type: ignore[union-attr]
+            metadata["namespace"] = self.namespace
+        return other
+
+    def judge(self, thing: Thing, law: str) -> Answer:
+        """Ask by a dry run."""
+        return self.server.create(self.held(thing, law), self.namespace)
+
+    def bind(self, policy: Policy, law: str) -> Thing:
+        """Return a binding of a policy that asks only of what this court is to judge."""
+        found = self.own(policies.binding(policy, law), f"-{law}")
+        found["spec"]["policyName"] += f"-{self.label}"
+        found["spec"]["matchResources"] = {"objectSelector": {"matchLabels": self.named(law)}}
+        return found
+
+    def own(self, thing: Thing, suffix: str = "") -> Thing:
+        """Return an object under a name of this court's."""
+        other = copy.deepcopy(thing)
+        other["metadata"]["name"] += f"-{self.label}{suffix}"
+        return other
+
+    def make(self, thing: Thing) -> None:
+        """Create a policy or a binding; it goes with the court."""
+        where = f"{ROOT}/{_KINDS[thing['kind']]}"
+        answer = self.server.send("POST", where, thing)
+        assert answer.taken, answer.said
+        self.made.append(f"{where}/{thing['metadata']['name']}")
+
+
+@contextlib.contextmanager
+def sitting(ground: Access, namespace: str) -> Iterator[Court]:
+    """Set up an empty court: the kinds are known, the profiles are there."""
+    with ground.client() as api:
+        court = Court(ground, Server(api), namespace)
+        _know(court)
+        _profiles(court)
+        try:
+            yield court
+        finally:
+            for path in reversed(court.made):
+                court.server.send("DELETE", path)
+
+
+@contextlib.contextmanager
+def in_session(
+    ground: Access, namespace: str, laws: Sequence[str], chosen: Sequence[Policy] = ()
+) -> Iterator[Court]:
+    """Put policies into force for some laws, all of them if none is named."""
+    with sitting(ground, namespace) as court:
+        for policy in chosen or rules.policies():
+            court.make(court.own(policies.admission(policy)))
+            for law in laws:
+                court.make(court.bind(policy, law))
+        yield court
+
+
+def until(ask: Any, what: str) -> Any:
+    deadline = time.monotonic() + _SECONDS
+    while not (answer := ask()):
+        assert time.monotonic() < deadline, f"not in {_SECONDS:g} s: {what}"
+        time.sleep(0.1)
+    return answer
+
+
+def _know(court: Court) -> None:
+    """Have the API server know every kind of the corpus, by a few lines where nothing better is."""
+    asked = {(one.thing["apiVersion"], one.thing["kind"]) for one in corpus.cases()}
+    own = [] if court.server.serves(profiles.API_VERSION, profiles.KIND) else [crds.own()]
+    unknown = [one for one in sorted(asked) if court.server.serves(*one) is None]
+    loading.load(court.ground, [*own, *(_definition(*one) for one in unknown)])
+
+
+def _definition(api_version: str, kind: str) -> Thing:
+    group, version = api_version.split("/")
+    plural, scope = _plural(group, kind), "Cluster" if kind in _CLUSTER_WIDE else "Namespaced"
+    return derived.definition(
+        group, kind, plural=plural, version=version, scope=scope, schema=_ANYTHING
+    )
+
+
+def _plural(group: str, kind: str) -> str:
+    """Return what the rules call a kind's resource."""
+    matches = (match for policy in rules.policies() for match in policy.matches)
+    [found, *_] = [
+        dict(zip(match.kinds, match.resources, strict=False))[kind]
+        for match in matches
+        if match.group == group and kind in match.kinds
+    ]
+    return found
+
+
+def _profiles(court: Court) -> None:
+    for name, profile in profiles.all_by_name().items():
+        path = f"{PROFILES}/{name}?fieldManager=tests&force=true"
+        answer = court.server.send("PATCH", path, profile, kind="application/apply-patch+yaml")
+        assert answer.taken, answer.said
