@@ -64,7 +64,7 @@ compile: install ## compile pipelines and components into build/
 	@$(BIN)/falaj compile --out build
 
 golden: install ## rewrite the goldens from what the code gives now
-	@$(BIN)/pytest -m "not slow" --update-goldens tests/pipelines tests/manifests
+	@$(BIN)/falaj residency render --write manifests && $(BIN)/pytest -m "not slow" --update-goldens tests/pipelines tests/manifests
 
 lock: ## resolve all locks anew
 	@$(BIN)/uv pip compile setup.cfg --extra dev --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" --quiet --output-file requirements.lock && $(BIN)/python -m images.locks
