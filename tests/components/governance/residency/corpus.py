@@ -15,7 +15,6 @@ from typing import Any
 import yaml
 
 _HERE = pathlib.Path(__file__).parent
-_KINDS = _HERE / "corpus" / "kinds.yaml"
 Thing = dict[str, Any]
 
 
@@ -35,7 +34,7 @@ class Case:
 
 @functools.cache
 def cases() -> tuple[Case, ...]:
-    files = sorted(set((_HERE / "corpus").glob("*.yaml")) - {_KINDS})
+    files = sorted((_HERE / "corpus").glob("*.yaml"))
     return tuple(case for file in files for case in _cases(file))
 
 
