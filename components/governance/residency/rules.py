@@ -13,6 +13,8 @@ from typing import Any
 
 import yaml
 
+Rule = Mapping[str, Any]
+
 _HERE = pathlib.Path(__file__).parent
 _WORD = re.compile(r"<([a-z_]+)>")
 
@@ -56,32 +58,43 @@ def policy(name: str) -> Policy:
     return next(one for one in policies() if one.name == name)
 
 
-def _policy(file: pathlib.Path) -> Policy:
-    text = file.read_text(encoding="utf-8")
-    rule: Mapping[str, Any] = yaml.safe_load(text)
+def shared() -> Mapping[str, Rule]:
+    """Return the parts of rules that several kinds need, by the key with which a rule asks it."""
+    return {name: _read(name) for name in ("pods", "settings")}
+
+
+def put_together(name: str, why: str, rule: Rule, parts: Mapping[str, Rule]) -> Policy:
+    """Return the policy of a rule and of those shared parts for which it has a key."""
+    own = rule.get("words", {})
     return Policy(
-        file.stem,
-        text.split("\n", 1)[0].removeprefix("# "),
+        name,
+        why,
         tuple(_match(one) for one in rule["matches"]),
-        tuple((name, _one_line(text, rule.get("words", {}))) for name, text in _variables(rule)),
+        tuple((name, _one_line(text, own)) for name, text in _variables(rule, parts)),
         tuple(rule.get("unless", ())),
     )
+
+
+def _policy(file: pathlib.Path) -> Policy:
+    text = file.read_text(encoding="utf-8")
+    why = text.split("\n", 1)[0].removeprefix("# ")
+    return put_together(file.stem, why, yaml.safe_load(text), shared())
 
 
 def _match(row: Mapping[str, Any]) -> Match:
     return Match(row["group"], tuple(row["resources"]), tuple(row["kinds"]))
 
 
-def _variables(rule: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _variables(rule: Rule, common: Mapping[str, Rule]) -> Iterator[tuple[str, str]]:
     """Yield a policy's expressions in order: the shared, the rule's own, the judging."""
     judging = _read("judging")
-    shared = [name for name in ("pods", "settings") if name in rule]
-    parts = [rule, *map(_read, shared)]
+    asked = [name for name in common if name in rule]
+    parts = [rule, *(common[name] for name in asked)]
     yield from judging["first"].items()
     yield from rule.get("lets", {}).items()
-    for name in shared:
+    for name in asked:
         yield name, rule[name]
-        yield from _read(name)["lets"].items()
+        yield from common[name]["lets"].items()
     used = [name for name in judging["categories"] if any(name in part for part in parts)]
     for name in used:
         yield name, " + ".join(f"({part[name]})" for part in parts if name in part)
