@@ -7,7 +7,7 @@ A policy is a list of named CEL expressions, each of which may read those before
 import functools
 import pathlib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ Rule = Mapping[str, Any]
 
 _HERE = pathlib.Path(__file__).parent
 _WORD = re.compile(r"<([a-z_]+)>")
+_READ = re.compile(r"\bvariables[.](\w+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ def put_together(name: str, why: str, rule: Rule, parts: Mapping[str, Rule]) -> 
         name,
         why,
         tuple(_match(one) for one in rule["matches"]),
-        tuple((name, _one_line(text, own)) for name, text in _variables(rule, parts)),
+        _in_order((name, _one_line(text, own)) for name, text in _variables(rule, parts)),
         tuple(rule.get("unless", ())),
     )
 
@@ -79,6 +80,21 @@ def _policy(file: pathlib.Path) -> Policy:
     text = file.read_text(encoding="utf-8")
     why = text.split("\n", 1)[0].removeprefix("# ")
     return put_together(file.stem, why, yaml.safe_load(text), shared())
+
+
+def _in_order(variables: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    """Return variables of which each reads only those before it, and none has another's name.
+
+    A variable that reads itself, as one may that has the name of an earlier one, is evaluated
+    by the API server (1.34) until its stack overflows: the whole process ends.
+    """
+    known: dict[str, str] = {}
+    for name, text in variables:
+        unknown = set(_READ.findall(text)) - known.keys()
+        if name in known or unknown:
+            raise ValueError(f"{name}: named twice, or reads {sorted(unknown)} before they are")
+        known[name] = text
+    return tuple(known.items())
 
 
 def _match(row: Mapping[str, Any]) -> Match:
