@@ -6,11 +6,14 @@ a label of this court. So other tests on the same API server go on as before.
 
 import contextlib
 import copy
+import pathlib
 import time
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+import yaml
 
 from components.governance.residency import definition, policies, profiles, rules
 from components.governance.residency.rules import Policy
@@ -29,8 +32,7 @@ ROOT = f"/apis/{policies.ADMISSION}"
 PROFILES = f"/apis/{profiles.API_VERSION}/{definition.PLURAL}"
 _ANYTHING = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
 _SECONDS = 60.0
-# Kinds of the corpus of which nothing here has a definition, and that lie in no namespace.
-_CLUSTER_WIDE = {"ClusterLocalModel"}
+_KINDS_OF_CORPUS = pathlib.Path(corpus.__file__).with_name("kinds.yaml")
 
 
 @dataclass
@@ -110,7 +112,7 @@ def in_session(
 
 def until(ask: Any, what: str) -> Any:
     deadline = time.monotonic() + _SECONDS
-    while not (answer := ask()):
+    while (answer := ask()) in (None, False):
         assert time.monotonic() < deadline, f"not in {_SECONDS:g} s: {what}"
         time.sleep(0.1)
     return answer
@@ -118,29 +120,17 @@ def until(ask: Any, what: str) -> Any:
 
 def _know(court: Court) -> None:
     """Have the API server know every kind of the corpus, by a few lines where nothing better is."""
-    asked = {(one.thing["apiVersion"], one.thing["kind"]) for one in corpus.cases()}
     own = [] if court.server.serves(profiles.API_VERSION, profiles.KIND) else [crds.own()]
+    asked = {(one.thing["apiVersion"], one.thing["kind"]) for one in corpus.cases()}
     unknown = [one for one in sorted(asked) if court.server.serves(*one) is None]
-    loading.load(court.ground, [*own, *(_definition(*one) for one in unknown)])
+    known = yaml.safe_load(_KINDS_OF_CORPUS.read_text(encoding="utf-8"))
+    rows = {(f"{row['group']}/{row['version']}", row["kind"]): row for row in known}
+    loading.load(court.ground, [*own, *(_definition(rows[one]) for one in unknown)])
 
 
-def _definition(api_version: str, kind: str) -> Thing:
-    group, version = api_version.split("/")
-    plural, scope = _plural(group, kind), "Cluster" if kind in _CLUSTER_WIDE else "Namespaced"
-    return derived.definition(
-        group, kind, plural=plural, version=version, scope=scope, schema=_ANYTHING
-    )
-
-
-def _plural(group: str, kind: str) -> str:
-    """Return what the rules call a kind's resource."""
-    matches = (match for policy in rules.policies() for match in policy.matches)
-    [found, *_] = [
-        dict(zip(match.kinds, match.resources, strict=False))[kind]
-        for match in matches
-        if match.group == group and kind in match.kinds
-    ]
-    return found
+def _definition(row: Thing) -> Thing:
+    named = {key: row[key] for key in ("plural", "version", "scope")}
+    return derived.definition(row["group"], row["kind"], schema=_ANYTHING, **named)
 
 
 def _profiles(court: Court) -> None:
