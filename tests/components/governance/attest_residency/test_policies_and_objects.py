@@ -1,12 +1,11 @@
 """Policies are attested only as they are rendered; objects are judged again."""
 
 import copy
-import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import pytest
 
-from components.foundation.errors import Refused
+from components.foundation.errors import FalajError, Refused
 from components.foundation.site import Profile
 from components.governance.attest_residency.ledger import Transfer
 from components.governance.attest_residency.listing import Listing
@@ -159,14 +158,12 @@ def test_a_hard_law_stays_hard_whatever_the_cluster_has(things: list[Thing]) -> 
 
 
 def scanned(
-    *things: Thing, law: Profile = Profile.PDPL, **failing: Refused
+    *things: Thing, law: Profile = Profile.PDPL, failing: Mapping[str, FalajError] | None = None
 ) -> tuple[list[Observation], list[Transfer]]:
     found = in_force(str(law), (BASIS,))
     [profile] = [one for one in found if one["metadata"]["name"] == str(law)]
     transfers: list[Transfer] = []
-    cluster = recorded(*things)
-    denied = {path.replace("_", "/"): error for path, error in failing.items()}
-    cluster = dataclasses.replace(cluster, failing=denied)
+    cluster = recorded(*things, failing=failing)
     return list(Objects(Listing(cluster), "falaj", profile, transfers)()), transfers
 
 
@@ -222,7 +219,7 @@ def test_a_kind_that_may_not_be_listed_cannot_be_attested_and_hides_no_other() -
     denied = Refused("GET: forbidden", code="kubernetes-forbidden")
 
     found, _ = scanned(
-        pod(**abroad), claim, **{"_api_v1_namespaces_falaj_persistentvolumeclaims": denied}
+        pod(**abroad), claim, failing={"/api/v1/namespaces/falaj/persistentvolumeclaims": denied}
     )
 
     assert {one.standing for one in found} == {Standing.UNKNOWN, Standing.BROKEN, Standing.HOME}
