@@ -19,10 +19,15 @@ from tests.components.governance.residency.corpus import Case
 
 CASES = corpus.cases()
 LAWS = sorted({case.profile for case in CASES})
+PROFILES = profiles.all_by_name()
 # What an API server takes away unless a feature of it is on.
 DROPPED = {"storage.claim-of-another-namespace-abroad": "hospital"}
 _BY_A_POLICY = " denied request: "
 _TYPED = "-typed"
+WITHOUT_PARAMETERS = [
+    rules.policy(name) for name in ("inferenceservices", "pods", "storageclasses")
+]
+_STATIC = "static"  # in the place of a law: what is held to the files for an API server
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +46,10 @@ def bench(ground: Access, room: str) -> Iterator[Court]:
     with court.in_session(ground, room, LAWS) as found:
         for policy in rules.policies():
             found.make(_in_named_versions(found, policy))
-        for law, policy in itertools.product(LAWS, rules.policies()):
+        for thing in itertools.chain(*(_static(found, one) for one in WITHOUT_PARAMETERS)):
+            found.make(thing)
+        asked = list(itertools.product(LAWS, rules.policies()))
+        for law, policy in [*asked, *((_STATIC, one) for one in WITHOUT_PARAMETERS)]:
             refused = functools.partial(_denied, found, _one_of(policy), law)
             until(refused, f"{policy.name} is in force for {law}")
         yield found
@@ -77,12 +85,30 @@ def test_a_field_that_the_api_server_drops_leads_nowhere(bench: Court, case: Cas
     assert DROPPED[str(case)] not in json.dumps(answer.body)
 
 
+@pytest.mark.parametrize("policy", WITHOUT_PARAMETERS, ids=policies.name)
+def test_without_parameters_the_same_is_refused_and_allowed(bench: Court, policy: Policy) -> None:
+    """As files of the API server would: this release takes none, so they are created here."""
+    for case in (one for one in CASES if policy.covers(one.thing)):
+        answer = bench.judge(case.thing, _STATIC)
+        assert answer.taken != case.refused, f"{case}: {answer.said}"
+
+
+def _static(bench: Court, policy: Policy) -> list[Thing]:
+    """Return the files' policy and its binding, without the ending that is reserved for files."""
+    found = policies.static(policy, PROFILES["health"])
+    found["metadata"]["name"] = f"{policies.name(policy)}-{bench.label}-{_STATIC}"
+    bound = bench.bind(policy, _STATIC)
+    bound["spec"]["policyName"] = found["metadata"]["name"]
+    del bound["spec"]["paramRef"]
+    return [found, bound]
+
+
 def _offline(bench: Court, case: Case, answer: Answer) -> list[str]:
     """Judge here; of an object without a name, under the one that the API server made up."""
     thing = bench.held(case.thing, case.profile)
     name = answer.said.partition(_BY_A_POLICY)[2].split(" ")[1].rstrip(":")
     thing["metadata"].setdefault("name", name)
-    judged = checking.judge(thing, profiles.all_by_name()[case.profile])
+    judged = checking.judge(thing, PROFILES[case.profile])
     return [one.message for one in judged if one.findings]
 
 

@@ -27,9 +27,14 @@ def admission(policy: Policy) -> dict[str, Any]:
 
 
 def static(policy: Policy, profile: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the policy as a file for the API server: no parameter, the profile is in it."""
+    """Return the policy as a file for the API server: no parameter, the profile is in it.
+
+    Its sentences do not tell the country that a place abroad is in: every policy would hold, and
+    the API server compile, the table of all regions.
+    """
+    told = literal({**profile["spec"], "elsewhere": []})
     variables = [
-        (variable, literal(profile["spec"]) if variable == "profile" else expression)
+        (variable, told if variable == "profile" else expression)
         for variable, expression in policy.variables
     ]
     return _policy(name(policy) + STATIC, policy, variables)

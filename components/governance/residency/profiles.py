@@ -1,5 +1,6 @@
 """Write each profile down as an object that policies take as their parameter."""
 
+import functools
 from typing import Any
 
 from components.foundation.residency import places
@@ -58,6 +59,7 @@ def _regions() -> list[str]:
     return [_called(one) for one in places.registry().values() if one.country == UAE]
 
 
+@functools.cache
 def _abroad() -> dict[str, list[str]]:
     """Return how each region abroad is called: by provider and region, and as hosts end there."""
     known = {one: [_called(one)] for one in places.registry().values() if one.country != UAE}
