@@ -1,6 +1,7 @@
 """Evaluate policies as the API server does, with Google's CEL and no cluster."""
 
 import functools
+import itertools
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -54,4 +55,18 @@ def _environment() -> cel.Env:
     return cel.NewEnv(
         variables=dict.fromkeys(_SEEN, cel.Type.DYN),
         extensions=[ext_optional.ExtOptional(), ext_strings.ExtStrings()],
+        functions=[_find_all()],
     )
+
+
+def _find_all() -> cel.FunctionDecl:
+    """Declare what Kubernetes adds to CEL: all that a pattern finds in a text, up to a number."""
+    types = [cel.Type.STRING, cel.Type.STRING, cel.Type.INT]
+    strings = cel.Type.List(cel.Type.STRING)
+    found = cel.Overload("string_find_all_string_int", strings, types, True, _found)
+    return cel.FunctionDecl("findAll", [found])
+
+
+def _found(text: str, pattern: str, limit: int) -> list[str]:
+    matches = itertools.islice(re.finditer(pattern, text), limit)
+    return [match.group() for match in matches]
