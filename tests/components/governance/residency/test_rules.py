@@ -76,3 +76,40 @@ def law(name: str) -> dict[str, Any]:
     """Return a profile that knows no other country by name: it says less, and refuses as much."""
     profile = profiles.profile(Profile(name))
     return profile | {"spec": profile["spec"] | {"elsewhere": []}}
+
+
+def pod(**spec: Any) -> dict[str, Any]:
+    metadata = {"name": "reader"}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
+
+
+def findings(thing: dict[str, Any]) -> str:
+    return " ".join(cel.evaluate(rules.policy("pods"), thing, law("health"))["findings"])
+
+
+def test_a_container_that_is_added_to_a_pod_is_judged() -> None:
+    added = pod(containers=[], ephemeralContainers=[{"name": "shell", "image": "busybox"}])
+
+    assert "spec.containers[shell].image = busybox" in findings(added)
+
+
+def test_an_image_that_is_mounted_is_judged() -> None:
+    mounted = pod(volumes=[{"name": "model", "image": {"reference": "quay.io/models/x"}}])
+
+    assert "spec.volumes[model].image.reference = quay.io/models/x" in findings(mounted)
+
+
+def test_refuses_more_addresses_than_an_api_server_has_time_for() -> None:
+    few, many = (
+        pod(containers=[{"name": "main", "args": ["http://store.falaj.svc/x\n" * number]}])
+        for number in (200, 201)
+    )
+
+    assert not findings(few)
+    assert "more than 200 addresses" in findings(many)
+
+
+def test_a_long_text_without_addresses_is_read_at_once() -> None:
+    embedded = pod(containers=[{"name": "main", "args": ["A//B" * 50_000]}])
+
+    assert not findings(embedded)
