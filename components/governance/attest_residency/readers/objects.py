@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from components.governance.attest_residency import roles
 from components.governance.attest_residency.ledger import Transfer, claimed
 from components.governance.attest_residency.listing import Listing, Served, Thing
 from components.governance.attest_residency.observation import (
@@ -12,7 +13,7 @@ from components.governance.attest_residency.observation import (
     failed,
     gathered,
 )
-from components.governance.residency import checking, rules
+from components.governance.residency import checking
 
 _MOST = 50  # sentences told of one kind; the rest is counted
 
@@ -37,21 +38,14 @@ class Objects:
             found, judged = self._judged(served)
             number += judged
             yield from _told(found)
-        because = "every object that a rule covers was judged again"
+        because = "every object that a rule covers was judged again, but no Secret was opened"
         yield Observation(
             f"objects of {self.namespace}", Standing.HOME, f"{number} judged", because
         )
 
     def _kinds(self) -> Iterator[Served]:
         """Yield each kind that a rule covers and the cluster has, once."""
-        asked = {
-            (match.group, plural)
-            for policy in rules.policies()
-            for match in policy.matches
-            for plural in match.resources
-            if "/" not in plural
-        }
-        kinds = (self.listing.of(group, plural) for group, plural in sorted(asked))
+        kinds = (self.listing.of(group, plural) for group, plural in roles.asked())
         yield from (served for served in kinds if served is not None)
 
     def _judged(self, served: Served) -> tuple[list[Observation], int]:
