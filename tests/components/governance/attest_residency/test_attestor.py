@@ -27,6 +27,7 @@ from tests.components.governance.attest_residency.installed import (
     BASIS,
     HARD,
     SOFT,
+    Weed,
     in_force,
     node,
     pod,
@@ -44,25 +45,6 @@ FAILURES = [
     TypeError("none"),
     RecursionError("deep"),
 ]
-
-
-class Weed:
-    """A store as SeaweedFS answers for buckets that are as they should be."""
-
-    class exceptions:  # noqa: N801 - botocore's name
-        ClientError = ArithmeticError
-
-    def head_bucket(self, **asked: str) -> None: ...
-
-    def get_bucket_replication(self, **asked: str) -> Thing:
-        return {}
-
-    def get_bucket_encryption(self, **asked: str) -> Thing:
-        return {}
-
-    def get_object_lock_configuration(self, **asked: str) -> Thing:
-        rule = {"DefaultRetention": {"Mode": "COMPLIANCE", "Years": 25}}
-        return {"ObjectLockConfiguration": {"Rule": rule}}
 
 
 @pytest.fixture(autouse=True)
