@@ -28,7 +28,14 @@ def evaluate(policy: Policy, thing: Thing, profile: Thing) -> dict[str, Any]:
         read = {one: variables[one] for one in _names_in(expression)}
         params = profile if "params." in expression else {}
         seen = {"object": thing, "params": params, "variables": read}
-        value = _compiled(expression).eval(data=seen)
+        try:
+            value = _compiled(expression).eval(data=seen)
+        except RuntimeError as error:  # so it says that it would take too long
+            raise UserError(
+                f"{thing.get('kind')}: {policy.name}.{name}: {error}; expected less than 10,000 "
+                "steps; say fewer addresses in one object",
+                code="residency-malformed",
+            ) from error
         if value.type() == cel.Type.ERROR:
             raise UserError(
                 f"{thing.get('kind')}: {policy.name}.{name}: {value.value()}; expected the shape "

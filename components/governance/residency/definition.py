@@ -72,7 +72,6 @@ def _rule(rule: str, message: str) -> dict[str, str]:
 
 
 def _spec() -> dict[str, Any]:
-    somewhere = {"place": _text(200), "names": _list(_text(200), 50)}
     return _object(
         {
             "law": _text(1000),
@@ -82,7 +81,11 @@ def _spec() -> dict[str, Any]:
             "networks": _list(_text(50, _ADDRESSES), 64),
             "suffixes": _list(_text(200, _SUFFIX), 1000),
             "places": _list(_text(200, _PLACE), 1000),
-            "elsewhere": _list(_object(somewhere), 1000, unique=False),
+            "elsewhere": {
+                "type": "object",
+                "maxProperties": 5000,
+                "additionalProperties": _text(200),
+            },
             "bases": {
                 **_list(_object(_basis()), 200, unique=False),
                 "x-kubernetes-list-type": "map",

@@ -49,7 +49,7 @@ def profile(name: Profile) -> dict[str, Any]:
             "networks": list(NETWORKS),
             "suffixes": [end for end, one in places.suffixes().items() if one.country == UAE],
             "places": [*_regions(), *places.zones()],
-            "elsewhere": [{"place": place, "names": names} for place, names in _abroad().items()],
+            "elsewhere": dict(_abroad()),
             "bases": [],
         },
     }
@@ -60,13 +60,10 @@ def _regions() -> list[str]:
 
 
 @functools.cache
-def _abroad() -> dict[str, list[str]]:
-    """Return how each region abroad is called: by provider and region, and as hosts end there."""
-    known = {one: [_called(one)] for one in places.registry().values() if one.country != UAE}
-    for end, one in places.suffixes().items():
-        if one in known:
-            known[one].append(end)
-    return {str(one): names for one, names in known.items()}
+def _abroad() -> dict[str, str]:
+    """Tell regions abroad by what they are called: provider and region, or how hosts end there."""
+    called = {_called(one): one for one in places.registry().values()} | dict(places.suffixes())
+    return {name: str(one) for name, one in called.items() if one.country != UAE}
 
 
 def _called(one: Region) -> str:
