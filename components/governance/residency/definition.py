@@ -87,7 +87,7 @@ def _spec() -> dict[str, Any]:
                 "additionalProperties": _text(200),
             },
             "bases": {
-                **_list(_object(_basis()), 200, unique=False),
+                **_list(_basis(), 200, unique=False),
                 "x-kubernetes-list-type": "map",
                 "x-kubernetes-list-map-keys": ["id"],
             },
@@ -96,13 +96,18 @@ def _spec() -> dict[str, Any]:
 
 
 def _basis() -> dict[str, Any]:
-    return {
-        "id": _text(63, "^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"),
-        "article": _text(200),
-        "places": _list(_text(253, _PLACE), 50),
-        "recordedBy": _text(200),
-        "recordedOn": {"type": "string", "format": "date"},
-    }
+    found = _object(
+        {
+            "id": _text(63, "^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"),
+            "article": _text(200),
+            "places": _list(_text(253, _PLACE), 50),
+            "recordedBy": _text(200),
+            "recordedOn": {"type": "string", "format": "date"},
+        }
+    )
+    # Its last day, if it has one: admission sees no clock, the attestor and the ledger do.
+    found["properties"]["until"] = {"type": "string", "format": "date"}
+    return found
 
 
 def _object(fields: dict[str, Any]) -> dict[str, Any]:
