@@ -88,6 +88,7 @@ def _spec() -> dict[str, Any]:
             },
             "bases": {
                 **_list(_basis(), 200, unique=False),
+                "default": [],  # what is left when the last one is taken away
                 "x-kubernetes-list-type": "map",
                 "x-kubernetes-list-map-keys": ["id"],
             },
