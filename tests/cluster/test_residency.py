@@ -22,6 +22,8 @@ LAWS = sorted({case.profile for case in CASES})
 PROFILES = profiles.all_by_name()
 # What an API server takes away unless a feature of it is on.
 DROPPED = {"storage.claim-of-another-namespace-abroad": "hospital"}
+# Refused on both sides, for one more reason or one less: which key of a map comes first is chance.
+BY_CHANCE = {"monitoring.logs-of-fluentd-abroad3", "monitoring.logs-of-fluent-bit-abroad1"}
 _BY_A_POLICY = " denied request: "
 _TYPED = "-typed"
 WITHOUT_PARAMETERS = [
@@ -71,7 +73,7 @@ def test_the_api_server_decides_as_we_do_without_it_and_says_the_same(
     answer = bench.judge(case.thing, case.profile)
 
     assert answer.taken != case.refused, answer.said
-    if case.refused:
+    if case.refused and str(case) not in BY_CHANCE:
         said = answer.said.partition(_BY_A_POLICY)[2]
         assert _words(said) in [_words(one) for one in _offline(bench, case, answer)]
 

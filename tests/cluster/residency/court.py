@@ -30,6 +30,8 @@ _KINDS = {
 }
 ROOT = f"/apis/{policies.ADMISSION}"
 PROFILES = f"/apis/{profiles.API_VERSION}/{definition.PLURAL}"
+APPLY = "application/apply-patch+yaml"
+_CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 _ANYTHING = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
 _SECONDS = 60.0
 _KINDS_OF_CORPUS = pathlib.Path(corpus.__file__).with_name("kinds.yaml")
@@ -82,6 +84,12 @@ class Court:
         assert answer.taken, answer.said
         self.made.append(f"{where}/{thing['metadata']['name']}")
 
+    def drop(self, thing: Thing) -> None:
+        """Delete one before the court ends."""
+        path = f"{ROOT}/{_KINDS[thing['kind']]}/{thing['metadata']['name']}"
+        self.server.send("DELETE", path)
+        self.made.remove(path)
+
 
 @contextlib.contextmanager
 def sitting(ground: Access, namespace: str) -> Iterator[Court]:
@@ -120,12 +128,16 @@ def until(ask: Any, what: str) -> Any:
 
 def _know(court: Court) -> None:
     """Have the API server know every kind of the corpus, by a few lines where nothing better is."""
-    own = [] if court.server.serves(profiles.API_VERSION, profiles.KIND) else [crds.own()]
+    own = crds.own()
+    where = f"{_CRDS}/{own['metadata']['name']}?fieldManager=tests&force=true"
+    answer = court.server.send("PATCH", where, own, kind=APPLY)  # a kept one may have an older
+    assert answer.taken, answer.said
+    until(lambda: court.server.serves(profiles.API_VERSION, profiles.KIND), "profiles are served")
     asked = {(one.thing["apiVersion"], one.thing["kind"]) for one in corpus.cases()}
     unknown = [one for one in sorted(asked) if court.server.serves(*one) is None]
     known = yaml.safe_load(_KINDS_OF_CORPUS.read_text(encoding="utf-8"))
     rows = {(f"{row['group']}/{row['version']}", row["kind"]): row for row in known}
-    loading.load(court.ground, [*own, *(_definition(rows[one]) for one in unknown)])
+    loading.load(court.ground, [_definition(rows[one]) for one in unknown])
 
 
 def _definition(row: Thing) -> Thing:
@@ -136,5 +148,5 @@ def _definition(row: Thing) -> Thing:
 def _profiles(court: Court) -> None:
     for name, profile in profiles.all_by_name().items():
         path = f"{PROFILES}/{name}?fieldManager=tests&force=true"
-        answer = court.server.send("PATCH", path, profile, kind="application/apply-patch+yaml")
+        answer = court.server.send("PATCH", path, profile, kind=APPLY)
         assert answer.taken, answer.said
