@@ -1,6 +1,6 @@
 """Look at everything there is, judge it, and leave a signed statement of it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,11 +10,11 @@ from components.foundation.errors import FalajError, InfrastructureError, Refuse
 from components.foundation.kubernetes.client import Cluster
 from components.foundation.sealing.keys import KeyRing
 from components.foundation.storage import ObjectStore
-from components.governance.attest_residency import ledger, observation, statement
+from components.governance.attest_residency import bases, ledger, observation, statement
 from components.governance.attest_residency.declared import Declared
 from components.governance.attest_residency.ledger import Transfer
 from components.governance.attest_residency.listing import Listing
-from components.governance.attest_residency.observation import Reader
+from components.governance.attest_residency.observation import Observation, Reader, Standing
 from components.governance.attest_residency.readers import policies
 from components.governance.attest_residency.readers.addresses import Endpoint
 from components.governance.attest_residency.readers.buckets import Buckets
@@ -55,6 +55,7 @@ class Attestor:
         readers = self._readers(listing, profile, transfers)
         seen = [*unread, *observation.look(readers)]
         name, facts = self.declared.namespace, self.declared.facts()
+        transfers += _placed(name, seen, profile, on=time[:10])
         law = _law(profile)
         found = statement.judged(name, facts, seen, law, time=time)
         return Statement(name, facts, law, rules_digest(), tuple(seen), tuple(transfers), found)
@@ -82,6 +83,22 @@ class Attestor:
         if declared.service is not None:
             readers["object store"] = Store(listing, *declared.service, country)
         return readers
+
+
+def _placed(
+    name: str, seen: Sequence[Observation], profile: Mapping[str, Any], *, on: str
+) -> Iterator[Transfer]:
+    """Yield as transfers what lies abroad itself, where a basis names its place."""
+    for one in seen:
+        if one.standing is not Standing.ABROAD or one.basis:
+            continue
+        basis = bases.of("", one.place, profile["spec"], on=on)
+        if basis is not None:
+            law = str(profile["metadata"]["name"])
+            id, article = str(basis["id"]), str(basis["article"])
+            recorded = str(basis["recordedBy"]), str(basis["recordedOn"])
+            what = ("scan", "whoever set it up", f"installation {name}", one.what, one.place)
+            yield Transfer(*what, id, article, *recorded, law)
 
 
 def attest(attestor: Attestor, *, store: ObjectStore, keys: KeyRing) -> Iterator[str]:

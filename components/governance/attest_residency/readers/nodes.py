@@ -20,7 +20,7 @@ from components.governance.attest_residency.observation import (
     unknown,
 )
 
-COUNTRY = "falaj.example.node-restriction.kubernetes.io/country"
+COUNTRY = "residency.falaj.example.node-restriction.kubernetes.io/country"
 _PROTECTED = re.compile(r"([a-z0-9.-]+\.)?node-restriction\.kubernetes\.io/country")
 _REGION = "topology.kubernetes.io/region"
 _IDS = (  # ids that tell a region, or a zone: a region and a letter

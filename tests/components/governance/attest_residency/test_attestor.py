@@ -199,6 +199,30 @@ def test_transfers_of_a_look_are_in_the_ledger_once(keys: KeyRing) -> None:
     assert (line.transfer.value, line.lapsed) == (ABROAD, "")
 
 
+@pytest.mark.parametrize(
+    ("law", "zone", "code"),
+    [("pdpl", "me-south-1a", 0), ("pdpl", "eu-west-1a", 3), ("gov", "me-south-1a", 3)],
+)
+def test_what_lies_abroad_itself_takes_a_basis_and_lands_in_the_ledger(
+    keys: KeyRing, law: str, zone: str, code: int
+) -> None:
+    store, abroad = Memory(), node()
+    abroad["metadata"] = {"name": "n2", "annotations": {ledger.CLAIM: "t-2026-014"}}
+    abroad["spec"] = {"providerID": f"aws:///{zone}/i-1"}
+    looking = installation(law, abroad)
+
+    try:
+        list(attestor.attest(looking, store=store, keys=keys))
+        got = 0
+    except Refused as refusal:
+        got = refusal.exit_code
+
+    known: dict[str, Any] = {law: looking.look().profile}
+    lines = [line.transfer for line in ledger.read(AuditLog(store), known, on="2026-11-29")]
+    assert got == code
+    assert (("nodes", "aws/me-south-1") in {(one.field, one.value) for one in lines}) is (code == 0)
+
+
 def test_a_store_in_the_cluster_is_followed() -> None:
     looking = installation("health")
     inside = site("health", AWS_ENDPOINT_URL="http://seaweedfs.kubeflow.svc:9000")
