@@ -51,6 +51,9 @@ bench-serving: install ## measure the server beside others
 bench-sealing: install ## measure sealing and opening beside others
 	@$(BIN)/python -m tests.benchmarks.bench_sealing
 
+bench-admission: control-plane ## measure what the policies on residency add to a request
+	@$(BIN)/python -m tests.benchmarks.bench_admission
+
 lint: install ## check style
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 
@@ -72,4 +75,4 @@ lock: ## resolve all locks anew
 clean: ## remove what was built and run, and the environment
 	@rm -rf build out .venv .cache .pytest_cache .mypy_cache .ruff_cache *.egg-info
 
-.PHONY: help install run serve test test-slow test-faults control-plane test-cluster bench-run bench-serving bench-sealing lint type format compile golden lock clean
+.PHONY: help install run serve test test-slow test-faults control-plane test-cluster bench-admission bench-run bench-serving bench-sealing lint type format compile golden lock clean
