@@ -44,6 +44,9 @@ ON_A_CLUSTER = {
     "python -m images.build --base python@sha256:<digest of python:3.11-slim> "
     "--registry <host>/falaj": "python -m images.build --help",
     "kubectl kustomize kustomize/overlays/<yours>": "kubectl kustomize kustomize/overlays/health",
+    "kubectl apply --server-side -k manifests/definitions": (
+        "kubectl kustomize manifests/definitions"
+    ),
     "kubectl apply --server-side -k kustomize/overlays/<yours>": (
         "kubectl kustomize kustomize/overlays/smb"
     ),

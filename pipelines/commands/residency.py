@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from components.foundation.errors import Refused
-from pipelines.commands import options, texts
+from pipelines.commands import ledger, options, texts
 from pipelines.commands.screen import say
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ def add(verbs: "Verbs") -> None:
     holds = "which law holds where no Namespace in the input says so"
     check_.add_argument("--profile", metavar="NAME", help=holds)
     check_.set_defaults(do=check)
+    ledger.add(deeper)
     shown = ("falaj residency render --write manifests", "falaj residency render --static health")
     render_ = options.verb(deeper, "render", "write what a cluster is given to judge by", *shown)
     tree = "the folder of manifests to write to"

@@ -35,6 +35,7 @@ COMMANDS = (
     "resign",
     "residency",
     "residency check",
+    "residency ledger",
     "rbac",
     "errors",
 )

@@ -1,6 +1,7 @@
 """`falaj residency check` says what is wrong with each object, and by which law."""
 
 import io
+import json
 import pathlib
 
 import pytest
@@ -45,7 +46,7 @@ def test_an_object_that_sends_bytes_abroad_is_named_with_all_that_is_needed(
 
     said = capsys.readouterr()
     assert f"{tmp_path / 'objects.yaml'}: InferenceService pricing [inferenceservices]" in said.out
-    assert f"spec.predictor.model.storageUri = {ABROAD}: its scheme tells no place" in said.out
+    assert f"spec.predictor.model.storageUri = {ABROAD}: nothing says where this is" in said.out
     assert "Federal Law 2/2019 on ICT in health fields, Article 13 (secondary:" in said.out
     assert "1 of 1 refused" in said.err
 
@@ -121,3 +122,47 @@ def test_an_object_without_its_kinds_shape_is_one_sentence(
     said = capsys.readouterr().err
     assert said.count("\n") == 1
     assert "[residency-malformed]" in said
+
+
+def test_the_ledger_takes_in_what_an_api_server_let_pass_once(
+    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    basis = {
+        "id": "t-1",
+        "article": "Article 23(1)(a)",
+        "places": ["models.example"],
+        "recordedBy": "dpo@bank.example",
+        "recordedOn": "2026-11-02",
+    }
+    profile = profiles.profile(Profile.PDPL)
+    profile["spec"]["bases"] = [basis]
+    moved = model("https://models.example/pricing")
+    moved["metadata"] = {"name": "p", "annotations": {"falaj.example/transfer-basis": "t-1"}}
+    event = {
+        "stage": "ResponseComplete",
+        "auditID": "a-1",
+        "user": {"username": "amal"},
+        "objectRef": {"resource": "inferenceservices", "name": "p", "namespace": "team"},
+        "requestObject": moved,
+        "annotations": {
+            "falaj-residency-inferenceservices/transfer": "spec.predictor.model.storageUri = "
+            "https://models.example/pricing"
+        },
+    }
+    (tmp_path / "audit.log").write_text(json.dumps(event) + "\n")
+    (tmp_path / "profile.yaml").write_text(yaml.safe_dump(profile))
+    given = ["--profiles", str(tmp_path / "profile.yaml")]
+    command = ["residency", "ledger", "--state", str(tmp_path / "laptop"), *given]
+
+    for _ in range(2):
+        assert main([*command, "--audit-log", str(tmp_path / "audit.log")]) == 0
+
+        said = capsys.readouterr().out
+        assert "inferenceservices p in team: spec.predictor.model.storageUri = https://" in said
+        assert "by amal (admission), on t-1 (Article 23(1)(a)), recorded by dpo@bank" in said
+        assert "1 transfers, 0 of them lapsed" in said
+
+    profile["spec"]["bases"] = []
+    (tmp_path / "profile.yaml").write_text(yaml.safe_dump(profile))
+    assert main(command) == 0
+    assert "1 transfers, 1 of them lapsed" in capsys.readouterr().out
