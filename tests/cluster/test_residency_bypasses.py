@@ -181,7 +181,7 @@ def test_each_object_of_a_list_is_judged(bench: Court) -> None:
 
 def test_an_older_version_of_a_kind_is_judged_as_well(bench: Court) -> None:
     listener = {"name": "it", "port": 443, "protocol": "HTTPS", "hostname": "s3.amazonaws.com"}
-    listener["tls"] = {"certificateRefs": [{"name": "it"}]}  # type: ignore[assignment]
+    listener["tls"] = {"certificateRefs": [{"name": "it"}]}
     spec = {"gatewayClassName": "istio", "listeners": [listener]}
     gateway = {"kind": "Gateway", "metadata": {"name": "it"}, "spec": spec}
 
