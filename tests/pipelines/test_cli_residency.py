@@ -46,7 +46,7 @@ def test_an_object_that_sends_bytes_abroad_is_named_with_all_that_is_needed(
 
     said = capsys.readouterr()
     assert f"{tmp_path / 'objects.yaml'}: InferenceService pricing [inferenceservices]" in said.out
-    assert f"spec.predictor.model.storageUri = {ABROAD}: nothing says where this is" in said.out
+    assert f"spec.predictor.model.storageUri = {ABROAD}: an address without a region" in said.out
     assert "Federal Law 2/2019 on ICT in health fields, Article 13 (secondary:" in said.out
     assert "1 of 1 refused" in said.err
 

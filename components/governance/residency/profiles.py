@@ -61,9 +61,13 @@ def _regions() -> list[str]:
 
 @functools.cache
 def _abroad() -> dict[str, str]:
-    """Tell regions abroad by what they are called: provider and region, or how hosts end there."""
+    """Tell regions abroad by what they are called, and why some hosts tell none.
+
+    A region is called by provider and name, or by how hosts end there.
+    """
     called = {_called(one): one for one in places.registry().values()} | dict(places.suffixes())
-    return {name: str(one) for name, one in called.items() if one.country != UAE}
+    abroad = {name: str(one) for name, one in called.items() if one.country != UAE}
+    return abroad | {end: one.why for end, one in places.silences().items()}
 
 
 def _called(one: Region) -> str:
