@@ -32,7 +32,7 @@ def static(policy: Policy, profile: Mapping[str, Any]) -> dict[str, Any]:
     Its sentences do not tell the country that a place abroad is in: every policy would hold, and
     the API server compile, the table of all regions.
     """
-    told = literal({**profile["spec"], "elsewhere": {}})
+    told = literal({**profile["spec"], "elsewhere": ""})
     variables = [
         (variable, told if variable == "profile" else expression)
         for variable, expression in policy.variables

@@ -49,7 +49,7 @@ def profile(name: Profile) -> dict[str, Any]:
             "networks": list(NETWORKS),
             "suffixes": [end for end, one in places.suffixes().items() if one.country == UAE],
             "places": [*_regions(), *places.zones()],
-            "elsewhere": dict(_abroad()),
+            "elsewhere": "".join(f"{name} = {place}\n" for name, place in _abroad().items()),
             "bases": [],
         },
     }

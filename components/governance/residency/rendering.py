@@ -117,7 +117,9 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _folded(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    style = ">" if len(text) > _WIDTH - 20 else None
+    """Fold a long text; one of many lines stays as it is, and so does one that cannot be."""
+    folded = ">" if len(text) > _WIDTH - 20 else None
+    style = "|" if text.endswith("\n") else folded
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 

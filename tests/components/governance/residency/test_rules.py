@@ -75,7 +75,7 @@ def judged(policy: rules.Policy, case: Case) -> tuple[str, ...]:
 def law(name: str) -> dict[str, Any]:
     """Return a profile that knows no other country by name: it says less, and refuses as much."""
     profile = profiles.profile(Profile(name))
-    return profile | {"spec": profile["spec"] | {"elsewhere": {}}}
+    return profile | {"spec": profile["spec"] | {"elsewhere": ""}}
 
 
 def pod(**spec: Any) -> dict[str, Any]:
