@@ -5,7 +5,7 @@ import pathlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from components.foundation.errors import Refused
+from components.foundation.errors import Refused, UserError
 from pipelines.commands import ledger, options, texts
 from pipelines.commands.screen import say
 
@@ -48,6 +48,11 @@ def check(arguments: argparse.Namespace) -> int:
     from components.governance.residency import reading
 
     given = reading.read(texts.read(arguments.paths or [texts.STANDARD_INPUT]))
+    if not given:
+        raise UserError(
+            "there is nothing to judge; name files or folders with objects or sites in them",
+            code="objects-malformed",
+        )
     sites = [one for one in given if one.is_site]
     objects = [one for one in given if not one.is_site]
     refused = sum([_site_refused(one) for one in sites])

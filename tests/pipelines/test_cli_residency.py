@@ -166,3 +166,11 @@ def test_the_ledger_takes_in_what_an_api_server_let_pass_once(
     (tmp_path / "profile.yaml").write_text(yaml.safe_dump(profile))
     assert main(command) == 0
     assert "1 transfers, 1 of them lapsed" in capsys.readouterr().out
+
+
+def test_nothing_to_judge_is_no_acceptance(
+    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["residency", "check", str(tmp_path)]) == 2
+
+    assert "there is nothing to judge" in capsys.readouterr().err

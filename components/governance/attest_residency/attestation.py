@@ -4,13 +4,11 @@ What can be looked up is looked up in the registry; what only a person can know,
 where a laptop stands, is declared and marked as declared; the rest is named as unattested.
 """
 
-import pathlib
 import urllib.parse
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from components.foundation.errors import UserError
 from components.foundation.residency import places
 from components.foundation.residency.places import UAE, Region
 from components.foundation.site import EMBEDDED, Site
@@ -47,17 +45,6 @@ def attest(site: Site) -> Verdict:
     if found and basis and decision is Decision.ACCEPT:
         evidence["transfer_basis"] = basis.model_dump()
     return Verdict(f"residency {site.name}", decision, reason, evidence, str(site.digest()))
-
-
-def check(path: pathlib.Path) -> list[Verdict]:
-    """Judge a site file, or every site file of a folder."""
-    files = sorted(path.glob("*.yaml")) if path.is_dir() else [path]
-    if not files:
-        raise UserError(
-            f"{path}: no .yaml files; name a site file such as sites/laptop.yaml",
-            code="site-missing",
-        )
-    return [attest(Site.load(file)) for file in files]
 
 
 def _decide(site: Site, found: list[Finding], law: str) -> tuple[Decision, str]:

@@ -7,7 +7,6 @@ import pytest
 from kfp import dsl
 
 from components.foundation.audit import AuditLog
-from components.foundation.errors import UserError
 from components.foundation.site import Site
 from components.foundation.storage import ObjectStore
 from components.foundation.verdict import Decision, Verdict
@@ -162,12 +161,6 @@ def test_what_nobody_looked_at_is_named() -> None:
 def test_the_verdict_holds_for_exactly_one_site() -> None:
     assert attestation.attest(site()).judged == str(site().digest())
     assert attestation.attest(site()).judged != attestation.attest(site(profile="gov")).judged
-
-
-def test_checks_every_site_of_a_folder(tmp_path: pathlib.Path) -> None:
-    assert len(attestation.check(SITES)) == len(list(SITES.glob("*.yaml")))
-    with pytest.raises(UserError, match=r"no \.yaml files"):
-        attestation.check(tmp_path)
 
 
 @pytest.mark.usefixtures("environment")
