@@ -81,7 +81,7 @@ def _spec() -> dict[str, Any]:
             "networks": _list(_text(50, _ADDRESSES), 64),
             "suffixes": _list(_text(200, _SUFFIX), 1000),
             "places": _list(_text(200, _PLACE), 1000),
-            # A line each: an API server copies a profile for every request, and texts as they are.
+            # A line each: rules look a place up by one search, and only in what they refuse.
             "elsewhere": {"type": "string", "maxLength": 500_000},
             "bases": {
                 **_list(_basis(), 200, unique=False),
