@@ -47,15 +47,11 @@ def do(arguments: argparse.Namespace) -> int:
 
 def _hold(files: list[pathlib.Path], site: "Site") -> None:
     """Refuse what would send bytes where the site's law does not let them go."""
-    from components.governance.residency import checking, reading
+    from components.governance.residency import reading
     from pipelines.commands import residency, texts
 
-    laws = reading.Laws.at(site)
     given = reading.read(texts.read(files))
-    answers = [list(checking.judge(one.thing, laws.holding(one.thing))) for one in given]
-    for one, judged in zip(given, answers, strict=True):
-        residency.tell(one, judged)
-    if refused := sum(any(one.findings for one in judged) for judged in answers):
+    if refused := residency.told(given, reading.Laws.at(site)).refused:
         raise Refused(
             f"{refused} of {len(files)} compiled files refused at site {site.name}; see above",
             code="residency-refused",

@@ -3,7 +3,7 @@
 import argparse
 import pathlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from components.foundation.errors import Refused, UserError
 from pipelines.commands import ledger, options, texts
@@ -11,7 +11,7 @@ from pipelines.commands.screen import say
 
 if TYPE_CHECKING:
     from components.governance.residency.checking import Judged
-    from components.governance.residency.reading import Given
+    from components.governance.residency.reading import Given, Laws
     from pipelines.commands.options import Verbs
 
 _EXAMPLES = (
@@ -84,19 +84,33 @@ def _site_refused(given: "Given") -> bool:
 
 
 def _objects_refused(given: "list[Given]", profile: str | None) -> int:
-    from components.governance.residency import checking, reading
+    from components.governance.residency import reading
 
-    laws = reading.Laws.of(given, profile)
-    answers = [list(checking.judge(one.thing, laws.holding(one.thing))) for one in given]
-    for one, judged in zip(given, answers, strict=True):
-        tell(one, judged)
-    asked = [judged for judged in answers if judged]
+    seen = told(given, reading.Laws.of(given, profile))
     if given:
-        say(f"{len(asked)} objects judged, {len(given) - len(asked)} that say nothing of places")
-    return sum(any(one.findings for one in judged) for judged in asked)
+        say(f"{seen.judged} objects judged, {len(given) - seen.judged} that say nothing of places")
+    return seen.refused
 
 
-def tell(given: "Given", judged: "Sequence[Judged]") -> None:
+class Told(NamedTuple):
+    """How many objects policies cover, and how many of these they refuse."""
+
+    judged: int
+    refused: int
+
+
+def told(given: "Sequence[Given]", laws: "Laws") -> Told:
+    """Judge objects and print what was found in each."""
+    from components.governance.residency import checking
+
+    answers = list(checking.judge_all(given, laws))
+    for one, judged in zip(given, answers, strict=True):
+        _tell(one, judged)
+    refused = sum(any(one.findings for one in judged) for judged in answers)
+    return Told(sum(map(bool, answers)), refused)
+
+
+def _tell(given: "Given", judged: "Sequence[Judged]") -> None:
     """Print what policies found in one object, and its transfers on a recorded basis."""
     for one in judged:
         lines = [f"  {finding}" for finding in one.findings]

@@ -34,10 +34,15 @@ def hold(given: Sequence[Given], laws: Laws) -> int:
     Raises:
         Refused: one does not; the message is the first such, as the API server would say it.
     """
-    answers = [list(judge(one.thing, laws.holding(one.thing))) for one in given]
+    answers = list(judge_all(given, laws))
     for one in (one for judged in answers for one in judged if one.findings):
         raise Refused(one.message, code="residency-refused")
     return sum(map(bool, answers))
+
+
+def judge_all(given: Sequence[Given], laws: Laws) -> Iterator[list[Judged]]:
+    """Yield what policies say of each object, in order; nothing, where none covers it."""
+    return (list(judge(one.thing, laws.holding(one.thing))) for one in given)
 
 
 def judge(thing: Mapping[str, Any], profile: Mapping[str, Any]) -> Iterator[Judged]:
