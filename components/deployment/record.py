@@ -38,6 +38,8 @@ class State:
         trial: progress of the present rollout, else of the last, as `roll_out` writes it.
         verdict: the last verdict of a rollout.
         good: releases that were champions, newest first.
+        backend: what carries the model, one of `traffic.interface.Backend`; twins in records of
+            before there was a choice.
     """
 
     phase: Phase = Phase.STABLE
@@ -46,6 +48,7 @@ class State:
     trial: dict[str, Any] = field(default_factory=dict)
     verdict: dict[str, Any] = field(default_factory=dict)
     good: tuple[str, ...] = ()
+    backend: str = "twins"
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -55,6 +58,7 @@ class State:
             "trial": self.trial,
             "verdict": self.verdict,
             "good": list(self.good),
+            "backend": self.backend,
         }
 
     @classmethod
@@ -67,6 +71,7 @@ class State:
             value["trial"],
             value["verdict"],
             tuple(value["good"]),
+            value.get("backend", "twins"),
         )
 
     def crowned(self, version: Version) -> "State":
@@ -104,9 +109,11 @@ class Record:
         return cls(cluster, model, _state(found), found)
 
     @classmethod
-    def create(cls, cluster: Cluster, model: str, *, owner: Manifest) -> "Record":
+    def create(
+        cls, cluster: Cluster, model: str, *, owner: Manifest, backend: str = "twins"
+    ) -> "Record":
         """Make a model's state beside its route; if another just did, read that."""
-        record = cls(cluster, model)
+        record = cls(cluster, model, State(backend=backend))
         with contextlib.suppress(Conflict):
             cluster.create(record._manifest(record.state, owner))
         record._stored = cluster.get(resources.CONFIG_MAP, _name(model))

@@ -3,7 +3,7 @@
 import enum
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
 from components.deployment.transformer import Transformer
@@ -52,12 +52,16 @@ class Version:
     Attributes:
         runtime: what serves it.
         transformer: what looks its features up; None where clients send them.
+        capacity: its replicas; None where a record of before does not say. Like `observations`,
+            where its server keeps what it observes, it makes no other version of it.
     """
 
     slot: str
     release: ReleaseUri
     runtime: Runtime = Runtime.ONNX
     transformer: Transformer | None = None
+    capacity: Capacity | None = field(default=None, compare=False)
+    observations: str = field(default="", compare=False)
 
     @property
     def model(self) -> str:
@@ -77,14 +81,19 @@ class Version:
         """Say what it is; what most releases are is left out, as before there was a choice."""
         runtime = {} if self.runtime is Runtime.ONNX else {"runtime": self.runtime.value}
         before = {} if self.transformer is None else {"transformer": self.transformer.to_dict()}
-        return {"slot": self.slot, "release": str(self.release), **runtime, **before}
+        size = {} if self.capacity is None else {"capacity": asdict(self.capacity)}
+        kept = {"observations": self.observations} if self.observations else {}
+        named = {"slot": self.slot, "release": str(self.release)}
+        return {**named, **runtime, **before, **size, **kept}
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> "Version":
         runtime = Runtime(value.get("runtime", Runtime.ONNX.value))
         before = value.get("transformer")
         transformer = None if before is None else Transformer.from_dict(before)
-        return cls(value["slot"], ReleaseUri.parse(value["release"]), runtime, transformer)
+        capacity = Capacity(**value["capacity"]) if "capacity" in value else None
+        release, kept = ReleaseUri.parse(value["release"]), value.get("observations", "")
+        return cls(value["slot"], release, runtime, transformer, capacity, kept)
 
     def __str__(self) -> str:
         return f"{self.release.version} in slot {self.slot}"
@@ -140,9 +149,10 @@ def _transformer(version: Version, capacity: Capacity) -> Manifest:
     return {"transformer": {**component, **replicas}}
 
 
-def start(cluster: Cluster, version: Version, capacity: Capacity, *, observations: str) -> None:
+def start(cluster: Cluster, version: Version) -> None:
     """Apply a slot; a stopped one comes back, since the apply leaves the stop out."""
-    cluster.apply(manifest(version, capacity, observations=observations))
+    capacity = version.capacity or Capacity()
+    cluster.apply(manifest(version, capacity, observations=version.observations))
 
 
 def runs(service: Manifest | None, version: Version) -> bool:

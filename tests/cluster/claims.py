@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 
-from components.deployment import route as routes
 from components.deployment import slots
 from components.deployment.deploy.launch import Launch
 from components.deployment.deploy.launch import launch as launch_telling
@@ -23,6 +22,7 @@ from components.deployment.roll_out.rollout import Rollout
 from components.deployment.roll_out.trial import Rules
 from components.deployment.route import Route
 from components.deployment.slots import Capacity, Version
+from components.deployment.traffic import choosing
 from components.foundation.errors import InfrastructureError, Refused
 from components.foundation.kubernetes import resources
 from components.foundation.kubernetes.client import Cluster, Manifest
@@ -63,9 +63,14 @@ class Stage:
         return launch_telling(self.cluster, uri(model, version), how, tell=list[Verdict]().append)
 
     def rollout(self, model: str, **changes: Any) -> Rollout:
-        record, way = Record.open(self.cluster, model), routes.of(self.cluster, model)
-        rules = dataclasses.replace(RULES, **changes)
-        return Rollout(record, way, Metrics(self.metrics), rules, tell=list[Verdict]().append)
+        record, rules = Record.open(self.cluster, model), dataclasses.replace(RULES, **changes)
+        return Rollout(
+            record,
+            choosing.taken(record),
+            Metrics(self.metrics),
+            rules,
+            tell=list[Verdict]().append,
+        )
 
     def rolled_out(self, model: str, **changes: Any) -> Verdict:
         with self.traffic(model):

@@ -4,15 +4,16 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any, Self
 
-from components.deployment import readiness, releases, slots
+from components.deployment import releases, slots
 from components.deployment.clearing import Tell, clear
 from components.deployment.record import Phase, Record, State
 from components.deployment.route import Route
 from components.deployment.slots import Capacity, Runtime, Version
+from components.deployment.traffic import choosing
+from components.deployment.traffic.interface import Traffic
 from components.deployment.transformer import Transformer
 from components.foundation.errors import InfrastructureError, Refused
-from components.foundation.kubernetes import resources
-from components.foundation.kubernetes.client import Cluster, Manifest
+from components.foundation.kubernetes.client import Cluster
 from components.foundation.sealing.release import Release
 from components.foundation.sealing.uri import ReleaseUri
 from components.foundation.verdict import Decision, Verdict
@@ -30,6 +31,12 @@ class Launch:
     timeout_s: float = 300.0
     runtime: Runtime = Runtime.ONNX
     transformer: Transformer | None = None
+    backend: str = choosing.AUTO
+
+    def version(self, slot: str, release: ReleaseUri) -> Version:
+        """Return a release in a slot, as it is deployed."""
+        how = (self.runtime, self.transformer, self.capacity, self.observations)
+        return Version(slot, release, *how)
 
     def of(self, signed: Release, before: Transformer | None) -> Self:
         """Return the launch of a release: what was sealed says what serves it.
@@ -58,29 +65,36 @@ def launch(
         Refused: a rollout of another release is in progress.
         InfrastructureError: its pods could not fetch it; its slot then stays, without traffic.
     """
-    record = _record(cluster, how.route)
-    clear(record, how.route, tell=tell)
+    found = Record.find(cluster, how.route.model)
+    traffic = choosing.chosen(cluster, how.route, found, asked=how.backend)
+    record = found or _record(cluster, traffic, how.version("a", release))
+    clear(record, traffic, tell=tell)
     state = record.state
     if state.champion and state.champion.release == release:
         if not _promoted(state):  # whatever is told there is of a candidate that is not this one
             record.change(verdict={}, trial={})
-        return state.champion, _again(cluster, state.champion, how)
+        return state.champion, _again(traffic, state.champion, how)
+    version = how.version(slots.other(state.champion.slot) if state.champion else "a", release)
     if state.phase in (Phase.CANARY, Phase.BAKING):
-        return _under_way(record, release)
-    slot = slots.other(state.champion.slot) if state.champion else "a"
-    version = Version(slot, release, how.runtime, how.transformer)
-    _replace_candidate(record, version, how)
-    stale = _start(record, version, how)
-    verdict = _judge(cluster, version, how, "is ready", stale=stale)
-    _conclude(record, version, verdict, how)
+        return _under_way(record, version)
+    _replace_candidate(record, traffic, version)
+    stale = _start(record, traffic, version)
+    verdict = _judge(traffic, version, how, "is ready", stale=stale)
+    _conclude(record, traffic, version, verdict)
     return version, verdict
 
 
-def _record(cluster: Cluster, route: Route) -> Record:
-    """Open a model's record; make route and record when there are none yet."""
-    return Record.find(cluster, route.model) or Record.create(
-        cluster, route.model, owner=route.split(cluster, {})
-    )
+def _record(cluster: Cluster, traffic: Traffic, first: Version) -> Record:
+    """Make a model's record, and what it goes with."""
+    owner, backend = traffic.owner(first), str(traffic.backend)
+    record = Record.create(cluster, traffic.model, owner=owner, backend=backend)
+    if record.state.backend != backend:
+        raise Refused(
+            f"deploy {first.release}: another run has just deployed {traffic.model} with "
+            f"{record.state.backend}, this one would with {backend}; run again",
+            code="rollout-moved",
+        )
+    return record
 
 
 def _promoted(state: State) -> bool:
@@ -90,63 +104,65 @@ def _promoted(state: State) -> bool:
     return promoted and state.champion is not None and candidate == state.champion.to_dict()
 
 
-def _under_way(record: Record, release: ReleaseUri) -> tuple[Version, Verdict]:
+def _under_way(record: Record, version: Version) -> tuple[Version, Verdict]:
+    """Say that a release is being rolled out already; in the middle of that nothing changes."""
     candidate = record.state.candidate
-    if candidate is None or candidate.release != release:
+    if candidate is None or candidate.release != version.release:
         raise Refused(
-            f"deploy {release}: a rollout of {candidate} is in progress ({record.state.phase}); "
-            "let roll_out finish it, then run again",
+            f"deploy {version.release}: a rollout of {candidate} is in progress "
+            f"({record.state.phase}); let roll_out finish it, then run again",
+            code="rollout-in-progress",
+        )
+    if others := _otherwise(candidate, version):
+        raise Refused(
+            f"deploy {version.release}: it is being rolled out with another "
+            f"{' and '.join(others)} ({record.state.phase}); what is judged does not change half "
+            "way, let roll_out finish it, then run again",
             code="rollout-in-progress",
         )
     reason = f"release {candidate} is being rolled out already"
-    return candidate, Verdict(f"deploy {release}", Decision.ACCEPT, reason)
+    return candidate, Verdict(f"deploy {version.release}", Decision.ACCEPT, reason)
 
 
-def _replace_candidate(record: Record, version: Version, how: Launch) -> None:
+def _otherwise(candidate: Version, version: Version) -> list[str]:
+    """Name the settings in which two versions of one release differ."""
+    before, now = candidate.to_dict(), version.to_dict()
+    names = ("runtime", "transformer", "capacity", "observations")
+    known = [one for one in names if one != "capacity" or one in before]
+    return [one for one in known if before.get(one) != now.get(one)]
+
+
+def _replace_candidate(record: Record, traffic: Traffic, version: Version) -> None:
     """Put another waiting candidate away first: its old pods would pass for new ones."""
-    waiting = record.state.candidate
+    waiting, champion = record.state.candidate, record.state.champion
     if waiting is None or waiting == version:
         return
-    if record.state.champion:
-        how.route.split(record.cluster, {record.state.champion: 100})
-    slots.stop_and_wait(record.cluster, waiting, timeout_s=_STOP_S)
+    if champion:
+        traffic.settle(champion, waiting)
+    traffic.put_away_and_wait(champion, waiting, timeout_s=_STOP_S)
 
 
-def _start(record: Record, version: Version, how: Launch) -> Any:
-    """Start the slot's pods; return a failure that an earlier release left in its status."""
+def _start(record: Record, traffic: Traffic, version: Version) -> Any:
+    """Start the version's pods; return a failure that an earlier release left in its status."""
     state = record.state
-    if state.candidate != version or state.phase not in (Phase.STARTING, Phase.DARK):
+    same = state.candidate is not None and state.candidate.to_dict() == version.to_dict()
+    if not same or state.phase not in (Phase.STARTING, Phase.DARK):
         record.change(phase=Phase.STARTING, candidate=version, trial={})
-    before = record.cluster.find(resources.INFERENCE_SERVICE, version.service)
-    slots.start(record.cluster, version, how.capacity, observations=how.observations)
-    return _stale(before, version)
+    return traffic.bring(state.champion, version)
 
 
-def _again(cluster: Cluster, champion: Version, how: Launch) -> Verdict:
+def _again(traffic: Traffic, champion: Version, how: Launch) -> Verdict:
     """Wait for a champion that is deployed already."""
-    found = cluster.find(resources.INFERENCE_SERVICE, champion.service)
-    stale = _stale(found, champion)
-    return _judge(cluster, champion, how, "serves as champion already", stale=stale)
-
-
-def _stale(before: Manifest | None, version: Version) -> Any:
-    """Return a failure that says nothing of what comes now: of another release, or passing."""
-    failure = readiness.last_failure(before)
-    known = slots.runs(before, version) and not readiness.passing(failure)
-    return None if known else failure
+    stale = traffic.stale(champion)
+    return _judge(traffic, champion, how, "serves as champion already", stale=stale)
 
 
 def _judge(
-    cluster: Cluster, version: Version, how: Launch, words: str, *, stale: Any = None
+    traffic: Traffic, version: Version, how: Launch, words: str, *, stale: Any = None
 ) -> Verdict:
     """Wait for readiness and say how it went; what is not the release's fault is no verdict."""
-    seen = readiness.wait(
-        cluster,
-        version,
-        replicas=how.capacity.minimum,
-        timeout_s=how.timeout_s,
-        stale=stale,
-    )
+    wanted = how.capacity.minimum
+    seen = traffic.wait(version, replicas=wanted, timeout_s=how.timeout_s, stale=stale)
     if seen.unable:
         raise InfrastructureError(
             f"release {version}: could not be fetched and gets no traffic; its pod says: "
@@ -157,7 +173,8 @@ def _judge(
         "model": version.model,
         "release": str(version.release),
         "slot": version.slot,
-        "replicas": how.capacity.minimum,
+        "replicas": wanted,
+        "backend": str(traffic.backend),
     }
     subject = f"deploy {version.release}"
     if seen.ready:
@@ -166,16 +183,16 @@ def _judge(
     return Verdict(subject, Decision.REFUSE, reason, evidence)
 
 
-def _conclude(record: Record, version: Version, verdict: Verdict, how: Launch) -> None:
-    """Put the slot into the route, dark beside a champion; or away if it was refused."""
+def _conclude(record: Record, traffic: Traffic, version: Version, verdict: Verdict) -> None:
+    """Let a version in, dark beside a champion; or put it away if it was refused."""
     state = record.state
     if not verdict.passes:
-        slots.stop(record.cluster, version)
+        traffic.put_away(state.champion, version)
         record.change(phase=Phase.STABLE, candidate=None, verdict=verdict.to_dict())
     elif state.champion is None:
-        how.route.split(record.cluster, {version: 100})
+        traffic.settle(version, None)
         crowned = dataclasses.replace(state.crowned(version), candidate=None)
         record.move(dataclasses.replace(crowned, phase=Phase.STABLE))
     else:
-        how.route.split(record.cluster, {state.champion: 100, version: 0})
+        traffic.split(state.champion, version, 0)
         record.change(phase=Phase.DARK)

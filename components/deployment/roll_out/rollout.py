@@ -5,21 +5,20 @@ says, looks, judges, and writes the next phase before acting on it. So a killed 
 on where it was when it is started again.
 """
 
-import contextlib
 import dataclasses
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from components.deployment import readiness, route
 from components.deployment.clearing import Tell, clear
 from components.deployment.record import Phase, Record
 from components.deployment.roll_out import counters
 from components.deployment.roll_out.counters import Counter, Metrics, Sample
 from components.deployment.roll_out.trial import Action, Point, Rules, Trial, judge, judge_bake
-from components.deployment.route import Route, Weights
 from components.deployment.slots import Version
-from components.foundation.errors import FalajError, InfrastructureError, UserError
+from components.deployment.traffic import choosing
+from components.deployment.traffic.interface import Traffic
+from components.foundation.errors import InfrastructureError, UserError
 from components.foundation.kubernetes.client import Cluster
 from components.foundation.statistics.eprocess import Arm
 from components.foundation.verdict import Decision, Verdict
@@ -41,7 +40,7 @@ class Rollout:
     """
 
     record: Record
-    route: Route
+    traffic: Traffic
     metrics: Metrics
     rules: Rules
     tell: Tell
@@ -58,7 +57,8 @@ class Rollout:
         """
         cluster = Cluster.connect(environment, namespace=namespace)
         metrics = Metrics.from_environment(environment)
-        return cls(Record.open(cluster, model), route.of(cluster, model), metrics, rules, tell)
+        record = Record.open(cluster, model)
+        return cls(record, choosing.taken(record), metrics, rules, tell)
 
     def run(self) -> Verdict:
         """Take turns until it is decided; return the verdict.
@@ -81,7 +81,7 @@ class Rollout:
                 case Phase.CANARY | Phase.BAKING:
                     self._turn()
                 case Phase.CLEARING:
-                    clear(self.record, self.route, tell=self.tell)
+                    clear(self.record, self.traffic, tell=self.tell)
                 case _:
                     return self._outcome()
 
@@ -109,9 +109,7 @@ class Rollout:
         """Leave no traffic on a candidate that nobody judges."""
         if self.record.state.phase not in (Phase.CANARY, Phase.BAKING):
             return
-        champion, candidate = self._versions
-        with contextlib.suppress(FalajError):  # the error that brought us here is told
-            self.route.split(self.record.cluster, {champion: 100, candidate: 0})
+        self.traffic.withdraw(*self._versions)
 
     def _begin(self) -> None:
         trial = Trial(counters=self._sample() or {})
@@ -119,7 +117,7 @@ class Rollout:
 
     def _turn(self) -> None:
         """Split as the phase says, wait an interval, look, judge, move on."""
-        self.route.split(self.record.cluster, self._weights())
+        self.traffic.split(*self._versions, self._share)
         started = time.monotonic()
         self.sleep(self.rules.interval_s)
         trial = self._looked(self._trial, seconds=time.monotonic() - started)
@@ -127,17 +125,17 @@ class Rollout:
         action, reason = (judge_bake if baking else judge)(trial, self.rules)
         self._act(action, reason, trial.noted(self._point(trial)))
 
-    def _weights(self) -> Weights:
-        champion, candidate = self._versions
+    @property
+    def _share(self) -> int:
+        """The candidate's percent, as the phase and the step say."""
         if self.record.state.phase is Phase.BAKING:
-            return {champion: 0, candidate: 100}
-        share = self.rules.steps[min(self._trial.step, len(self.rules.steps) - 1)]
-        return {champion: 100 - share, candidate: share}
+            return self.traffic.whole
+        return self.rules.steps[min(self._trial.step, len(self.rules.steps) - 1)]
 
     def _looked(self, trial: Trial, *, seconds: float) -> Trial:
         """Add what one interval showed; an interval without metrics adds only time."""
         champion, candidate = self._versions
-        seen = readiness.look(self.record.cluster, candidate, replicas=1)
+        seen = self.traffic.look(candidate, replicas=1)
         trial = dataclasses.replace(
             trial,
             seconds=trial.seconds + seconds,
@@ -193,7 +191,7 @@ class Rollout:
         if verdict.decision is Decision.PROMOTE:
             state = dataclasses.replace(state.crowned(candidate), candidate=champion)
         self.record.move(state)
-        clear(self.record, self.route, tell=self.tell)
+        clear(self.record, self.traffic, tell=self.tell)
 
     def _outcome(self) -> Verdict:
         """Return the verdict of the rollout that ended last, else say that there was none."""
@@ -243,11 +241,10 @@ class Rollout:
 
     def _point(self, trial: Trial) -> Point:
         seen = trial.comparison
-        _, candidate = self._versions
         return {
             "seconds": round(trial.seconds, 3),
             "requests": seen.champion.requests + seen.candidate.requests + trial.baking.requests,
-            "weight": self._weights()[candidate],
+            "weight": self._share,
             "champion_requests": seen.champion.requests,
             "champion_errors": seen.champion.errors,
             "candidate_requests": seen.candidate.requests + trial.baking.requests,

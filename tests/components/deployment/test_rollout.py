@@ -12,7 +12,6 @@ import httpx
 import pytest
 
 from components.deployment import readiness, slots
-from components.deployment import route as routes
 from components.deployment.deploy.launch import Launch
 from components.deployment.deploy.launch import launch as launch_telling
 from components.deployment.record import Phase, Record, State
@@ -22,6 +21,7 @@ from components.deployment.roll_out.rollout import Rollout
 from components.deployment.roll_out.trial import Rules
 from components.deployment.route import Route
 from components.deployment.slots import Capacity, Runtime, Version
+from components.deployment.traffic import choosing
 from components.foundation.errors import InfrastructureError, Refused
 from components.foundation.kubernetes import resources
 from components.foundation.kubernetes.client import Cluster
@@ -70,7 +70,7 @@ def rollout(
 ) -> Rollout:
     return Rollout(
         Record.open(cluster, model),
-        routes.of(cluster, model),
+        choosing.taken(Record.open(cluster, model)),
         Metrics(plane.api),
         dataclasses.replace(RULES, **changes),
         tell=(told if told is not None else list[Verdict]()).append,

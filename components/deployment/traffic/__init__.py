@@ -1,0 +1,1 @@
+"""Who gets which share of a model's requests, behind one interface."""

@@ -1,0 +1,104 @@
+"""What a rollout asks of whatever splits a model's traffic; the rollout knows no more of it."""
+
+import abc
+import enum
+import time
+from typing import Any, ClassVar
+
+from components.deployment.readiness import Look
+from components.deployment.slots import Version
+from components.foundation.errors import FalajError
+from components.foundation.kubernetes.client import Cluster, Manifest
+
+Shares = dict[str, int]  # slot -> percent
+
+_INTERVAL_S = 0.2
+
+
+class Backend(enum.StrEnum):
+    """What carries a model's versions and splits its traffic; it never changes for a model."""
+
+    TWINS = "twins"  # two InferenceServices under an HTTPRoute of ours
+    CANARY = "canary"  # spec.canary of one InferenceService, in Standard mode
+    KNATIVE = "knative"  # canaryTrafficPercent of one InferenceService, in Knative mode
+
+
+class Traffic(abc.ABC):
+    """A model's versions and their shares.
+
+    Every method can be done twice: whoever comes after a kill does all of it again. A version is
+    known by its slot, `a` or `b`, in every backend.
+
+    Attributes:
+        whole: the most percent that a candidate has before it is promoted.
+    """
+
+    backend: ClassVar[Backend]
+    whole: ClassVar[int] = 100
+
+    cluster: Cluster
+    model: str
+
+    @abc.abstractmethod
+    def owner(self, first: Version) -> Manifest:
+        """Return the object that a model's record goes with; make it when there is none."""
+
+    @abc.abstractmethod
+    def bring(self, champion: Version | None, candidate: Version) -> Any:
+        """Start a version without traffic; return a failure of an earlier one that still shows.
+
+        Raises:
+            Refused: this backend cannot carry such a version beside such a champion.
+        """
+
+    @abc.abstractmethod
+    def stale(self, version: Version) -> Any:
+        """Return a failure that shows now and says nothing of this version."""
+
+    @abc.abstractmethod
+    def look(self, version: Version, *, replicas: int, stale: Any = None) -> Look:
+        """Look once whether a version really serves, with so many replicas at least."""
+
+    def wait(self, version: Version, *, replicas: int, timeout_s: float, stale: Any = None) -> Look:
+        """Look until it serves, never can, is kept from it, or time is up."""
+        deadline = time.monotonic() + timeout_s
+        while True:
+            seen = self.look(version, replicas=replicas, stale=stale)
+            if not seen.waiting:
+                return seen
+            if time.monotonic() > deadline:
+                return Look(failed=f"not ready after {timeout_s:g} s: {seen.waiting}")
+            time.sleep(_INTERVAL_S)
+
+    @abc.abstractmethod
+    def split(self, champion: Version, candidate: Version, share: int) -> None:
+        """Give a candidate that serves a percent of the traffic, 0 to 100; the rest stays.
+
+        Raises:
+            Refused: what is in force then is not what was asked for.
+        """
+
+    @abc.abstractmethod
+    def settle(self, champion: Version, loser: Version | None) -> None:
+        """Give one version all traffic: the first, one just promoted, or one that stays."""
+
+    @abc.abstractmethod
+    def put_away(self, champion: Version | None, loser: Version) -> None:
+        """Take the pods of a version that has no traffic."""
+
+    @abc.abstractmethod
+    def put_away_and_wait(
+        self, champion: Version | None, loser: Version, *, timeout_s: float
+    ) -> None:
+        """Put a version away, and wait for its pods to go so that nothing of it is read as new."""
+
+    @abc.abstractmethod
+    def in_force(self) -> Shares:
+        """Return the percent of each slot, as it is really routed; empty while nothing is."""
+
+    def withdraw(self, champion: Version, candidate: Version) -> None:
+        """Leave a candidate that nobody judges no traffic; what fails here hides no error."""
+        try:
+            self.split(champion, candidate, 0)
+        except FalajError as error:
+            print(f"rollout of {self.model}: {error}")

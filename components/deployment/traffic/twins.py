@@ -1,0 +1,78 @@
+"""Twin slots: two InferenceServices under our own HTTPRoute, whose weights are the split."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from components.deployment import readiness, slots
+from components.deployment.readiness import Look
+from components.deployment.route import Route
+from components.deployment.slots import Version
+from components.deployment.traffic.interface import Backend, Shares, Traffic
+from components.foundation.kubernetes import resources
+from components.foundation.kubernetes.client import Cluster, Manifest
+
+
+@dataclass(frozen=True)
+class Twins(Traffic):
+    """A model whose slots are InferenceServices of their own, full size until put away."""
+
+    cluster: Cluster
+    route: Route
+    backend = Backend.TWINS
+
+    @property
+    def model(self) -> str:  # type: ignore[override]  # a property where others have a field
+        return self.route.model
+
+    def owner(self, first: Version) -> Manifest:
+        return self.cluster.find(resources.HTTP_ROUTE, self.model) or self.route.split(
+            self.cluster, {}
+        )
+
+    def bring(self, champion: Version | None, candidate: Version) -> Any:
+        stale = self.stale(candidate)
+        slots.start(self.cluster, candidate)
+        return stale
+
+    def stale(self, version: Version) -> Any:
+        before = self.cluster.find(resources.INFERENCE_SERVICE, version.service)
+        failure = readiness.last_failure(before)
+        known = slots.runs(before, version) and not readiness.passing(failure)
+        return None if known else failure
+
+    def look(self, version: Version, *, replicas: int, stale: Any = None) -> Look:
+        return readiness.look(self.cluster, version, replicas=replicas, stale=stale)
+
+    def wait(self, version: Version, *, replicas: int, timeout_s: float, stale: Any = None) -> Look:
+        return readiness.wait(
+            self.cluster, version, replicas=replicas, timeout_s=timeout_s, stale=stale
+        )
+
+    def split(self, champion: Version, candidate: Version, share: int) -> None:
+        self.route.split(self.cluster, {champion: 100 - share, candidate: share})
+
+    def settle(self, champion: Version, loser: Version | None) -> None:
+        self.route.split(self.cluster, {champion: 100})
+
+    def put_away(self, champion: Version | None, loser: Version) -> None:
+        slots.stop(self.cluster, loser)
+
+    def put_away_and_wait(
+        self, champion: Version | None, loser: Version, *, timeout_s: float
+    ) -> None:
+        slots.stop_and_wait(self.cluster, loser, timeout_s=timeout_s)
+
+    def in_force(self) -> Shares:
+        found = self.cluster.find(resources.HTTP_ROUTE, self.model)
+        return shares(self.model, found) if found else {}
+
+
+def shares(model: str, route: Manifest) -> Shares:
+    """Read the percent of each slot from a route's backends."""
+    backends = route["spec"]["rules"][0].get("backendRefs", [])
+    weights = {one["name"]: int(one.get("weight", 1)) for one in backends}
+    whole = sum(weights.values()) or 1
+    return {
+        name.removeprefix(f"{model}-").partition("-")[0]: round(100 * weight / whole)
+        for name, weight in weights.items()
+    }
