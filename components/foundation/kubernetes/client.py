@@ -1,31 +1,29 @@
-"""Apply, get, list, replace and delete objects; every failure is one of our errors.
+"""Apply, get, list, watch, replace and delete objects; every failure is one of our errors.
 
-Plain REST paths rather than the dynamic client: no discovery calls, so a Role that names
-only the objects it needs is enough, and kubernetes 30 to 36 behave alike.
+Plain REST paths rather than the dynamic client: docs/decisions/0021 says why.
 """
 
 import contextlib
-import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from components.foundation.errors import FalajError, InfrastructureError, Refused, UserError
-from components.foundation.kubernetes import resources
+from components.foundation.errors import UserError
+from components.foundation.kubernetes import calling, resources
+from components.foundation.kubernetes.calling import JSON, Call, Query
 from components.foundation.kubernetes.resources import Resource
-from components.foundation.storage import Conflict, NotFound
+from components.foundation.kubernetes.retries import Retries
+from components.foundation.kubernetes.watching import Change, Collection, Watch
+from components.foundation.storage import NotFound
 
 if TYPE_CHECKING:
-    from kubernetes.client import ApiClient, ApiException
+    from kubernetes.client import ApiClient
 
 MANAGER = "falaj"
-Manifest = dict[str, Any]
-Query = list[tuple[str, str]]
+Manifest = calling.Manifest
 
 _BY_US = [("fieldManager", MANAGER)]
 _APPLY = "application/apply-patch+yaml"
-_JSON = "application/json"
-_TIMEOUT_S = (5, 30)  # to connect, to answer
 
 
 @dataclass(frozen=True)
@@ -35,11 +33,13 @@ class Cluster:
     Attributes:
         namespace: where the objects live that our steps write.
         domain: what the host names of its models end with.
+        retries: how patiently it is asked.
     """
 
     api: "ApiClient"
     namespace: str = "default"
     domain: str = "localhost"
+    retries: Retries = field(default_factory=Retries, repr=False)
 
     @classmethod
     def connect(cls, environment: Mapping[str, str], *, namespace: str = "") -> "Cluster":
@@ -58,11 +58,13 @@ class Cluster:
         namespace = namespace or environment.get("FALAJ_NAMESPACE", "default")
         domain = environment.get("FALAJ_DOMAIN", "localhost")
         path = environment.get("KUBECONFIG")
+        settings = client.Configuration()
+        settings.retries = False  # urllib3's own know nothing of what may be sent twice
         try:
             if path:
-                return cls(config.new_client_from_config(config_file=path), namespace, domain)
-            settings = client.Configuration()
-            config.load_incluster_config(settings)
+                config.load_kube_config(config_file=path, client_configuration=settings)
+            else:
+                config.load_incluster_config(settings)
         except config.ConfigException as error:
             raise UserError(
                 f"Kubernetes: {error}; set KUBECONFIG to a file, or run in a pod with a "
@@ -79,7 +81,7 @@ class Cluster:
         """Apply a whole object server-side; a field left out since the last time is removed.
 
         Raises:
-            Conflict: another manager has changed a field of ours; it is named.
+            Owned: a Conflict; another manager has changed a field of ours, both are named.
         """
         query = [("fieldManager", MANAGER), ("force", str(force).lower())]
         resource = resources.of(manifest)
@@ -115,7 +117,7 @@ class Cluster:
 
     def look(self, path: str) -> Manifest:
         """Get what is at a path: what lies in no namespace, and which kinds there are."""
-        return self._ask("GET", path, f"GET {path}", f"get and list on {path}")
+        return self._ask(Call("GET", path, f"GET {path}", f"get and list on {path}"))
 
     def find(self, resource: Resource, name: str) -> Manifest | None:
         """Get an object, or None when there is none."""
@@ -127,15 +129,38 @@ class Cluster:
     def list(
         self, resource: Resource, *, labels: Mapping[str, str] | None = None
     ) -> "list[Manifest]":
-        selector = ",".join(f"{key}={value}" for key, value in (labels or {}).items())
-        query = [("labelSelector", selector)] if selector else []
-        found = self._call("GET", resource, self.namespace, None, query=query)
-        return list(found["items"])
+        return list(Collection(self, resource, _selecting(labels)).listed()["items"])
 
-    def delete(self, resource: Resource, name: str) -> None:
-        """Delete an object; that it is gone already is no error."""
+    def watch(
+        self,
+        resource: Resource,
+        *,
+        labels: Mapping[str, str] | None = None,
+        name: str = "",
+        seconds: float,
+    ) -> Iterator[Change]:
+        """Yield what is there as added, then every change once, until the time is up.
+
+        Args:
+            resource: what kind.
+            labels: only what has them.
+            name: only the object of this name.
+            seconds: how long.
+        """
+        query = [*_selecting(labels), *([("fieldSelector", f"metadata.name={name}")] * bool(name))]
+        return Watch(Collection(self, resource, query)).changes(seconds=seconds)
+
+    def delete(self, resource: Resource, name: str, *, seen: Manifest | None = None) -> None:
+        """Delete an object; that it is gone already is no error.
+
+        Args:
+            resource: of what kind.
+            name: which.
+            seen: what get returned: if it has changed since, or is another of that name, it
+                stays, and Conflict is raised.
+        """
         with contextlib.suppress(NotFound):
-            self._call("DELETE", resource, self.namespace, name)
+            self._call("DELETE", resource, self.namespace, name, _preconditions(seen))
 
     def _names(self, manifest: Manifest) -> tuple[str, str]:
         metadata = manifest["metadata"]
@@ -149,86 +174,22 @@ class Cluster:
         name: str | None,
         body: Manifest | None = None,
         query: Query | None = None,
-        content: str = _JSON,
+        content: str = JSON,
     ) -> Manifest:
-        what = f"{verb} {resource.kind} {namespace}/{name or ''}".rstrip("/")
-        needs = f"{_rights(verb)} on {resource.plural}.{resource.group}".rstrip(".")
-        return self._ask(verb, resource.path(namespace, name), what, needs, body, query, content)
+        more: dict[str, Any] = {"body": body, "query": query or [], "content": content}
+        return self._ask(Call.on(verb, resource, namespace, name, **more))
 
-    def _ask(
-        self,
-        verb: str,
-        path: str,
-        what: str,
-        needs: str,
-        body: Manifest | None = None,
-        query: Query | None = None,
-        content: str = _JSON,
-    ) -> Manifest:
-        headers = {**self.api.default_headers, "Accept": _JSON, "Content-Type": content}
-        with _translated(what, needs):
-            # call_api has other parameters in every release; what lies beneath it stays.
-            self.api.update_params_for_auth(headers, [], ["BearerToken"])
-            answer = self.api.request(
-                verb,
-                f"{self.api.configuration.host}{path}",
-                query_params=query or [],
-                headers=headers,
-                body=body,
-                _request_timeout=_TIMEOUT_S,
-            )
-        found: Manifest = json.loads(answer.data)
-        return found
+    def _ask(self, call: Call) -> Manifest:
+        return calling.ask(self.api, call, self.retries)
 
 
-@contextlib.contextmanager
-def _translated(what: str, needs: str) -> Iterator[None]:
-    """Turn what the client raises into our errors, with what to do."""
-    import urllib3.exceptions
-    from kubernetes.client import ApiException
-
-    try:
-        yield
-    except ApiException as error:
-        raise _from_status(what, needs, error) from error
-    except urllib3.exceptions.HTTPError as error:
-        raise InfrastructureError(
-            f"{what}: the Kubernetes API did not answer ({type(error).__name__}); "
-            "check that it runs and that KUBECONFIG names it, then run again",
-            code="kubernetes-unreachable",
-        ) from error
+def _selecting(labels: Mapping[str, str] | None) -> Query:
+    selector = ",".join(f"{key}={value}" for key, value in (labels or {}).items())
+    return [("labelSelector", selector)] if selector else []
 
 
-def _from_status(what: str, needs: str, error: "ApiException") -> FalajError:
-    message = _message(error)
-    match error.status:
-        case 404:
-            return NotFound(f"{what}: {message}", code="kubernetes-missing")
-        case 409:
-            return Conflict(
-                f"{what}: {message}; read it again, or settle who owns the field",
-                code="kubernetes-conflict",
-            )
-        case 401 | 403:
-            return Refused(
-                f"{what}: {message}; the identity needs a Role with {needs}",
-                code="kubernetes-forbidden",
-            )
-        case 400 | 422:
-            return UserError(f"{what}: {message}", code="kubernetes-invalid")
-        case _:
-            return InfrastructureError(
-                f"{what}: the Kubernetes API failed ({error.status}): {message}",
-                code="kubernetes-failed",
-            )
-
-
-def _message(error: "ApiException") -> str:
-    try:
-        return str(json.loads(error.body)["message"])
-    except (KeyError, TypeError, ValueError):
-        return " ".join(str(error.body or error.reason).split())[:300]
-
-
-def _rights(verb: str) -> str:
-    return {"PATCH": "patch and create", "PUT": "update", "POST": "create"}.get(verb, verb.lower())
+def _preconditions(seen: Manifest | None) -> Manifest | None:
+    if seen is None:
+        return None
+    kept = {name: seen["metadata"][name] for name in ("uid", "resourceVersion")}
+    return {"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": kept}

@@ -1,0 +1,111 @@
+"""One call of the Kubernetes API: sent, tried again by the rules, read or followed.
+
+Beneath `ApiClient.call_api`, whose parameters differ from release to release; `request` and what
+it raises are the same in kubernetes 30 and the newest.
+"""
+
+import contextlib
+import dataclasses
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from components.foundation.kubernetes.failures import translated
+from components.foundation.kubernetes.resources import Resource
+from components.foundation.kubernetes.retries import Retries
+
+if TYPE_CHECKING:
+    from kubernetes.client import ApiClient
+
+Manifest = dict[str, Any]
+Query = list[tuple[str, str]]
+
+JSON = "application/json"
+_CONNECT_S, _ANSWER_S = 5, 30
+_CHUNK = 65536
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What is asked.
+
+    Attributes:
+        what: the same for people.
+        needs: the right that it takes.
+    """
+
+    verb: str
+    path: str
+    what: str
+    needs: str
+    body: Manifest | None = None
+    query: Query = dataclasses.field(default_factory=list)
+    content: str = JSON
+
+    @classmethod
+    def on(
+        cls, verb: str, resource: Resource, namespace: str, name: str | None = None, **more: Any
+    ) -> "Call":
+        """Return a call on one object, or on the collection when no name is given."""
+        what = f"{verb} {resource.kind} {namespace}/{name or ''}".rstrip("/")
+        needs = f"{_rights(verb)} on {resource.plural}.{resource.group}".rstrip(".")
+        return cls(verb, resource.path(namespace, name), what, needs, **more)
+
+
+def ask(api: "ApiClient", call: Call, retries: Retries) -> Manifest:
+    """Send a call and read the answer; every failure is one of our errors."""
+    with translated(call.what, call.needs):
+        answer = retries.run(call.verb, lambda: _send(api, call, _ANSWER_S))
+    found: Manifest = json.loads(answer.data)
+    return found
+
+
+@contextlib.contextmanager
+def following(
+    api: "ApiClient", call: Call, retries: Retries, *, seconds: float
+) -> Iterator[Iterator[Manifest]]:
+    """Send a call whose answer goes on; give its JSON lines as they come.
+
+    They end when the server ends them, and where the connection is cut or silent for `seconds`:
+    what came only in part is left out.
+    """
+    with translated(call.what, call.needs):
+        wait = math.ceil(seconds)
+        answer = retries.run(call.verb, lambda: _send(api, call, wait, whole=False))
+    try:
+        yield _documents(answer)
+    finally:
+        answer.close()
+
+
+def _send(api: "ApiClient", call: Call, seconds: int, *, whole: bool = True) -> Any:
+    headers = {**api.default_headers, "Accept": JSON, "Content-Type": call.content}
+    api.update_params_for_auth(headers, [], ["BearerToken"])
+    return api.request(
+        call.verb,
+        f"{api.configuration.host}{call.path}",
+        query_params=call.query,
+        headers=headers,
+        body=call.body,
+        _request_timeout=(_CONNECT_S, seconds),
+        _preload_content=whole,
+    )
+
+
+def _documents(answer: Any) -> Iterator[Manifest]:
+    import urllib3.exceptions
+
+    rest = b""
+    with contextlib.suppress(urllib3.exceptions.HTTPError, OSError):
+        for chunk in answer.stream(_CHUNK):
+            *lines, rest = (rest + chunk).split(b"\n")
+            yield from map(json.loads, filter(None, lines))
+    with contextlib.suppress(ValueError):  # an answer in one piece has no end of line
+        if rest:
+            yield json.loads(rest)
+
+
+def _rights(verb: str) -> str:
+    return {"PATCH": "patch and create", "PUT": "update", "POST": "create"}.get(verb, verb.lower())

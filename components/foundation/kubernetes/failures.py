@@ -1,0 +1,118 @@
+"""What the Kubernetes API says when it does not do it, as our errors, with what to do."""
+
+import contextlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from components.foundation.errors import FalajError, InfrastructureError, Refused, UserError
+from components.foundation.storage import Conflict, NotFound
+
+if TYPE_CHECKING:
+    from kubernetes.client import ApiException
+
+Status = Mapping[str, Any]  # meta/v1 Status, what an API server says of a failure
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Who owns a field that an apply wanted to change."""
+
+    manager: str
+    field: str
+
+    @classmethod
+    def of(cls, cause: Mapping[str, str]) -> "Owner":
+        """Read a cause: `conflict with "MANAGER" with subresource "S" using VERSION`."""
+        return cls(cause["message"].partition('"')[2].partition('"')[0], cause["field"])
+
+    def __str__(self) -> str:
+        return f"{self.manager} owns {self.field}"
+
+
+class Owned(Conflict):
+    """An apply would take fields from another manager.
+
+    Attributes:
+        owners: each field, and who owns it.
+    """
+
+    def __init__(self, message: str, *, owners: tuple[Owner, ...]) -> None:
+        super().__init__(message, code="kubernetes-conflict")
+        self.owners = owners
+
+
+class Gone(InfrastructureError):
+    """The API server has forgotten the version from which changes were asked for."""
+
+
+@contextlib.contextmanager
+def translated(what: str, needs: str) -> Iterator[None]:
+    """Turn what the client raises into our errors.
+
+    Args:
+        what: what was asked, for the message.
+        needs: the right that it takes.
+    """
+    import urllib3.exceptions
+    from kubernetes.client import ApiException
+
+    try:
+        yield
+    except ApiException as error:
+        raise _from_answer(what, needs, error) from error
+    except urllib3.exceptions.HTTPError as error:
+        raise InfrastructureError(
+            f"{what}: the Kubernetes API did not answer ({type(error).__name__}); "
+            "check that it runs and that KUBECONFIG names it, then run again",
+            code="kubernetes-unreachable",
+        ) from error
+
+
+def from_status(what: str, needs: str, code: int | None, status: Status) -> FalajError:
+    """Return the error that a status of the API server means."""
+    message = str(status.get("message", ""))
+    match code:
+        case 404:
+            return NotFound(f"{what}: {message}", code="kubernetes-missing")
+        case 409:
+            return _conflict(what, message, status)
+        case 410:
+            return Gone(
+                f"{what}: {message}; list again, and watch from there", code="kubernetes-forgotten"
+            )
+        case 401 | 403:
+            return Refused(
+                f"{what}: {message}; the identity needs a Role with {needs}",
+                code="kubernetes-forbidden",
+            )
+        case 400 | 422:
+            return UserError(f"{what}: {message}", code="kubernetes-invalid")
+        case _:
+            return InfrastructureError(
+                f"{what}: the Kubernetes API failed ({code}): {message}",
+                code="kubernetes-failed",
+            )
+
+
+def _conflict(what: str, message: str, status: Status) -> Conflict:
+    """Name who owns which field, where that is why; else somebody has written meanwhile."""
+    causes = (status.get("details") or {}).get("causes") or []
+    owners = tuple(Owner.of(one) for one in causes if one.get("reason") == "FieldManagerConflict")
+    if owners:
+        return Owned(
+            f"{what}: {'; '.join(map(str, owners))}; have that manager give it up, or settle "
+            "who sets it",
+            owners=owners,
+        )
+    return Conflict(f"{what}: {message}; read it again, then decide", code="kubernetes-conflict")
+
+
+def _from_answer(what: str, needs: str, error: "ApiException") -> FalajError:
+    try:
+        status = json.loads(error.body)
+        status["message"]
+    except (KeyError, TypeError, ValueError):
+        status = {"message": " ".join(str(error.body or error.reason).split())[:300]}
+    return from_status(what, needs, error.status, status)

@@ -1,0 +1,101 @@
+"""What may be asked of an API server again when it did not answer, and how often.
+
+Asked again is what surely was not done, whatever it is: the connection was refused, or the
+server says that it took on too much (429). What may have been done is asked again only if
+doing it twice is as doing it once: reading, applying and deleting. Creating and replacing are
+not: the second try would find what the first one made and take it for somebody else's.
+"""
+
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from kubernetes.client import ApiException
+
+T = TypeVar("T")
+
+_REPEATABLE = ("GET", "PATCH", "DELETE")  # every PATCH of ours is an apply
+_NOT_TAKEN_ON = 429
+_PASSING = (503, 504)
+
+
+@dataclass(frozen=True)
+class Retries:
+    """How patiently to ask.
+
+    Attributes:
+        attempts: how often at most.
+        first_s: the wait before the second; each further one is twice as long.
+        longest_s: a server that asks for a longer wait is not waited for.
+    """
+
+    attempts: int = 5
+    first_s: float = 0.2
+    longest_s: float = 10.0
+    sleep: Callable[[float], None] = time.sleep
+
+    def run(self, verb: str, send: Callable[[], T]) -> T:
+        """Send until it is answered; raises what the client raised last."""
+        import urllib3.exceptions
+        from kubernetes.client import ApiException
+
+        for attempt in range(1, self.attempts):
+            try:
+                return send()
+            except (ApiException, urllib3.exceptions.HTTPError) as error:
+                asked = pause(verb, error)
+                if asked is None or asked > self.longest_s:
+                    raise
+                self.sleep(max(asked, self._wait(attempt)))
+        return send()
+
+    def _wait(self, attempt: int) -> float:
+        """Double from one to the next, and scatter: many may have been turned away at once."""
+        longest = float(self.first_s * 2 ** (attempt - 1))
+        return random.uniform(longest / 2, longest)  # noqa: S311 - a wait, not a secret
+
+
+def pause(verb: str, error: Exception) -> float | None:
+    """Return the seconds that a server asks to wait (0: none); None if it may not be tried again.
+
+    Args:
+        verb: what was asked, as in HTTP.
+        error: what the client or urllib3 raised.
+    """
+    from kubernetes.client import ApiException
+
+    if isinstance(error, ApiException):
+        return _pause_after(verb, error)
+    if _unsent(error) or verb in _REPEATABLE:
+        return 0.0
+    return None
+
+
+def _pause_after(verb: str, error: "ApiException") -> float | None:
+    asked = _asked(error)
+    if error.status == _NOT_TAKEN_ON:
+        return asked or 0.0
+    passing = error.status in _PASSING or (error.status == 500 and asked is not None)
+    return (asked or 0.0) if passing and verb in _REPEATABLE else None
+
+
+def _asked(error: "ApiException") -> float | None:
+    """Read Retry-After in seconds; API servers write no dates there."""
+    headers = {str(name).lower(): value for name, value in dict(error.headers or {}).items()}
+    try:
+        return max(0.0, float(headers["retry-after"]))
+    except (KeyError, ValueError):
+        return None
+
+
+def _unsent(error: Exception) -> bool:
+    """Say whether not a byte was sent: there was no connection."""
+    import urllib3.exceptions
+
+    if isinstance(error, urllib3.exceptions.MaxRetryError) and error.reason is not None:
+        error = error.reason
+    never = (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError)
+    return isinstance(error, never)
