@@ -15,7 +15,7 @@ from components.foundation.errors import InfrastructureError, Refused, UserError
 from components.foundation.kubernetes import resources
 from components.foundation.kubernetes.client import Cluster, Manifest
 
-_SOURCE = "internal.serving.kserve.io/storage-initializer-sourceuri"
+SOURCE = "internal.serving.kserve.io/storage-initializer-sourceuri"
 _BLOCKED = ("BlockedByFailedLoad", "InvalidSpec")
 _FINAL_CODES = (UserError.exit_code, Refused.exit_code)  # trying again cannot help
 _INTERVAL_S = 0.2
@@ -55,15 +55,15 @@ def look(cluster: Cluster, version: Version, *, replicas: int, stale: Any = None
         return Look(waiting="the slot is not there")
     failure = last_failure(service)
     if failure and failure != stale and _blocked(service):
-        if _final(failure):
-            return Look(failed=_told(failure))
+        if final(failure):
+            return Look(failed=told(failure))
         if passing(failure):
-            return Look(unable=_told(failure))
+            return Look(unable=told(failure))
     waiting = _missing(cluster, version, replicas) or _not_ready(service)
-    if not waiting and not _answers(service, version):
+    if not waiting and not answers(service["status"].get("address", {}).get("url", ""), version):
         waiting = "the server does not answer for this release"
     if waiting and failure and failure != stale:
-        waiting = f"{waiting}; last failure: {_told(failure)}"
+        waiting = f"{waiting}; last failure: {told(failure)}"
     return Look(waiting=waiting)
 
 
@@ -97,7 +97,7 @@ def _late(cluster: Cluster, version: Version, why: str) -> Look:
     """Say what kept a slot from being ready in time, as far as anything is known of it."""
     failure = last_failure(cluster.find(resources.INFERENCE_SERVICE, version.service))
     if failure and passing(failure):
-        return Look(unable=f"{why}; last failure: {_told(failure)}")
+        return Look(unable=f"{why}; last failure: {told(failure)}")
     return Look(failed=f"{why}{_event(cluster, version)}")
 
 
@@ -105,12 +105,13 @@ def _blocked(service: Manifest) -> bool:
     return service["status"]["modelStatus"].get("transitionStatus") in _BLOCKED
 
 
-def _final(failure: dict[str, Any]) -> bool:
+def final(failure: dict[str, Any]) -> bool:
     """Say whether a failure is one that trying again cannot mend, by its exit code."""
     return failure.get("exitCode", _FINAL_CODES[0]) in _FINAL_CODES
 
 
-def _told(failure: dict[str, Any]) -> str:
+def told(failure: dict[str, Any]) -> str:
+    """Say a failure as whoever saw it does."""
     return str(failure.get("message") or failure.get("reason") or failure)
 
 
@@ -128,11 +129,11 @@ def _missing(cluster: Cluster, version: Version, replicas: int) -> str:
     if server is None:
         return "no Deployment yet"
     template = server["spec"]["template"].get("metadata", {})
-    if template.get("annotations", {}).get(_SOURCE) != str(version.release):
+    if template.get("annotations", {}).get(SOURCE) != str(version.release):
         return "the pods still have another release"
     if version.transformer and before[0] and not _transforms(before[0], version):
         return "the transformer's pods still expect another release"
-    return next(filter(None, (_pods_missing(one, replicas) for one in found)), "")
+    return next(filter(None, (pods_missing(one, replicas) for one in found)), "")
 
 
 def _transforms(deployment: Manifest, version: Version) -> bool:
@@ -141,7 +142,8 @@ def _transforms(deployment: Manifest, version: Version) -> bool:
     return any(expected in container.get("args", []) for container in containers)
 
 
-def _pods_missing(deployment: Manifest | None, replicas: int) -> str:
+def pods_missing(deployment: Manifest | None, replicas: int) -> str:
+    """Say what is missing of a Deployment's pods; empty when all are updated and available."""
     if deployment is None:
         return "no Deployment yet"
     status = deployment.get("status", {})
@@ -154,11 +156,10 @@ def _pods_missing(deployment: Manifest | None, replicas: int) -> str:
     return ""
 
 
-def _answers(service: Manifest, version: Version) -> bool:
-    """Ask the server whether it is ready with exactly this version of this model."""
+def answers(url: str, version: Version) -> bool:
+    """Ask the server at a URL whether it is ready with exactly this version of this model."""
     import urllib3
 
-    url = service["status"].get("address", {}).get("url", "")
     path = f"/v2/models/{version.model}/versions/{version.release.version}/ready"
     try:
         answer = urllib3.request("GET", f"{url}{path}", timeout=_PROBE_S, retries=False)
