@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from typing import Any, Self, assert_never
 
 from components.foundation.errors import Refused, UserError
+from components.foundation.pods import Pod
 from components.foundation.site import Site
 from components.foundation.verdict import Verdict
 from components.governance.attest_residency import attestation
+from pipelines import pods
 
 SITE_CONFIG = "falaj-site"
 STORE_SECRET = "falaj-object-store"  # noqa: S105 - the name of a Secret, not its content
@@ -59,7 +61,9 @@ class Place:
     def named(cls, name: str) -> Self:
         """Read a site by the name of one that ships here, or by the path of its file."""
         shipped = pathlib.Path(__file__).with_name("sites") / f"{name}.yaml"
-        return cls(Site.load(shipped if shipped.exists() else pathlib.Path(name)))
+        site = Site.load(shipped if shipped.exists() else pathlib.Path(name))
+        pods.check(site.pods, site=name, ours=frozenset({OPENING_SECRET, SIGNING_SECRET}))
+        return cls(site)
 
     @classmethod
     def here(cls, name: str) -> Self:
@@ -108,10 +112,12 @@ class Place:
         task.set_caching_options(cached)
         if retries and self.on_kubernetes:  # kfp.local would sleep the backoff through a Ctrl-C
             task.set_retry(retries, backoff_duration="10s", backoff_factor=2.0)
-        _give_resources(task, cpu=cpu, memory=memory)
+        said = pods.of(self.site.pods, task)
+        _give_resources(task, said, cpu=cpu, memory=memory)
         if self.on_kubernetes:
             _give_environment(task)
             _give_keys(task, keys)
+            pods.give(task, said)
         return task
 
     def reach_online_store(self, task: Any) -> None:
@@ -123,7 +129,7 @@ class Place:
             kubernetes.use_secret_as_env(task, ONLINE_SECRET, name, optional=True)
 
 
-def _give_resources(task: Any, *, cpu: str, memory: str) -> None:
+def _give_resources(task: Any, said: Pod, *, cpu: str, memory: str) -> None:
     """Say what a pod gets, as kfp's four setters would, each of which reads its callers' source.
 
     That was half of the time to compile, and more of it where frameworks are imported.
@@ -131,8 +137,14 @@ def _give_resources(task: Any, *, cpu: str, memory: str) -> None:
     from kfp.dsl.structures import ResourceSpec
 
     task.container_spec.resources = ResourceSpec(
-        cpu_request="250m", cpu_limit=cpu, memory_request="512M", memory_limit=memory
+        cpu_request=said.cpu_request or "250m",
+        cpu_limit=said.cpu or cpu,
+        memory_request=said.memory_request or "512M",
+        memory_limit=said.memory or memory,
     )
+    if device := said.accelerator:
+        task.container_spec.resources.accelerator_type = device.type
+        task.container_spec.resources.accelerator_count = str(device.count)
 
 
 def _give_environment(task: Any) -> None:

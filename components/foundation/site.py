@@ -14,6 +14,7 @@ import yaml
 
 from components.foundation import digests
 from components.foundation.errors import UserError, nearest
+from components.foundation.pods import Pods
 
 EMBEDDED = "embedded"
 
@@ -115,6 +116,11 @@ class Site(_Strict):
     features: Features
     alerts: tuple[Alert, ...] = pydantic.Field(default=(), strict=False)
     residency: Residency
+    pods: Pods = Pods()
+
+    @pydantic.field_serializer("pods")
+    def _only_what_is_said(self, pods: Pods) -> dict[str, Any]:
+        return pods.model_dump(mode="json", exclude_defaults=True)
 
     @pydantic.model_validator(mode="after")
     def _only_a_laptop_embeds(self) -> Self:
@@ -127,6 +133,8 @@ class Site(_Strict):
             raise ValueError(f"{embedded[0]}: 'embedded' is for laptops; name the real one")
         if self.kind == "laptop" and self.residency.country is None:
             raise ValueError("residency.country: a laptop's country is declared, e.g. AE")
+        if self.kind == "laptop" and self.pods != Pods():
+            raise ValueError("pods: a laptop has none; remove it, or say kind: cluster")
         return self
 
     @classmethod
