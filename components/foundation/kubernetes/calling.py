@@ -7,7 +7,6 @@ it raises are the same in kubernetes 30 and the newest.
 import contextlib
 import dataclasses
 import json
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -72,15 +71,14 @@ def following(
     what came only in part is left out.
     """
     with translated(call.what, call.needs):
-        wait = math.ceil(seconds)
-        answer = retries.run(call.verb, lambda: _send(api, call, wait, whole=False))
+        answer = retries.run(call.verb, lambda: _send(api, call, seconds, whole=False))
     try:
         yield _documents(answer)
     finally:
         answer.close()
 
 
-def _send(api: "ApiClient", call: Call, seconds: int, *, whole: bool = True) -> Any:
+def _send(api: "ApiClient", call: Call, seconds: float, *, whole: bool = True) -> Any:
     headers = {**api.default_headers, "Accept": JSON, "Content-Type": call.content}
     api.update_params_for_auth(headers, [], ["BearerToken"])
     return api.request(

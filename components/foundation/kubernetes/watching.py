@@ -24,7 +24,7 @@ from components.foundation.kubernetes.resources import Resource
 if TYPE_CHECKING:
     from components.foundation.kubernetes.client import Cluster
 
-_SERVER_S = 240.0  # servers end watches after 5 to 10 minutes: be first
+_TURN_S = 60.0  # a connection that went silent unseen costs no more
 _PAUSE_S = 0.5  # before asking again a server that has nothing to give
 _GRACE_S = 1.0  # for the end of a watch to arrive
 
@@ -58,9 +58,7 @@ class Collection:
     def listed(self) -> Manifest:
         return calling.ask(self.cluster.api, self._call(self.query), self.cluster.retries)
 
-    def followed(
-        self, since: str, *, seconds: float
-    ) -> "AbstractContextManager[Iterator[Manifest]]":
+    def followed(self, since: str, *, seconds: float) -> AbstractContextManager[Iterator[Manifest]]:
         """Give the events since a version as they come, for so long."""
         query = [("watch", "true"), ("allowWatchBookmarks", "true"), ("resourceVersion", since)]
         query.append(("timeoutSeconds", str(math.ceil(seconds))))
@@ -84,11 +82,13 @@ class Watch:
     Attributes:
         since: the version from which changes are asked for; empty before the first list.
         known: the objects by name, as last told.
+        turn_s: how long one request follows at most.
     """
 
-    collection: "Collection"
+    collection: Collection
     since: str = ""
     known: dict[str, Manifest] = field(default_factory=dict)
+    turn_s: float = _TURN_S
     sleep: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = time.monotonic
 
@@ -104,7 +104,7 @@ class Watch:
             yield from self._listed(self.collection.listed())
         while (left := deadline - self.clock()) > 0:
             told = False
-            for change in self._followed(min(left, _SERVER_S)):
+            for change in self._followed(min(left, self.turn_s)):
                 told = True
                 yield change
                 if self.clock() >= deadline:

@@ -1,5 +1,6 @@
 """What the client says when an API is missing, refuses, or fails; stand-in answers."""
 
+import dataclasses
 import http.server
 import json
 import pathlib
@@ -13,6 +14,8 @@ import yaml
 from components.foundation.errors import FalajError, InfrastructureError, Refused, UserError
 from components.foundation.kubernetes import resources
 from components.foundation.kubernetes.client import Cluster
+from components.foundation.kubernetes.failures import Owned, Owner
+from components.foundation.kubernetes.retries import Retries
 from components.foundation.storage import Conflict, NotFound
 
 MAP: dict[str, Any] = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "m"}}
@@ -22,6 +25,7 @@ class Answers(http.server.BaseHTTPRequestHandler):
     """Answers every request with the status in its `code`, and remembers what was asked."""
 
     code = 200
+    body: ClassVar[dict[str, Any]] = {"message": "the reason", "items": [], "metadata": {}}
     asked: ClassVar[list[tuple[str, str, str, Any]]]
     tokens: ClassVar[list[str]]
 
@@ -33,7 +37,7 @@ class Answers(http.server.BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(length) or "null")
         self.tokens.append(self.headers.get("authorization", ""))
         self.asked.append((self.command, self.path, self.headers.get("content-type", ""), body))
-        text = json.dumps({"message": "the reason", "items": [], "metadata": {}}).encode()
+        text = json.dumps(self.body).encode()
         self.send_response(self.code)
         self.send_header("content-type", "application/json")
         self.send_header("content-length", str(len(text)))
@@ -67,7 +71,8 @@ def connected(folder: pathlib.Path, port: int, **environment: str) -> Cluster:
     }
     path = folder / "kubeconfig"
     path.write_text(yaml.safe_dump(config))
-    return Cluster.connect({"KUBECONFIG": str(path), "FALAJ_NAMESPACE": "team", **environment})
+    found = Cluster.connect({"KUBECONFIG": str(path), "FALAJ_NAMESPACE": "team", **environment})
+    return dataclasses.replace(found, retries=Retries(sleep=lambda _: None))
 
 
 @pytest.fixture
@@ -104,6 +109,42 @@ def test_every_status_is_one_of_our_errors(
 
     with pytest.raises(error, match=said):
         cluster.apply(MAP)
+
+
+def conflict(*causes: tuple[str, str]) -> dict[str, Any]:
+    told = [
+        {"reason": "FieldManagerConflict", "message": f'conflict with "{who}" using v1', "field": f}
+        for who, f in causes
+    ]
+    return {"message": f"Apply failed with {len(told)} conflicts", "details": {"causes": told}}
+
+
+def test_a_conflict_names_who_owns_which_field(cluster: Cluster, api: Any) -> None:
+    api.code = 409
+    api.body = conflict(("kubectl-edit", ".data.a"), ("helm", ".data.b"))
+
+    with pytest.raises(Owned, match=r"kubectl-edit owns \.data\.a; helm owns \.data\.b") as caught:
+        cluster.apply(MAP)
+
+    assert caught.value.owners == (Owner("kubectl-edit", ".data.a"), Owner("helm", ".data.b"))
+
+
+def test_a_write_that_came_second_is_a_conflict_of_no_owner(cluster: Cluster, api: Any) -> None:
+    api.code = 409
+
+    with pytest.raises(Conflict, match="read it again") as caught:
+        cluster.apply(MAP)
+
+    assert not isinstance(caught.value, Owned)
+
+
+def test_what_was_seen_is_what_is_deleted(cluster: Cluster, api: Any) -> None:
+    seen = {**MAP, "metadata": {"name": "m", "uid": "u", "resourceVersion": "7"}}
+
+    cluster.delete(resources.CONFIG_MAP, "m", seen=seen)
+
+    ((verb, _, _, body),) = api.asked
+    assert (verb, body["preconditions"]) == ("DELETE", {"uid": "u", "resourceVersion": "7"})
 
 
 def test_an_api_that_does_not_answer_is_infrastructure(tmp_path: pathlib.Path) -> None:
