@@ -33,6 +33,7 @@ class Call:
     Attributes:
         what: the same for people.
         needs: the right that it takes.
+        accept: in which form the answer is wanted.
     """
 
     verb: str
@@ -42,6 +43,7 @@ class Call:
     body: Manifest | None = None
     query: Query = dataclasses.field(default_factory=list)
     content: str = JSON
+    accept: str = JSON
 
     @classmethod
     def on(
@@ -79,7 +81,7 @@ def following(
 
 
 def _send(api: "ApiClient", call: Call, seconds: float, *, whole: bool = True) -> Any:
-    headers = {**api.default_headers, "Accept": JSON, "Content-Type": call.content}
+    headers = {**api.default_headers, "Accept": call.accept, "Content-Type": call.content}
     api.update_params_for_auth(headers, [], ["BearerToken"])
     return api.request(
         call.verb,
