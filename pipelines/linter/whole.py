@@ -1,0 +1,132 @@
+"""What steps run, and what a whole pipeline tells to whoever sees it."""
+
+import ast
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from pipelines.linter.finding import Compiled, Finding
+
+SIZE_LIMIT = 256 * 1024  # etcd refuses objects beyond 1.5 MiB; Argo repeats specs in its own
+
+_PIP = re.compile(
+    r"\b(pip3?|uv|conda|apt-get)\b[\s\"',\[\]]+(pip[\s\"',]+)?install\b|\bensurepip\b"
+)
+_DIGEST = re.compile(r"^[^\s@]+@sha256:[0-9a-f]{64}$")
+_SECRET_NAME = re.compile(
+    r"(passw(or)?d|passphrase|secret|token|credential|(api|access|private|signing)_?key)$", re.I
+)
+_SECRET_VALUE = re.compile(
+    r"-----BEGIN [A-Z ]*PRIVATE KEY|\bAKIA[0-9A-Z]{16}\b|\beyJ[\w-]+\.eyJ[\w-]+\.|"
+    r"\bgh[pousr]_\w{20,}|^[a-z][a-z0-9+.-]*://[^/\s:@]+:[^/\s@]+@"
+)
+_STORE_WITH_QUERY = re.compile(r"^(s3|gs|minio)://[^\s]*[?#]")
+
+
+def pip_at_start(compiled: Compiled) -> Iterator[Finding]:
+    for where, container in compiled.containers():
+        words = [*container.get("command", []), *container.get("args", [])]
+        for word in words:
+            if found := _PIP.search(_without_documentation(str(word))):
+                yield Finding(
+                    "pip-at-start",
+                    where,
+                    f"installs when it starts ({found.group(0)!r})",
+                    "put the package in the image; use @component of components.face",
+                )
+                break
+
+
+def floating_image(compiled: Compiled) -> Iterator[Finding]:
+    for where, container in compiled.containers():
+        image = container.get("image", "")
+        if not _DIGEST.match(image):
+            yield Finding(
+                "floating-image",
+                where,
+                f"image {image!r} has no digest, so what runs can change",
+                "name it repository@sha256:... as components/images.yaml does",
+            )
+
+
+def unlocked_image(compiled: Compiled) -> Iterator[Finding]:
+    for where, container in compiled.containers():
+        image = container.get("image", "")
+        if _DIGEST.match(image) and image not in compiled.locked:
+            yield Finding(
+                "unlocked-image",
+                where,
+                f"image {image} is not in the lock",
+                "use an image family of components/images.yaml, or add one there",
+            )
+
+
+def size_budget(compiled: Compiled) -> Iterator[Finding]:
+    if compiled.size > SIZE_LIMIT:
+        yield Finding(
+            "size-budget",
+            compiled.name,
+            f"{compiled.size:,} bytes, {SIZE_LIMIT:,} allowed",
+            "split the pipeline, or pass large texts by reference",
+        )
+
+
+def secret_default(compiled: Compiled) -> Iterator[Finding]:
+    for path, name, value in _constants(compiled):
+        if not isinstance(value, str) or not value:
+            continue
+        if _SECRET_VALUE.search(value) or _SECRET_NAME.search(name):
+            yield Finding(
+                "secret-default",
+                compiled.at(path),
+                f"{name!r} holds what looks like a secret, readable by all who see the pipeline",
+                "leave it empty and mount a Kubernetes Secret",
+            )
+
+
+def root_with_query(compiled: Compiled) -> Iterator[Finding]:
+    root = compiled.spec.get("defaultPipelineRoot", "")
+    texts = [("defaultPipelineRoot", root)] if re.search("[?#]", root) else []
+    texts += [
+        (path, value)
+        for path, _, value in _constants(compiled)
+        if isinstance(value, str) and _STORE_WITH_QUERY.match(value)
+    ]
+    for path, value in texts:
+        yield Finding(
+            "root-with-query",
+            compiled.at(path),
+            f"{value!r} has a query string; with one, KFP ignores its provider settings and "
+            "follows the address's own endpoint",
+            "remove everything from '?' on",
+        )
+
+
+def _without_documentation(text: str) -> str:
+    """Drop comments and docstrings from a component's source, so that they may say pip."""
+    if "import kfp" not in text:
+        return text
+    try:
+        tree = ast.parse(text)
+    except SyntaxError:
+        return text
+    for node in ast.walk(tree):
+        match node:
+            case ast.Expr(value=ast.Constant(value=str())):
+                node.value = ast.Constant(value="")
+    return ast.unparse(tree)
+
+
+def _constants(compiled: Compiled) -> Iterator[tuple[str, str, Any]]:
+    """Yield (path, name, value) of every default, constant argument and variable."""
+    parts = [("root", compiled.spec["root"]), *compiled.spec.get("components", {}).items()]
+    for where, part in parts:
+        for name, one in part.get("inputDefinitions", {}).get("parameters", {}).items():
+            yield f"{where}.{name}", name, one.get("defaultValue")
+    for where, dag in compiled.dags():
+        for title, task in dag["dag"].get("tasks", {}).items():
+            for name, one in task.get("inputs", {}).get("parameters", {}).items():
+                yield f"{where}.{title}.{name}", name, one.get("runtimeValue", {}).get("constant")
+    for where, container in compiled.containers():
+        for one in container.get("env", []):
+            yield f"{where}.{one['name']}", one["name"], one.get("value")
