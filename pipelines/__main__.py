@@ -13,6 +13,7 @@ from pipelines.commands import (
     catalogue,
     channels,
     compile,
+    doctor,
     errors,
     explain,
     keys,
@@ -48,6 +49,7 @@ _COMMANDS = (
     residency,
     buckets,
     rbac,
+    doctor,
     errors,
 )
 _EXAMPLES = (

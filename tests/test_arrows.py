@@ -48,6 +48,7 @@ READS_THE_ENVIRONMENT = {
     "inference/plane/launch.py": "hands its environment on to a child",
     "inference/plane/pods.py": "hands its environment on to a child",
     "pipelines/commands/buckets.py": "a command whose store and site are the environment's",
+    "pipelines/commands/doctor.py": "a command whose KUBECONFIG and store are the environment's",
     "pipelines/commands/ledger.py": "a command whose store is the environment's",
     "pipelines/commands/keys.py": "commands whose key ring is the environment's",
     "pipelines/commands/releases.py": "a command whose store and keys are the environment's",

@@ -37,6 +37,7 @@ COMMANDS = (
     "residency check",
     "residency ledger",
     "rbac",
+    "doctor",
     "errors",
 )
 

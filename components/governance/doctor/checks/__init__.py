@@ -1,0 +1,1 @@
+"""Checks: one file for each part of an installation that is looked at."""

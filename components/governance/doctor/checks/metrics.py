@@ -1,0 +1,54 @@
+"""Prometheus, by whose counters rollouts are judged."""
+
+import json
+import urllib.parse
+from collections.abc import Iterator
+
+from components.deployment.roll_out.counters import Counter
+from components.governance.doctor import web
+from components.governance.doctor.interface import (
+    Answer,
+    Installation,
+    Question,
+    missing,
+    unknown,
+    warning,
+    well,
+)
+
+_SCRAPE = "deploy a model, and see that its pods are scraped (feature prometheus, or annotations)"
+
+
+def questions(at: Installation) -> Iterator[Question]:
+    yield Question("Prometheus", lambda: _prometheus(at))
+
+
+def query() -> str:
+    """Ask how many series of ours there are, each counter apart."""
+    names = "|".join(counter.value for counter in Counter)
+    return f'count by (__name__) ({{__name__=~"{names}"}})'
+
+
+def _prometheus(at: Installation) -> Answer:
+    url = at.site.metrics.rstrip("/")
+    if web.is_inside(url):
+        do = "look from a pod, or name an address in the site file that leads there from here"
+        return unknown(f"{url} is a name inside the cluster", do=do)
+    page = at.fetch(f"{url}/api/v1/query?{urllib.parse.urlencode({'query': query()})}")
+    series = _series(page.text) if page.status == 200 else None
+    if series is None:
+        do = "correct `metrics` in the site file"
+        return missing(f"{url}: status {page.status}", expected="Prometheus' answer", do=do)
+    if not series:
+        none = "answers, and has no counter of ours"
+        return warning(none, expected="counters of served models", do=_SCRAPE)
+    return well(f"answers, and has {', '.join(series)}")
+
+
+def _series(text: str) -> list[str] | None:
+    """Return the names of the counters there are; None if this is no answer of Prometheus."""
+    try:
+        found = json.loads(text)["data"]["result"]
+        return sorted(str(one["metric"]["__name__"]) for one in found)
+    except (ValueError, KeyError, TypeError):
+        return None

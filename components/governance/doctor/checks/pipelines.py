@@ -1,0 +1,48 @@
+"""The API of Kubeflow Pipelines, by the one page of it that wants nobody to sign in."""
+
+import json
+from collections.abc import Iterator
+
+from components.governance.doctor import web
+from components.governance.doctor.interface import (
+    Answer,
+    Installation,
+    Question,
+    missing,
+    unknown,
+    well,
+)
+
+HEALTH = "/apis/v2beta1/healthz"
+_CORRECT = "correct the address of Kubeflow Pipelines in the site file"
+
+
+def questions(at: Installation) -> Iterator[Question]:
+    yield Question("Kubeflow Pipelines", lambda: _api(at))
+
+
+def _api(at: Installation) -> Answer:
+    url = at.pipelines.rstrip("/")
+    if not url:
+        return unknown("the site file names no address of it", do="name it there to look")
+    if web.is_inside(url):
+        do = f"look from a pod, or by `kubectl port-forward`, at {HEALTH}"
+        return unknown(f"{url} is a name inside the cluster", do=do)
+    page = at.fetch(f"{url}{HEALTH}")
+    if page.status in {301, 302, 303, 307, 401, 403}:
+        do = "`falaj upload` signs in; this looks without"
+        return unknown(f"{url} wants people to sign in (status {page.status})", do=do)
+    return _health(url, page.text) if page.status == 200 else _wrong(url, page.status)
+
+
+def _health(url: str, text: str) -> Answer:
+    try:
+        several = json.loads(text).get("multi_user", False)
+    except (ValueError, AttributeError):
+        expected = "JSON of its health"
+        return missing(f"{url} answers with another page", expected=expected, do=_CORRECT)
+    return well(f"answers, for {'several users' if several else 'one user'}")
+
+
+def _wrong(url: str, status: int) -> Answer:
+    return missing(f"{url}{HEALTH}: status {status}", expected="200", do=_CORRECT)

@@ -1,0 +1,81 @@
+"""`falaj doctor`: what an installation has and lacks, from where the user stands."""
+
+import argparse
+import json
+import os
+from collections import Counter
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from components.foundation.errors import Refused, UserError
+from pipelines.commands import options
+from pipelines.commands.screen import say
+
+if TYPE_CHECKING:
+    from components.governance.doctor.interface import Finding, Installation
+    from pipelines.commands.options import Verbs
+
+_EXAMPLES = (
+    "falaj doctor --site cluster",
+    "falaj doctor --site my-site.yaml --must upload --must run",
+    "falaj doctor --site my-site.yaml --json",
+)
+_TASKS = ("deploy", "roll_out", "upload", "run", "schedule", "train")
+
+
+def add(verbs: "Verbs") -> None:
+    what = "say what an installation has and lacks, and what to do"
+    parser = options.verb(verbs, "doctor", what, *_EXAMPLES)
+    named = "a site file, or the name of one here"
+    parser.add_argument("--site", default="cluster", help=named)
+    must = "what the identity itself has to be able to do; may be repeated"
+    parser.add_argument("--must", action="append", default=[], choices=_TASKS, help=must)
+    said = "print one JSON document instead of lines"
+    parser.add_argument("--json", action="store_true", dest="as_json", help=said)
+    parser.set_defaults(do=do)
+
+
+def do(arguments: argparse.Namespace) -> int:
+    """Look at everything; refuse when something is missing that is needed."""
+    from components.governance.doctor import examining
+
+    findings = list(examining.examine(_installation(arguments)))
+    if arguments.as_json:
+        say(json.dumps({"findings": [one.to_dict() for one in findings]}, indent=2))
+    else:
+        _tell(findings)
+    if absent := examining.lacking(findings):
+        raise Refused(
+            f"{len(absent)} things are missing, the first: {absent[0]}", code="doctor-missing"
+        )
+    return 0
+
+
+def _installation(arguments: argparse.Namespace) -> "Installation":
+    from components.foundation.kubernetes.client import Cluster
+    from components.governance.doctor import web
+    from components.governance.doctor.interface import Installation
+    from components.governance.doctor.kubernetes import Kubernetes
+    from pipelines.place import Place
+
+    place = Place.named(arguments.site)
+    if not place.on_kubernetes:
+        raise UserError(
+            f"site {arguments.site}: is a laptop, which starts all it needs; name a cluster's",
+            code="site-is-a-laptop",
+        )
+    cluster = Cluster.connect(os.environ, namespace=place.site.namespace)
+    must = frozenset(arguments.must)
+    return Installation(Kubernetes(cluster), place.site, os.environ, must, web.fetch)
+
+
+def _tell(findings: "list[Finding]") -> None:
+    """Print a table: a heading for each check, a line for each thing."""
+    width = max(len(one.what) for one in findings)
+    for check, group in groupby(findings, key=lambda one: one.check):
+        say(check)
+        for one in group:
+            rest = str(one).removeprefix(f"{one.what}: ")
+            say(f"  {one.status:<16} {one.what:<{width}}  {rest}")
+    counted = Counter(str(one.status) for one in findings)
+    say("\n" + ", ".join(f"{number} {status}" for status, number in counted.items()))
