@@ -57,6 +57,13 @@ def _root(value: str) -> str:
     return value
 
 
+def _address(value: str) -> str:
+    if value == EMBEDDED:
+        raise ValueError("is never embedded; name an address such as https://host/pipeline")
+    return _endpoint(value).rstrip("/")
+
+
+Address = Annotated[str, pydantic.AfterValidator(_address)]
 Endpoint = Annotated[str, pydantic.AfterValidator(_endpoint)]
 PipelineRoot = Annotated[str, pydantic.AfterValidator(_root)]
 Country = Annotated[str, pydantic.StringConstraints(pattern=r"^[A-Z]{2}$")]
@@ -72,6 +79,27 @@ class ObjectStorePlace(_Strict):
     endpoint: Endpoint
     provider: str
     region: str
+
+
+class Pipelines(_Strict):
+    """Where pipelines are uploaded and run.
+
+    Attributes:
+        api: address of KFP's API; below it lies /apis/v2beta1.
+        ui: what people open; without it, the API's address.
+        experiment: what runs are gathered under, unless the command line names another.
+        service_account: who steps are; without it, KFP's own.
+    """
+
+    api: Address
+    ui: Address | None = None
+    experiment: str = "falaj"
+    service_account: str | None = None
+
+    @property
+    def link(self) -> str:
+        """What links for people begin with."""
+        return (self.ui or self.api).rstrip("/")
 
 
 class Features(_Strict):
@@ -113,6 +141,7 @@ class Site(_Strict):
     serving: Literal["standard", "knative"] = "standard"
     metrics: Endpoint = EMBEDDED
     keys: str = EMBEDDED
+    pipelines: Pipelines | None = None
     features: Features
     alerts: tuple[Alert, ...] = pydantic.Field(default=(), strict=False)
     residency: Residency
@@ -133,6 +162,8 @@ class Site(_Strict):
             raise ValueError(f"{embedded[0]}: 'embedded' is for laptops; name the real one")
         if self.kind == "laptop" and self.residency.country is None:
             raise ValueError("residency.country: a laptop's country is declared, e.g. AE")
+        if self.kind == "laptop" and self.pipelines is not None:
+            raise ValueError("pipelines: a laptop runs its own; name KFP's API at a cluster")
         if self.kind == "laptop" and self.pods != Pods():
             raise ValueError("pods: a laptop has none; remove it, or say kind: cluster")
         return self

@@ -112,3 +112,37 @@ def test_embedded_parts_leave_the_environment_to_the_run() -> None:
 
 def test_three_profiles_keep_every_byte_in_the_uae() -> None:
     assert [p.value for p in Profile if p.hard_local] == ["health", "cbuae", "gov"]
+
+
+PIPELINES = "pipelines:\n  api: https://kubeflow.falaj.example/pipeline/\n"
+CLUSTER = (SITES / "cluster.yaml").read_text()
+
+
+def test_links_begin_with_the_api_where_no_other_address_is_named() -> None:
+    text = CLUSTER.partition("pipelines:")[0] + PIPELINES + CLUSTER.partition("falaj\n\n")[2]
+
+    pipelines = Site.parse(text).pipelines
+
+    assert pipelines is not None
+    assert pipelines.link == "https://kubeflow.falaj.example/pipeline"
+
+
+@pytest.mark.parametrize(
+    ("api", "told"),
+    [
+        ("embedded", "pipelines.api: is never embedded"),
+        ("kubeflow.falaj.example", "pipelines.api: expected"),
+        ("https://user:secret@kubeflow.falaj.example", "has no user, query or fragment"),
+    ],
+)
+def test_the_address_of_pipelines_is_a_real_one(api: str, told: str) -> None:
+    text = CLUSTER.replace("api: https://kubeflow.falaj.example/pipeline", f"api: {api}")
+
+    with pytest.raises(UserError, match=told) as refused:
+        Site.parse(text)
+    assert "secret" not in str(refused.value)
+
+
+def test_a_laptop_names_no_pipelines_of_others() -> None:
+    with pytest.raises(UserError, match="pipelines: a laptop runs its own"):
+        Site.parse(LAPTOP + PIPELINES)
