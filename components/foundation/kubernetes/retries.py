@@ -29,7 +29,7 @@ class Retries:
     Attributes:
         attempts: how often at most.
         first_s: the wait before the second; each further one is twice as long.
-        longest_s: a server that asks for a longer wait is not waited for.
+        longest_s: no wait is longer, and a server that asks for more is not waited for.
     """
 
     attempts: int = 5
@@ -54,7 +54,7 @@ class Retries:
 
     def _wait(self, attempt: int) -> float:
         """Double from one to the next, and scatter: many may have been turned away at once."""
-        longest = float(self.first_s * 2 ** (attempt - 1))
+        longest = min(self.first_s * 2 ** (attempt - 1), self.longest_s)
         return random.uniform(longest / 2, longest)  # noqa: S311 - a wait, not a secret
 
 
