@@ -14,7 +14,8 @@ from components.foundation.sealing.uri import ReleaseUri
 
 SLOTS = ("a", "b")
 
-_STOP = "serving.kserve.io/stop"
+MODE = "serving.kserve.io/deploymentMode"
+STOP = "serving.kserve.io/stop"
 _FILE_GROUP = 65532  # who may read the key ring that the initializer mounts
 
 
@@ -121,6 +122,7 @@ def manifest(version: Version, capacity: Capacity, *, observations: str = "") ->
                 "app.kubernetes.io/part-of": "falaj",
                 "app.kubernetes.io/name": version.model,
             },
+            "annotations": {MODE: "Standard"},  # whatever the cluster's default is
         },
         "spec": {
             "predictor": {
@@ -157,7 +159,7 @@ def start(cluster: Cluster, version: Version) -> None:
 
 def runs(service: Manifest | None, version: Version) -> bool:
     """Say whether a slot's object asks for this release, and is not stopped."""
-    if service is None or service["metadata"].get("annotations", {}).get(_STOP) == "true":
+    if service is None or service["metadata"].get("annotations", {}).get(STOP) == "true":
         return False
     model = service["spec"]["predictor"].get("model", {})
     return bool(model.get("storageUri") == str(version.release))
@@ -171,7 +173,7 @@ def stop(cluster: Cluster, version: Version) -> None:
     predictor = found["spec"]["predictor"]
     capacity = Capacity(predictor.get("minReplicas", 1), predictor.get("maxReplicas", 1))
     wanted = manifest(version, capacity)
-    wanted["metadata"]["annotations"] = {_STOP: "true"}
+    wanted["metadata"]["annotations"] |= {STOP: "true"}
     cluster.apply(wanted)
 
 

@@ -17,7 +17,7 @@ from components.deployment.roll_out.counters import Counter, Metrics, Sample
 from components.deployment.roll_out.trial import Action, Point, Rules, Trial, judge, judge_bake
 from components.deployment.slots import Version
 from components.deployment.traffic import choosing
-from components.deployment.traffic.interface import Traffic
+from components.deployment.traffic.interface import NotCarried, Traffic
 from components.foundation.errors import InfrastructureError, UserError
 from components.foundation.kubernetes.client import Cluster
 from components.foundation.statistics.eprocess import Arm
@@ -66,10 +66,11 @@ class Rollout:
         Raises:
             InfrastructureError: what it decides could not be told, or the Kubernetes API failed;
                 the champion then has all traffic until it is run again, and goes on.
+            NotCarried: what routes requests has another split; as above.
         """
         try:
             return self._turns()
-        except InfrastructureError:
+        except (InfrastructureError, NotCarried):
             self._withdraw()
             raise
 

@@ -1,35 +1,119 @@
 """Which backend carries a model: what its record says, else what the cluster can carry."""
 
+from typing import assert_never
+
 from components.deployment import route as routes
 from components.deployment.record import Record
 from components.deployment.route import Route
+from components.deployment.traffic.canary import Canary
 from components.deployment.traffic.interface import Backend, Traffic
+from components.deployment.traffic.knative import Knative
+from components.deployment.traffic.probing import Found, probe
 from components.deployment.traffic.twins import Twins
-from components.foundation.errors import Refused
+from components.foundation.errors import Refused, UserError, nearest
 from components.foundation.kubernetes.client import Cluster
 
 AUTO = "auto"
 
+_NO_KSERVE = "KServe is not installed: no InferenceService of serving.kserve.io/v1beta1"
+_NO_ROUTES = "Gateway API is not installed: no HTTPRoute of gateway.networking.k8s.io/v1"
+_NO_KNATIVE = "Knative Serving is not installed: no Service of serving.knative.dev/v1"
+_NO_SETTINGS = "knative-serving has no ConfigMap config-autoscaler, and KServe then makes nothing"
+_NO_SPLIT = "KServe's ConfigMap says enableGatewayApi false: the canary would get no request"
+
 
 def taken(record: Record) -> Traffic:
     """Return what carries a model that was deployed before."""
-    return Twins(record.cluster, routes.of(record.cluster, record.model))
+    backend = Backend(record.state.backend)
+    if backend is Backend.TWINS:
+        return Twins(record.cluster, routes.of(record.cluster, record.model))
+    return _opened(backend, record.cluster, Route(record.model, "", ""))
 
 
 def chosen(cluster: Cluster, route: Route, record: Record | None, *, asked: str) -> Traffic:
     """Return what carries a model, for a deployment that asks for a backend or leaves it open.
 
     Raises:
+        UserError: there is no such backend.
         Refused: the model is carried by another one, or the cluster cannot carry this one.
     """
-    if record is not None and asked not in (AUTO, record.state.backend):
+    wanted = _parsed(asked)
+    if record is None:
+        return _opened(choice(probe(cluster, route.gateway), wanted), cluster, route)
+    carried = Backend(record.state.backend)
+    if wanted not in (None, carried):
         raise Refused(
-            f"model {record.model}: is carried by {record.state.backend}, asked for {asked}; leave "
-            "the backend out, or deploy under another model's name",
+            f"model {record.model}: is carried by {carried}, asked for {wanted}; leave the "
+            "backend out, or deploy under another model's name",
             code="backend-changed",
         )
-    return Twins(cluster, route)
+    return _opened(carried, cluster, route)
 
 
-def backend(record: Record) -> Backend:
-    return Backend(record.state.backend)
+def choice(found: Found, wanted: Backend | None) -> Backend:
+    """Choose a backend by what a cluster has: twins wherever a route can be theirs.
+
+    Raises:
+        Refused: the cluster cannot carry what is wanted, or nothing at all.
+    """
+    if wanted is None and not found.routes and not found.knative:
+        raise _missing("any backend", f"{_NO_ROUTES}, and {_NO_KNATIVE}")
+    backend = wanted or (Backend.TWINS if found.routes else Backend.KNATIVE)
+    if why := _why_not(backend, found):
+        raise _missing(f"the backend {backend}", why)
+    if backend is Backend.CANARY and found.gateway_api is None:
+        print(
+            "deploy: KServe's settings cannot be seen (inferenceservice-config in kserve); whether "
+            "it splits is read from its route instead"
+        )
+    return backend
+
+
+def _why_not(backend: Backend, found: Found) -> str:
+    """Say why a cluster cannot carry a backend; empty when it can, as far as is seen."""
+    if not found.kserve:
+        return _NO_KSERVE
+    match backend:
+        case Backend.TWINS:
+            return (found.gateway or "") if found.routes else _NO_ROUTES
+        case Backend.CANARY:
+            if not found.routes:
+                return _NO_ROUTES
+            return _NO_SPLIT if found.gateway_api is False else ""
+        case Backend.KNATIVE:
+            if not found.knative:
+                return _NO_KNATIVE
+            return _NO_SETTINGS if found.autoscaler is False else ""
+    assert_never(backend)
+
+
+def _opened(backend: Backend, cluster: Cluster, route: Route) -> Traffic:
+    match backend:
+        case Backend.TWINS:
+            return Twins(cluster, route)
+        case Backend.CANARY:
+            return Canary(cluster, route.model)
+        case Backend.KNATIVE:
+            return Knative(cluster, route.model)
+    assert_never(backend)
+
+
+def _parsed(asked: str) -> Backend | None:
+    if asked == AUTO:
+        return None
+    try:
+        return Backend(asked)
+    except ValueError:
+        known = [AUTO, *map(str, Backend)]
+        raise UserError(
+            f"backend {asked!r}: {nearest(asked, known)}", code="setting-out-of-range"
+        ) from None
+
+
+def _missing(what: str, why: str) -> Refused:
+    return Refused(
+        f"cannot split traffic with {what}: {why}; install that, or choose a backend that the "
+        "cluster carries: twins need Gateway API with a Gateway, canary needs KServe 0.21 with "
+        "enableGatewayApi, knative needs Knative Serving",
+        code="backend-missing",
+    )

@@ -3,14 +3,17 @@
 import abc
 import enum
 import time
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 from components.deployment.readiness import Look
 from components.deployment.slots import Version
-from components.foundation.errors import FalajError
+from components.foundation.errors import FalajError, Refused
 from components.foundation.kubernetes.client import Cluster, Manifest
 
 Shares = dict[str, int]  # slot -> percent
+
+IN_FORCE_S = 15.0  # KServe was seen to write a route within two seconds
 
 _INTERVAL_S = 0.2
 
@@ -21,6 +24,10 @@ class Backend(enum.StrEnum):
     TWINS = "twins"  # two InferenceServices under an HTTPRoute of ours
     CANARY = "canary"  # spec.canary of one InferenceService, in Standard mode
     KNATIVE = "knative"  # canaryTrafficPercent of one InferenceService, in Knative mode
+
+
+class NotCarried(Refused):
+    """What routes requests has another split than was asked for."""
 
 
 class Traffic(abc.ABC):
@@ -75,7 +82,7 @@ class Traffic(abc.ABC):
         """Give a candidate that serves a percent of the traffic, 0 to 100; the rest stays.
 
         Raises:
-            Refused: what is in force then is not what was asked for.
+            NotCarried: what is in force then is not what was asked for.
         """
 
     @abc.abstractmethod
@@ -102,3 +109,13 @@ class Traffic(abc.ABC):
             self.split(champion, candidate, 0)
         except FalajError as error:
             print(f"rollout of {self.model}: {error}")
+
+
+def until(holds: Callable[[], bool], seconds: float) -> bool:
+    """Look until something holds; say whether it came."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_INTERVAL_S)
+    return True

@@ -7,7 +7,14 @@ from components.deployment import readiness, slots
 from components.deployment.readiness import Look
 from components.deployment.route import Route
 from components.deployment.slots import Version
-from components.deployment.traffic.interface import Backend, Shares, Traffic
+from components.deployment.traffic.interface import (
+    IN_FORCE_S,
+    Backend,
+    NotCarried,
+    Shares,
+    Traffic,
+    until,
+)
 from components.foundation.kubernetes import resources
 from components.foundation.kubernetes.client import Cluster, Manifest
 
@@ -53,6 +60,13 @@ class Twins(Traffic):
 
     def settle(self, champion: Version, loser: Version | None) -> None:
         self.route.split(self.cluster, {champion: 100})
+        if loser is None and not until(lambda: bool(self.in_force()), IN_FORCE_S):
+            raise NotCarried(
+                f"model {self.model}: no Gateway has accepted its HTTPRoute after "
+                f"{IN_FORCE_S:g} s; see that Gateway {self.route.gateway} is there, runs, and "
+                "allows routes of this namespace, then run again",
+                code="split-not-carried",
+            )
 
     def put_away(self, champion: Version | None, loser: Version) -> None:
         slots.stop(self.cluster, loser)
@@ -63,16 +77,25 @@ class Twins(Traffic):
         slots.stop_and_wait(self.cluster, loser, timeout_s=timeout_s)
 
     def in_force(self) -> Shares:
-        found = self.cluster.find(resources.HTTP_ROUTE, self.model)
-        return shares(self.model, found) if found else {}
+        return routed(self.cluster, self.model)
 
 
-def shares(model: str, route: Manifest) -> Shares:
-    """Read the percent of each slot from a route's backends."""
-    backends = route["spec"]["rules"][0].get("backendRefs", [])
+def routed(cluster: Cluster, model: str) -> Shares:
+    """Read the percent of each slot from a route that a Gateway has accepted."""
+    found = cluster.find(resources.HTTP_ROUTE, model)
+    if found is None or not accepted(found):
+        return {}
+    backends = found["spec"]["rules"][0].get("backendRefs", [])
     weights = {one["name"]: int(one.get("weight", 1)) for one in backends}
     whole = sum(weights.values()) or 1
     return {
         name.removeprefix(f"{model}-").partition("-")[0]: round(100 * weight / whole)
         for name, weight in weights.items()
     }
+
+
+def accepted(route: Manifest) -> bool:
+    """Say whether a Gateway carries a route: nobody else reads its weights."""
+    parents = (route.get("status") or {}).get("parents", [])
+    conditions = [one for parent in parents for one in parent.get("conditions", [])]
+    return any(one["type"] == "Accepted" and one["status"] == "True" for one in conditions)
