@@ -69,6 +69,15 @@ ON_A_CLUSTER = {
     "kubectl -n falaj create secret generic falaj-signing --from-file=keys/": (
         "kubectl -n falaj create secret generic falaj-signing --dry-run=client --from-file=TMP/keys"
     ),
+    "falaj keys new keys-attestor": "falaj keys new TMP/keys-attestor",
+    "kubectl -n falaj create secret generic falaj-attestor --from-env-file=attestor.env": (
+        "kubectl -n falaj create secret generic falaj-attestor --dry-run=client "
+        "--from-env-file=TMP/store.env"
+    ),
+    "kubectl -n falaj create secret generic falaj-attestor-keys --from-file=keys-attestor/": (
+        "kubectl -n falaj create secret generic falaj-attestor-keys --dry-run=client "
+        "--from-file=TMP/keys"
+    ),
     "falaj residency check my-site.yaml": "falaj residency check pipelines/sites/cluster.yaml",
     "falaj compile --site my-site.yaml --out build": (
         "falaj compile --site pipelines/sites/cluster.yaml --out TMP/build"

@@ -32,6 +32,7 @@ ABROAD = f"pv-{TAG}"
 def installed(ground: Access) -> Iterator[None]:
     """What ships, under names of the test's own, with a volume abroad and a pod that says so."""
     things = built("manifests/attestor").replace(f"{roles.NAME}\n", f"{roles.NAME}-{TAG}\n")
+    things = things.replace(f"{roles.NAME}.falaj\n", f"{roles.NAME}.{PLACE}\n")
     things = things.replace("namespace: falaj\n", f"namespace: {PLACE}\n")
     ground.kubectl("create", "namespace", PLACE)
     ground.kubectl("apply", "--server-side", "--validate=strict", "-f", "-", input=things)

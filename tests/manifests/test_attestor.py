@@ -80,13 +80,14 @@ def test_a_refusal_is_final_and_silence_is_tried_again() -> None:
     assert job["backoffLimit"] > 0
 
 
-def test_it_reaches_the_store_the_api_and_names_alone() -> None:
+def test_it_reaches_the_store_the_api_the_keeper_and_names_alone() -> None:
     policies = [t for (kind, _), t in things().items() if kind == "NetworkPolicy"]
     labels = {"app.kubernetes.io/name": NAME}
 
     assert {t["metadata"]["name"].rpartition("-")[2] for t in policies} == {
         "kubernetes",
         "store",
+        "keeper",
         "names",
     }
     assert all(t["spec"]["podSelector"] == {"matchLabels": labels} for t in policies)

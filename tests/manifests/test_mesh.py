@@ -132,8 +132,9 @@ def test_the_mesh_adds_the_flow_to_istio_and_no_other() -> None:
     assert compared(unsaid, site(), "falaj").unlisted
 
 
-def test_breakglass_adds_its_flow_and_no_other() -> None:
-    things = [*build("manifests/network"), *build("manifests/breakglass")]
+@pytest.mark.parametrize("concern", ["attestor", "breakglass"])
+def test_a_concern_adds_its_flows_and_no_other(concern: str) -> None:
+    things = [*build("manifests/network"), *build(f"manifests/{concern}")]
 
     seen = compared(things, site(), "falaj")
 
@@ -141,7 +142,8 @@ def test_breakglass_adds_its_flow_and_no_other() -> None:
 
 
 def test_cilium_opens_no_flow_that_the_policies_do_not() -> None:
-    things = [*build("manifests/network"), *build("manifests/breakglass")]
+    concerns = ("network", "breakglass", "attestor")
+    things = [thing for concern in concerns for thing in build(f"manifests/{concern}")]
     flows = {t["metadata"]["name"]: t["spec"] for t in things if t["kind"] == "NetworkPolicy"}
 
     for thing in build("manifests/cilium"):

@@ -33,6 +33,7 @@ MORE = [
 FEATURES = {  # what has a table of its own, by an object that tells it
     table.IN_A_MESH: ("PeerAuthentication", "falaj"),
     table.BREAKGLASS: ("CronJob", "falaj-breakglass"),
+    table.ATTESTOR: ("CronJob", "falaj-residency-attestor"),
     table.KNATIVE: ("NetworkPolicy", "falaj-queues-from-callers"),
 }
 TEMPLATES: Mapping[str, Callable[[Thing], dict[str, str]]] = {

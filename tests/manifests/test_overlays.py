@@ -17,7 +17,7 @@ from tests.manifests import requests, served, told_once
 from tests.manifests.conftest import ROOT, objects_of
 from tests.manifests.features import base_with
 from tests.manifests.schemas import Schemas
-from tests.manifests.teams import Team, containers, one, teams, title
+from tests.manifests.teams import Team, containers, one, scalars, teams, title
 
 Thing = dict[str, Any]
 DIGEST = re.compile(r".+@sha256:[0-9a-f]{64}")
@@ -93,9 +93,12 @@ def test_every_mount_has_its_volume_in_the_runtime(things: list[Thing], name: st
 
 
 def test_only_the_opener_sees_the_keys(things: list[Thing]) -> None:
+    """The attestor has a ring of its own."""
     sees = {c["name"] for c in containers(things) for m in _mounts(c) if "keys" in m["name"]}
 
-    assert sees == {"storage-initializer"}
+    assert sees == {"storage-initializer", "attestor"}
+    others = [t for t in things if t["kind"] != "CronJob"]
+    assert "falaj-attestor-keys" not in {text for t in others for _, text in scalars(t)}
 
 
 @RUNTIMES
@@ -275,7 +278,11 @@ def _enterprise() -> list[Thing]:
 
 def _kinds(things: list[Thing]) -> set[tuple[str, str]]:
     """Name what there is, whosever it is; a namespace is called as its team."""
-    return {
-        (thing["kind"], "" if thing["kind"] == "Namespace" else thing["metadata"]["name"])
-        for thing in things
-    }
+    return {(thing["kind"], _whosever(thing)) for thing in things}
+
+
+def _whosever(thing: Thing) -> str:
+    """Leave out of a name the team's: all of a namespace's, the end of what is labelled so."""
+    name: str = thing["metadata"]["name"]
+    own = thing["metadata"].get("labels", {}).get("falaj.example/of") == "team"
+    return "" if thing["kind"] == "Namespace" else name.partition(".")[0] if own else name

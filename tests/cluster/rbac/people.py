@@ -24,7 +24,12 @@ GROUPS = {
     "keys": "falaj:key-custodian",
     "resid": "falaj:residency-admin",
 }
-ROBOTS = {"runner": "falaj-runner", "serving": "falaj-serving", "monitor": "falaj-monitor"}
+ROBOTS = {
+    "runner": "falaj-runner",
+    "serving": "falaj-serving",
+    "monitor": "falaj-monitor",
+    "attestor": "falaj-residency-attestor",
+}
 FIRST = Person("hamad", ("system:masters",))  # two administrators: breakglass takes two
 SECOND = Person("maryam", ("system:masters",))
 ON_CALL = Person("noura")
@@ -132,8 +137,10 @@ def settled(ground: Access) -> Iterator[Place]:
 
 
 def _objects(namespace: str) -> str:
-    texts = (built(f"manifests/{concern}") for concern in ("rbac", "breakglass"))
-    return "---\n".join(texts).replace("namespace: falaj\n", f"namespace: {namespace}\n")
+    concerns = ("rbac", "breakglass", "attestor")
+    text = "---\n".join(built(f"manifests/{concern}") for concern in concerns)
+    text = text.replace("attestor.falaj\n", f"attestor.{namespace}\n")
+    return text.replace("namespace: falaj\n", f"namespace: {namespace}\n")
 
 
 def _wait_for_policy(place: Place) -> None:

@@ -116,6 +116,7 @@ def named_in(site: Mapping[str, str], home: str, served: Mapping[str, Labels]) -
         "the router": {"app.kubernetes.io/name": "falaj-router"},
         "the buckets' job": {"app.kubernetes.io/name": "falaj-buckets"},
         "the end of breakglass": {"app.kubernetes.io/name": "falaj-breakglass"},
+        "the attestor": {"app.kubernetes.io/name": "falaj-residency-attestor"},
         "training": {"app.kubernetes.io/name": "falaj-training"},
     }
     return [

@@ -10,7 +10,7 @@ from tests.manifests.reach.roles import Role, parties, roles_of
 
 # Headings.
 ALWAYS, IN_A_MESH, BREAKGLASS = "Who reaches whom", "In a mesh", "Breakglass"
-KNATIVE = "Where Knative serves"
+KNATIVE, ATTESTOR = "Where Knative serves", "The attestor"
 _HEADER = "| From | To | Port | Why |"
 _ALWAYS = ((1, "TCP"), (22, "TCP"), (443, "UDP"), (65535, "TCP"), (80, "SCTP"))
 
