@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from components.foundation.errors import FalajError, InfrastructureError, Refused, UserError
+from components.foundation.kubernetes.retries import NO_ANSWER
 from components.foundation.storage import Conflict, NotFound
 
 if TYPE_CHECKING:
@@ -61,13 +62,19 @@ def translated(what: str, needs: str) -> Iterator[None]:
     try:
         yield
     except ApiException as error:
+        if error.status == NO_ANSWER:
+            raise _unreachable(what, " ".join(str(error.reason).split())) from error
         raise _from_answer(what, needs, error) from error
     except urllib3.exceptions.HTTPError as error:
-        raise InfrastructureError(
-            f"{what}: the Kubernetes API did not answer ({type(error).__name__}); "
-            "check that it runs and that KUBECONFIG names it, then run again",
-            code="kubernetes-unreachable",
-        ) from error
+        raise _unreachable(what, type(error).__name__) from error
+
+
+def _unreachable(what: str, why: str) -> InfrastructureError:
+    return InfrastructureError(
+        f"{what}: the Kubernetes API did not answer ({why}); "
+        "check that it runs and that KUBECONFIG names it, then run again",
+        code="kubernetes-unreachable",
+    )
 
 
 def from_status(what: str, needs: str, code: int | None, status: Status) -> FalajError:

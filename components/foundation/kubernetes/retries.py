@@ -20,6 +20,8 @@ T = TypeVar("T")
 _REPEATABLE = ("GET", "PATCH", "DELETE")  # every PATCH of ours is an apply
 _NOT_TAKEN_ON = 429
 _PASSING = (503, 504)
+NO_ANSWER = 0  # the client's status where TLS failed: cut off, or a certificate that is not right
+_UNTRUSTED = "CERTIFICATE_VERIFY_FAILED"
 
 
 @dataclass(frozen=True)
@@ -78,8 +80,14 @@ def _pause_after(verb: str, error: "ApiException") -> float | None:
     asked = _asked(error)
     if error.status == _NOT_TAKEN_ON:
         return asked or 0.0
-    passing = error.status in _PASSING or (error.status == 500 and asked is not None)
+    passing = _passing(error) or (error.status == 500 and asked is not None)
     return (asked or 0.0) if passing and verb in _REPEATABLE else None
+
+
+def _passing(error: "ApiException") -> bool:
+    if error.status == NO_ANSWER:
+        return _UNTRUSTED not in str(error.reason)
+    return error.status in _PASSING
 
 
 def _asked(error: "ApiException") -> float | None:

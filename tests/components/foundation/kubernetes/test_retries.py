@@ -1,11 +1,12 @@
 """What is asked of an API server again, played by a small real one."""
 
 import pytest
+from kubernetes.client import ApiException
 
 from components.foundation.errors import FalajError, InfrastructureError
 from components.foundation.kubernetes import resources
 from components.foundation.kubernetes.client import Cluster
-from components.foundation.kubernetes.retries import Retries
+from components.foundation.kubernetes.retries import Retries, pause
 from tests.components.foundation.kubernetes.playing import cut, playing, reaching, says
 
 MAP = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "m"}, "data": {}}
@@ -114,3 +115,20 @@ def test_where_nobody_listens_anything_is_tried_again(verb: str) -> None:
         call(reaching(9, Retries(sleep=waits.append)), verb)
 
     assert len(waits) == 4
+
+
+@pytest.mark.parametrize(
+    ("reason", "again"),
+    [
+        ("SSLError\n[SSL: UNEXPECTED_EOF_WHILE_READING]", True),
+        ("SSLError\n[SSL: CERTIFICATE_VERIFY_FAILED]", False),
+    ],
+    ids=["cut off", "not trusted"],
+)
+def test_tls_that_was_cut_off_is_tried_again_and_one_that_is_not_trusted_is_not(
+    reason: str, again: bool
+) -> None:
+    error = ApiException(status=0, reason=reason)
+
+    assert (pause("GET", error) is not None) is again
+    assert pause("POST", error) is None
