@@ -3,6 +3,7 @@
 import os
 import pathlib
 import re
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import yaml
@@ -14,14 +15,36 @@ Thing = dict[str, Any]
 
 def base_with(folder: pathlib.Path, *features: str) -> list[Thing]:
     """Return every object of the base and of some features; an empty folder is needed."""
-    up = os.path.relpath(ROOT / "kustomize", folder.resolve())
+    return _built(folder, features)
+
+
+def overlay_with(folder: pathlib.Path, site: Mapping[str, str], *features: str) -> list[Thing]:
+    """Return every object of an overlay with some features, whose site says something else."""
+    up = _up(folder)
+    patch = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "falaj-site", "namespace": "falaj"},
+        "data": dict(site),
+    }
+    patches = [{"patch": yaml.safe_dump(patch)}]
+    return _built(folder, features, patches=patches, transformers=[f"{up}/transformers/site"])
+
+
+def _built(folder: pathlib.Path, features: Iterable[str], **more: Any) -> list[Thing]:
+    up = _up(folder)
     kustomization = {
         "kind": "Kustomization",
         "resources": [f"{up}/base"],
         "components": [f"{up}/components/{feature}" for feature in features],
+        **more,
     }
     (folder / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
     return list(yaml.safe_load_all(built(str(folder))))
+
+
+def _up(folder: pathlib.Path) -> str:
+    return os.path.relpath(ROOT / "kustomize", folder.resolve())
 
 
 def objects(concern: str) -> dict[tuple[str, str], Thing]:

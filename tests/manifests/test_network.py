@@ -2,6 +2,7 @@
 
 import copy
 import functools
+import pathlib
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
@@ -12,6 +13,7 @@ from components.deployment import slots
 from components.deployment.slots import Capacity, Version
 from components.foundation.sealing.uri import ReleaseUri
 from tests.manifests.conftest import OVERLAYS, ROOT, built
+from tests.manifests.features import overlay_with
 from tests.manifests.reach import table
 from tests.manifests.reach.policies import Party, Policy
 from tests.manifests.reach.roles import Role, named_in, of_knative, roles_of
@@ -114,6 +116,17 @@ def test_the_flows_are_those_of_the_table_and_no_others() -> None:
 def test_knative_adds_the_flows_of_its_table_and_no_others() -> None:
     seen = held(alone(KNATIVES[0]), KNATIVES[0])
 
+    assert sorted(seen.unlisted) == []
+    assert sorted(seen.missing) == []
+
+
+def test_named_together_in_one_overlay_they_have_both_tables_flows(tmp_path: pathlib.Path) -> None:
+    """As the page says to name them, in another namespace and with gateways elsewhere."""
+    elsewhere = {"FALAJ_NAMESPACE": "bank", "FALAJ_GATEWAY_NAMESPACE": "gateways"}
+    things = overlay_with(tmp_path, elsewhere, "network", "knative", "network/knative")
+    seen = compared(things, {**site(), **elsewhere}, "bank")
+
+    assert headings(things) == {table.ALWAYS, table.KNATIVE}
     assert sorted(seen.unlisted) == []
     assert sorted(seen.missing) == []
 
