@@ -236,6 +236,7 @@ def test_a_model_whose_first_release_is_refused_has_no_champion(
 
     assert verdict.decision is Decision.REFUSE
     assert Record.open(cluster, unique).state.champion is None
+    assert weights(cluster, unique) == {}
     assert launch(cluster, uri(unique, FIRST), how(unique))[1].passes
 
 
