@@ -7,12 +7,13 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
+from pipelines.ir import Compiled
 from pipelines.linter import pods, whole
 from pipelines.linter.conditions import bare_condition
-from pipelines.linter.finding import Compiled, Finding, Rule
+from pipelines.linter.finding import Finding, Rule
 from pipelines.linter.names import kubernetes_name
 
-__all__ = ["RULES", "Compiled", "Finding", "lint"]
+__all__ = ["RULES", "Finding", "lint"]
 
 RULES: tuple[Rule, ...] = (
     whole.pip_at_start,

@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pipelines.linter.finding import Compiled, Finding
+from pipelines.ir import Compiled
+from pipelines.linter.finding import Finding
 
 
 def bare_condition(compiled: Compiled) -> Iterator[Finding]:

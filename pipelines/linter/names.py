@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from components.foundation import pods
-from pipelines.linter.finding import Compiled, Finding
+from pipelines.ir import Compiled
+from pipelines.linter.finding import Finding
 
 _LOWER = "use lower-case letters, digits and '-', beginning and ending with no '-'"
 _VARIABLE = "use letters, digits and '_', not beginning with a digit"

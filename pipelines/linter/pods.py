@@ -5,7 +5,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from components.foundation import pods
-from pipelines.linter.finding import Compiled, Finding
+from pipelines.ir import Compiled
+from pipelines.linter.finding import Finding
 
 Settings = Mapping[str, Any]
 

@@ -5,7 +5,9 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from pipelines.linter.finding import Compiled, Finding
+from components.face import images
+from pipelines.ir import Compiled
+from pipelines.linter.finding import Finding
 
 SIZE_LIMIT = 256 * 1024  # etcd refuses objects beyond 1.5 MiB; Argo repeats specs in its own
 
@@ -50,9 +52,10 @@ def floating_image(compiled: Compiled) -> Iterator[Finding]:
 
 
 def unlocked_image(compiled: Compiled) -> Iterator[Finding]:
+    locked = set(images().values())
     for where, container in compiled.containers():
         image = container.get("image", "")
-        if _DIGEST.match(image) and image not in compiled.locked:
+        if _DIGEST.match(image) and image not in locked:
             yield Finding(
                 "unlocked-image",
                 where,
