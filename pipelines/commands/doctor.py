@@ -20,7 +20,7 @@ _EXAMPLES = (
     "falaj doctor --site my-site.yaml --must upload --must run",
     "falaj doctor --site my-site.yaml --json",
 )
-_TASKS = ("deploy", "roll_out", "upload", "run", "schedule", "train")
+TASKS = ("deploy", "roll_out", "upload", "run", "schedule", "train")
 
 
 def add(verbs: "Verbs") -> None:
@@ -28,8 +28,9 @@ def add(verbs: "Verbs") -> None:
     parser = options.verb(verbs, "doctor", what, *_EXAMPLES)
     named = "a site file, or the name of one here"
     parser.add_argument("--site", default="cluster", help=named)
-    must = "what the identity itself has to be able to do; may be repeated"
-    parser.add_argument("--must", action="append", default=[], choices=_TASKS, help=must)
+    must = f"what you yourself have to be able to do, may be repeated: {', '.join(TASKS)}"
+    choice = {"choices": TASKS, "metavar": "TASK"}
+    parser.add_argument("--must", action="append", default=[], help=must, **choice)  # type: ignore[arg-type]
     said = "print one JSON document instead of lines"
     parser.add_argument("--json", action="store_true", dest="as_json", help=said)
     parser.set_defaults(do=do)

@@ -106,7 +106,6 @@ class Installation:
         environment: where credentials of the object store may be.
         must: the tasks that the identity itself has to be able to do.
         fetch: gets a page; raises InfrastructureError where nothing answers.
-        pipelines: address of the API of Kubeflow Pipelines, if one is named.
     """
 
     api: Api
@@ -114,7 +113,6 @@ class Installation:
     environment: Mapping[str, str]
     must: frozenset[str]
     fetch: Callable[[str], Page]
-    pipelines: str = ""
 
     @property
     def namespace(self) -> str:

@@ -14,7 +14,7 @@ from components.governance.doctor.interface import (
 )
 
 HEALTH = "/apis/v2beta1/healthz"
-_CORRECT = "correct the address of Kubeflow Pipelines in the site file"
+_CORRECT = "correct pipelines.api in the site file"
 
 
 def questions(at: Installation) -> Iterator[Question]:
@@ -22,9 +22,9 @@ def questions(at: Installation) -> Iterator[Question]:
 
 
 def _api(at: Installation) -> Answer:
-    url = at.pipelines.rstrip("/")
-    if not url:
-        return unknown("the site file names no address of it", do="name it there to look")
+    if at.site.pipelines is None:
+        return unknown("the site file does not name it", do="name it there as pipelines.api")
+    url = at.site.pipelines.api
     if web.is_inside(url):
         do = f"look from a pod, or by `kubectl port-forward`, at {HEALTH}"
         return unknown(f"{url} is a name inside the cluster", do=do)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from functools import partial
 
-from components.governance.doctor.checks.security import labels
+from components.governance.doctor.checks import security
 from components.governance.doctor.interface import (
     Answer,
     Installation,
@@ -32,7 +32,10 @@ def _named(at: Installation) -> str:
 
 
 def _law(at: Installation) -> Answer:
-    said = labels(at).get(LABEL)
+    labels = security.labels(at)
+    if labels is None:
+        return security.NO_NAMESPACE
+    said = labels.get(LABEL)
     if said == _named(at):
         return well(said)
     return missing(
@@ -59,18 +62,26 @@ def _guard(at: Installation) -> Answer:
 
 
 def _bound(at: Installation) -> Answer:
-    """Ask for each policy of ours that it is bound to this law."""
+    """Ask for each policy of ours that it is there, and bound to this law."""
     from components.governance.residency import policies
     from components.governance.residency.rules import policies as every
 
-    listed = at.api.find(f"{_ADMISSION}/validatingadmissionpolicybindings") or {}
-    ours = [one for one in listed.get("items", []) if _law_of(one) == _named(at)]
-    bound = {one["spec"]["policyName"] for one in ours}
     wanted = {policies.name(policy) for policy in every()}
-    if absent := sorted(wanted - bound):
-        got = f"{len(wanted) - len(absent)} of {len(wanted)} bound to {_named(at)}"
+    there = {one["metadata"]["name"] for one in _listed(at, "validatingadmissionpolicies")}
+    ours = [
+        one
+        for one in _listed(at, "validatingadmissionpolicybindings")
+        if _law_of(one) == _named(at) and one["spec"]["policyName"] in wanted & there
+    ]
+    absent = sorted(wanted - {one["spec"]["policyName"] for one in ours})
+    if absent:
+        got = f"{len(wanted) - len(absent)} of {len(wanted)} hold for {_named(at)}"
         return missing(f"{got}; not {_first(absent)}", expected="all", do=_FEATURE)
-    return _denying([one for one in ours if one["spec"]["policyName"] in wanted])
+    return _denying(ours)
+
+
+def _listed(at: Installation, plural: str) -> list[Thing]:
+    return list((at.api.find(f"{_ADMISSION}/{plural}") or {}).get("items", []))
 
 
 def _law_of(binding: Thing) -> str:

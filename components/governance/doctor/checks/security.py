@@ -12,6 +12,7 @@ from components.governance.doctor.interface import (
     well,
 )
 
+NO_NAMESPACE = unknown("there is no namespace", do="apply your overlay")
 _ENFORCE = "pod-security.kubernetes.io/enforce"
 
 
@@ -20,23 +21,24 @@ def questions(at: Installation) -> Iterator[Question]:
     yield Question(f"Pod Security of {at.namespace}", lambda: _level(at))
 
 
-def labels(at: Installation) -> Mapping[str, str]:
-    """Return the labels of the namespace; none where it is not there."""
-    found = at.api.find(f"/api/v1/namespaces/{at.namespace}") or {"metadata": {}}
-    return found["metadata"].get("labels") or {}
+def labels(at: Installation) -> Mapping[str, str] | None:
+    """Return the labels of the namespace; None where it is not there."""
+    found = at.api.find(f"/api/v1/namespaces/{at.namespace}")
+    return None if found is None else found["metadata"].get("labels") or {}
 
 
 def _namespace(at: Installation) -> Answer:
-    if at.api.find(f"/api/v1/namespaces/{at.namespace}") is None:
+    if labels(at) is None:
         do = "apply your overlay, or correct namespace in the site file"
         return missing("not there", expected="where runs and models are", do=do)
     return well("there")
 
 
 def _level(at: Installation) -> Answer:
-    if at.api.find(f"/api/v1/namespaces/{at.namespace}") is None:
-        return unknown("there is no namespace", do="apply your overlay")
-    level = labels(at).get(_ENFORCE, "")
+    said = labels(at)
+    if said is None:
+        return NO_NAMESPACE
+    level = said.get(_ENFORCE, "")
     if level == "restricted":
         return well(level)
     return warning(
