@@ -80,6 +80,11 @@ class Stage:
         rules = self.somebody.get(resources.HTTP_ROUTE, model)["spec"]["rules"]
         return {one["name"]: one["weight"] for one in rules[0]["backendRefs"]}
 
+    def routes(self, model: str) -> set[str]:
+        """Return every route of a model, whoever made it."""
+        names = (one["metadata"]["name"] for one in self.somebody.list(resources.HTTP_ROUTE))
+        return {name for name in names if name.startswith(model)}
+
     def state(self, model: str) -> tuple[Phase, str, str]:
         """Return the phase, and which releases are champion and candidate."""
         state = Record.open(self.somebody, model).state
@@ -105,6 +110,7 @@ def a_first_release_gets_all_traffic(stage: Stage, model: str) -> None:
 
     assert (version.slot, verdict.decision) == ("a", Decision.ACCEPT), verdict.reason
     assert stage.weights(model) == {f"{model}-a-predictor": 100}
+    assert stage.routes(model) == {model}  # nobody reaches a slot past it
     assert stage.state(model) == (Phase.STABLE, FIRST, "")
     assert "already" in stage.launch(model, FIRST)[1].reason
 
