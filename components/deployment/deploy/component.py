@@ -1,16 +1,18 @@
 """Deploy a sealed release into the free slot of a model.
 
-Reads: the model's InferenceServices `<model>-a` and `<model>-b`, their Deployments, its
-    HTTPRoute `<model>` and ConfigMap `<model>-rollout`; the candidate channel when no
-    release is named; the release's signed statement, which says what serves it.
+Reads: the model's InferenceServices `<model>-a` and `<model>-b`, or `<model>` with the backends
+    canary and knative; their Deployments or revisions, its HTTPRoute `<model>` and ConfigMap
+    `<model>-rollout`; which kinds the cluster has; the candidate channel when no release is
+    named; the release's signed statement, which says what serves it.
 Writes: those objects, by server-side apply. The first release of a model gets all traffic,
     a later one runs dark beside the champion.
 Needs: KUBECONFIG or a pod's service account; FALAJ_KEYS to check signatures; FALAJ_DOMAIN for
     the host's default.
 Fails when: there is no such release, or it is not signed by us; a rollout of another release is
-    in progress, another manager has changed our objects, the Kubernetes API is down, or the pods
-    cannot reach the object store: the slot then stays without traffic, and the next call goes on
-    with it. A release that never becomes ready is a verdict, not a failure.
+    in progress, the cluster cannot split traffic as asked, another manager has changed our
+    objects, the Kubernetes API is down, or the pods cannot reach the object store: the slot then
+    stays without traffic, and the next call goes on with it. A release that never becomes ready
+    is a verdict, not a failure.
 """
 
 from typing import NamedTuple
@@ -30,6 +32,7 @@ def deploy(
     gateway: str = "falaj",
     observations: str = "",
     feature_repository: str = "",
+    backend: str = "auto",
 ) -> NamedTuple("Outputs", [("slot", str), ("release", str), ("verdict", dict), ("decision", str)]):
     """Bring a sealed release into the free slot, dark, and wait until it really serves.
 
@@ -45,6 +48,8 @@ def deploy(
         observations: s3://bucket/prefix for what the server observes; empty: nothing is kept.
         feature_repository: package of the feature definitions, e.g. examples.flights.features: a
             transformer then looks up what the release was trained with; empty: clients send it.
+        backend: what splits traffic: twins, canary, knative, or auto, which takes twins wherever
+            Gateway API is. A model keeps the one that it was first deployed with.
 
     Returns:
         The slot, the release, the verdict (accept or refuse) and its decision as text.
@@ -61,7 +66,7 @@ def deploy(
         before = releases.transformer(signed, feature_repository, image=images()["transformer"])
         way = route.Route(model_name, host or cluster.host(model_name), gateway)
         capacity = slots.Capacity(min_replicas, max_replicas)
-        how = Launch(way, capacity, observations, timeout_s).of(signed, before)
+        how = Launch(way, capacity, observations, timeout_s, backend=backend).of(signed, before)
         version, verdict = launch(cluster, signed.location, how, tell=here.record)
         decision = str(here.record(verdict).decision)
         return (version.slot, here.writes(version.release), verdict.to_dict(), decision)

@@ -64,9 +64,9 @@ class Canary(Single):
         self.check(champion, candidate)
         self._sweep(candidate)
         if champion is None:
-            self.cluster.apply(self.first(candidate))
+            self.apply(self.first(candidate))
         else:
-            self.cluster.apply(self.both(champion, candidate, 0))
+            self.apply(self.both(champion, candidate, 0))
         return None
 
     def stale(self, version: Version) -> Any:
@@ -100,7 +100,7 @@ class Canary(Single):
         return clusters(version.deployments[0], self.cluster.namespace)
 
     def split(self, champion: Version, candidate: Version, share: int) -> None:
-        self.cluster.apply(self.both(champion, candidate, share))
+        self.apply(self.both(champion, candidate, share))
         if share and self.look(candidate, replicas=1).waiting:
             return  # KServe gives it nothing then; whoever looks next sees why
         self.confirm({champion.slot: 100 - share, candidate.slot: share})
@@ -114,7 +114,7 @@ class Canary(Single):
         found = self.found()
         entry = None if loser is None else _entry(found, loser)
         if loser is not None and entry is not None:
-            self.cluster.apply(self.both(champion, loser, 0))
+            self.apply(self.both(champion, loser, 0))
         elif loser is not None and _stable(found) == loser.slot:
             self._promote(champion, loser)
         self.confirm({champion.slot: 100})
@@ -125,17 +125,17 @@ class Canary(Single):
         It is asked for again first: whatever somebody did to the entry, a rename to a version
         without pods would be an outage.
         """
-        self.cluster.apply(self.both(loser, champion, 100))
+        self.apply(self.both(loser, champion, 100))
         ready = f"{champion} is not ready, and promoting it would delete the pods that serve"
         self.wait_until(lambda: self.look(champion, replicas=1).ready, ready, timeout_s=_READY_S)
         self.confirm({champion.slot: 100})
-        self.cluster.apply(self.first(champion))
+        self.apply(self.first(champion))
 
     def put_away(self, champion: Version | None, loser: Version) -> None:
         if champion is None:
-            self.cluster.apply(self.stopped_manifest(loser))
+            self.apply(self.stopped_manifest(loser))
             return
-        self.cluster.apply(self.first(champion))
+        self.apply(self.first(champion))
         self.wait_until(lambda: self._gone(loser), f"{loser} still has pods", timeout_s=_GONE_S)
         self._sweep(loser)
 

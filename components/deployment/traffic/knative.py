@@ -44,12 +44,12 @@ class Knative(Single):
     def bring(self, champion: Version | None, candidate: Version) -> Any:
         self.check(champion, candidate)
         if champion is None:
-            self.cluster.apply(self.first(candidate))
+            self.apply(self.first(candidate))
             return None
         if not self._asks_for(candidate):
             told = f"KServe has not told that {champion} is rolled out, and ignores percents"
             self.wait_until(lambda: self._rolled_out(champion), told, timeout_s=_READY_S)
-        self.cluster.apply(self.at(candidate, 0))
+        self.apply(self.at(candidate, 0))
         return None
 
     def stale(self, version: Version) -> Any:
@@ -78,7 +78,7 @@ class Knative(Single):
         return Look()
 
     def split(self, champion: Version, candidate: Version, share: int) -> None:
-        self.cluster.apply(self.at(candidate, share))
+        self.apply(self.at(candidate, share))
         if share and self.look(candidate, replicas=1).waiting:
             return  # Knative gives it nothing then; whoever looks next sees why
         self.confirm({champion.slot: 100 - share, candidate.slot: share})
@@ -86,7 +86,7 @@ class Knative(Single):
     def settle(self, champion: Version, loser: Version | None) -> None:
         """Give one version everything; the object then asks for it, or for none of the loser."""
         if loser is not None and self._asks_for(loser):
-            self.cluster.apply(self.at(loser, 0))
+            self.apply(self.at(loser, 0))
         elif loser is not None and not self._rolled_out(champion):
             self._promote(champion)
         self.confirm({champion.slot: 100})
@@ -94,7 +94,7 @@ class Knative(Single):
     def _promote(self, champion: Version) -> None:
         waited = f"{champion} is not ready, and gets all traffic only then"
         self.wait_until(lambda: self.look(champion, replicas=1).ready, waited, timeout_s=_READY_S)
-        self.cluster.apply(self.first(champion))
+        self.apply(self.first(champion))
 
     def put_away(self, champion: Version | None, loser: Version) -> None:
         """Ask for nothing but the champion; of one that was left, a revision is made anew.
@@ -102,13 +102,13 @@ class Knative(Single):
         It gets traffic when it is ready: until then what was rolled out has it.
         """
         if champion is None:
-            self.cluster.apply(self.stopped_manifest(loser))
+            self.apply(self.stopped_manifest(loser))
             return
         if not self._alone(champion):
-            self.cluster.apply(self.at(champion, 0))
+            self.apply(self.at(champion, 0))
             waited = f"{champion} has no new revision that is ready"
             self.wait_until(lambda: self._renewed(champion), waited, timeout_s=_READY_S)
-        self.cluster.apply(self.first(champion))
+        self.apply(self.first(champion))
         waited = f"KServe does not tell that {champion} is rolled out"
         self.wait_until(lambda: self._rolled_out(champion), waited, timeout_s=_READY_S)
 

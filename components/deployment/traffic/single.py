@@ -34,7 +34,11 @@ class Single(Traffic):
     def owner(self, first: Version) -> Manifest:
         """Return the model's InferenceService; only the first release of a model makes one."""
         self.check(None, first)
-        return self.found() or self.cluster.apply(self.first(first))
+        return self.found() or self.apply(self.first(first))
+
+    def apply(self, wanted: Manifest) -> Manifest:
+        """Write the whole object: what it leaves out, such as a canary, is removed."""
+        return self.cluster.apply(wanted)
 
     def first(self, version: Version) -> Manifest:
         """Return the object of a version that is alone."""
