@@ -66,6 +66,18 @@ _OURS: Mapping[str, tuple[tuple[str, str, str], ...]] = {
     "sparkoperator.k8s.io": (("SparkApplication", "sparkapplications", "v1beta2"),),
 }
 _CLUSTER_WIDE = {"Profile"}
+_ANYTHING = {"x-kubernetes-preserve-unknown-fields": True}
+_TEXT = {"type": "string"}
+_TEXTS = {"type": "object", "additionalProperties": _TEXT}
+# What KFP says of its own two kinds: so much that a field of another name is refused.
+_SAID: Mapping[str, Definition] = {
+    "Pipeline": {"displayName": _TEXT, "description": _TEXT, "tags": _TEXTS},
+    "PipelineVersion": {
+        "displayName": _TEXT, "description": _TEXT, "tags": _TEXTS, "pipelineName": _TEXT,
+        "versionName": _TEXT, "codeSourceURL": _TEXT, "pipelineSpecURI": _TEXT,
+        "pipelineSpec": _ANYTHING, "platformSpec": _ANYTHING,
+    },
+}  # fmt: skip
 
 
 def source(environment: Mapping[str, str]) -> str:
@@ -128,10 +140,19 @@ def _is_wanted(definition: Definition) -> bool:
 
 
 def _ours() -> Iterator[Definition]:
-    anything = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
     for group, kinds in _OURS.items():
         for kind, plural, version in kinds:
             scope = "Cluster" if kind in _CLUSTER_WIDE else "Namespaced"
             yield derived.definition(
-                group, kind, plural=plural, version=version, scope=scope, schema=anything
+                group, kind, plural=plural, version=version, scope=scope, schema=_schema(kind)
             )
+
+
+def _schema(kind: str) -> Definition:
+    if kind not in _SAID:
+        return {"type": "object", **_ANYTHING}
+    spec = {"type": "object", "properties": _SAID[kind]}
+    return {
+        "type": "object",
+        "properties": {"spec": spec, "status": {"type": "object", **_ANYTHING}},
+    }
