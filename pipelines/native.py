@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from pipelines.ir import Compiled
+from pipelines.kubeflow import names
 
 Thing = dict[str, Any]
 
@@ -47,7 +48,7 @@ def objects(compiled: Compiled, *, namespace: str) -> tuple[Thing, Thing]:
         _object(
             "PipelineVersion",
             {**_metadata(version, namespace), "annotations": digest},
-            {**said, "displayName": version, **content},
+            {**said, "displayName": version, "tags": _tags(compiled), **content},
         ),
     )
 
@@ -55,6 +56,11 @@ def objects(compiled: Compiled, *, namespace: str) -> tuple[Thing, Thing]:
 def version_name(compiled: Compiled) -> str:
     """Name a version by its pipeline and the digest of its content."""
     return f"{compiled.pipeline}-{compiled.digest.short}"
+
+
+def _tags(compiled: Compiled) -> Thing:
+    """Mark a version as `falaj upload` does, so that either finds what the other made."""
+    return {names.CONTENT: names.tag(compiled.digest)}
 
 
 def _metadata(name: str, namespace: str) -> Thing:

@@ -10,6 +10,7 @@ from kfp.compiler.compiler_utils import KubernetesManifestOptions
 
 from pipelines import compiled, native
 from pipelines.ir import Compiled
+from pipelines.kubeflow import names
 from pipelines.place import Place
 from pipelines.project import load
 
@@ -46,6 +47,7 @@ def test_the_objects_are_those_that_kfp_itself_would_write(tmp_path: pathlib.Pat
     for ours, theirs in zip((pipeline, version), document(tmp_path / "kfp.yaml"), strict=True):
         more = {key: ours["metadata"].pop(key, None) for key in ("labels", "annotations")}
         assert more["labels"] == {"app.kubernetes.io/part-of": "falaj"}
+        ours["spec"].pop("tags", None)
         assert ours["spec"].pop("description") == built.description
         theirs["spec"].pop("description", None)
         assert ours == theirs
@@ -58,6 +60,13 @@ def test_a_version_is_named_by_its_content() -> None:
     assert version["metadata"]["name"] == f"flights-collection-{one.digest.short}"
     assert version["metadata"]["annotations"]["falaj.example/digest"] == str(one.digest)
     assert version["spec"]["pipelineName"] == "flights-collection"
+
+
+def test_a_version_has_the_tag_by_which_an_upload_finds_it() -> None:
+    one = Compiled.read(GOLDEN)
+    _, version = native.objects(one, namespace="falaj")
+
+    assert version["spec"]["tags"] == {names.CONTENT: names.tag(one.digest)}
 
 
 def test_other_content_is_another_version_of_the_same_pipeline() -> None:
