@@ -27,7 +27,9 @@ from pipelines.commands import (
     rewrap,
     run,
     runs,
+    schedule,
     serve,
+    upload,
     verify,
 )
 
@@ -36,7 +38,9 @@ _COMMANDS = (
     compile,
     catalogue,
     put,
+    upload,
     run,
+    schedule,
     runs,
     report,
     serve,
