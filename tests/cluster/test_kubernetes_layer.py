@@ -212,7 +212,7 @@ def test_who_is_turned_away_comes_back_when_the_server_says(
         made = list(pool.map(asking.create, things))
 
     assert len(made) == len(things)  # each once: what was turned away was not taken on
-    assert set(waits) == {1.0}  # what Retry-After says
+    assert min(waits) >= 1  # what Retry-After says
 
 
 def test_the_server_says_which_kinds_it_has(cluster: Cluster) -> None:

@@ -1,17 +1,18 @@
 """One call of the Kubernetes API: sent, tried again by the rules, read or followed.
 
-Beneath `ApiClient.call_api`, whose parameters differ from release to release; `request` and what
-it raises are the same in kubernetes 30 and the newest.
+The client gives who we are, TLS and its pool of connections. What it has above those differs from
+release to release (`call_api`, `request`, what they raise), so nothing of it is used.
 """
 
 import contextlib
 import dataclasses
 import json
+import urllib.parse
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from components.foundation.kubernetes.failures import translated
+from components.foundation.kubernetes.failures import Answered, translated
 from components.foundation.kubernetes.resources import Resource
 from components.foundation.kubernetes.retries import Retries
 
@@ -81,17 +82,28 @@ def following(
 
 
 def _send(api: "ApiClient", call: Call, seconds: float, *, whole: bool = True) -> Any:
-    headers = {**api.default_headers, "Accept": call.accept, "Content-Type": call.content}
-    api.update_params_for_auth(headers, [], ["BearerToken"])
-    return api.request(
+    import urllib3
+
+    query = f"?{urllib.parse.urlencode(call.query)}" if call.query else ""
+    answer = api.rest_client.pool_manager.request(
         call.verb,
-        f"{api.configuration.host}{call.path}",
-        query_params=call.query,
-        headers=headers,
-        body=call.body,
-        _request_timeout=(_CONNECT_S, seconds),
-        _preload_content=whole,
+        f"{api.configuration.host}{call.path}{query}",
+        body=None if call.body is None else json.dumps(call.body).encode(),
+        headers=_headers(api, call),
+        timeout=urllib3.Timeout(connect=_CONNECT_S, read=seconds),
+        retries=False,  # urllib3's own know nothing of what may be sent twice
+        preload_content=whole,
     )
+    if answer.status >= 300:
+        raise Answered(answer.status, dict(answer.headers), answer.data)
+    return answer
+
+
+def _headers(api: "ApiClient", call: Call) -> dict[str, str]:
+    """Say who we are and what we send; tokens that are due are read anew by the client."""
+    told = {**api.default_headers, "Accept": JSON, "Content-Type": call.content}
+    token = api.configuration.auth_settings().get("BearerToken", {}).get("value")
+    return {**told, "Authorization": token} if token else told
 
 
 def _documents(answer: Any) -> Iterator[Manifest]:

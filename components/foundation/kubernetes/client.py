@@ -59,7 +59,6 @@ class Cluster:
         domain = environment.get("FALAJ_DOMAIN", "localhost")
         path = environment.get("KUBECONFIG")
         settings = client.Configuration()
-        settings.retries = False  # urllib3's own know nothing of what may be sent twice
         try:
             if path:
                 config.load_kube_config(config_file=path, client_configuration=settings)

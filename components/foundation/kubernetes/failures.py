@@ -4,16 +4,22 @@ import contextlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from components.foundation.errors import FalajError, InfrastructureError, Refused, UserError
-from components.foundation.kubernetes.retries import NO_ANSWER
 from components.foundation.storage import Conflict, NotFound
 
-if TYPE_CHECKING:
-    from kubernetes.client import ApiException
-
 Status = Mapping[str, Any]  # meta/v1 Status, what an API server says of a failure
+
+
+class Answered(Exception):
+    """An API server's answer that says no."""
+
+    def __init__(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
+        super().__init__(status)
+        self.status = status
+        self.headers = {name.lower(): value for name, value in headers.items()}
+        self.body = body
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,21 +56,20 @@ class Gone(InfrastructureError):
 
 @contextlib.contextmanager
 def translated(what: str, needs: str) -> Iterator[None]:
-    """Turn what the client raises into our errors.
+    """Turn what is raised by a call into our errors.
 
     Args:
         what: what was asked, for the message.
         needs: the right that it takes.
     """
     import urllib3.exceptions
-    from kubernetes.client import ApiException
 
     try:
         yield
-    except ApiException as error:
-        if error.status == NO_ANSWER:
-            raise _unreachable(what, " ".join(str(error.reason).split())) from error
+    except Answered as error:
         raise _from_answer(what, needs, error) from error
+    except urllib3.exceptions.SSLError as error:
+        raise _unreachable(what, f"TLS: {error}") from error
     except urllib3.exceptions.HTTPError as error:
         raise _unreachable(what, type(error).__name__) from error
 
@@ -116,10 +121,11 @@ def _conflict(what: str, message: str, status: Status) -> Conflict:
     return Conflict(f"{what}: {message}; read it again, then decide", code="kubernetes-conflict")
 
 
-def _from_answer(what: str, needs: str, error: "ApiException") -> FalajError:
+def _from_answer(what: str, needs: str, error: Answered) -> FalajError:
     try:
         status = json.loads(error.body)
         status["message"]
     except (KeyError, TypeError, ValueError):
-        status = {"message": " ".join(str(error.body or error.reason).split())[:300]}
+        text = error.body.decode(errors="replace") or "no reason was given"
+        status = {"message": " ".join(text.split())[:300]}
     return from_status(what, needs, error.status, status)

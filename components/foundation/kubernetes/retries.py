@@ -10,17 +10,15 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
-if TYPE_CHECKING:
-    from kubernetes.client import ApiException
+from components.foundation.kubernetes.failures import Answered
 
 T = TypeVar("T")
 
 _REPEATABLE = ("GET", "PATCH", "DELETE")  # every PATCH of ours is an apply
 _NOT_TAKEN_ON = 429
 _PASSING = (503, 504)
-NO_ANSWER = 0  # the client's status where TLS failed: cut off, or a certificate that is not right
 _UNTRUSTED = "CERTIFICATE_VERIFY_FAILED"
 
 
@@ -40,14 +38,13 @@ class Retries:
     sleep: Callable[[float], None] = time.sleep
 
     def run(self, verb: str, send: Callable[[], T]) -> T:
-        """Send until it is answered; raises what the client raised last."""
+        """Send until it is answered; raises what the last try raised."""
         import urllib3.exceptions
-        from kubernetes.client import ApiException
 
         for attempt in range(1, self.attempts):
             try:
                 return send()
-            except (ApiException, urllib3.exceptions.HTTPError) as error:
+            except (Answered, urllib3.exceptions.HTTPError) as error:
                 asked = pause(verb, error)
                 if asked is None or asked > self.longest_s:
                     raise
@@ -65,36 +62,27 @@ def pause(verb: str, error: Exception) -> float | None:
 
     Args:
         verb: what was asked, as in HTTP.
-        error: what the client or urllib3 raised.
+        error: an answer that says no, or what urllib3 raised for none.
     """
-    from kubernetes.client import ApiException
-
-    if isinstance(error, ApiException):
+    if isinstance(error, Answered):
         return _pause_after(verb, error)
-    if _unsent(error) or verb in _REPEATABLE:
-        return 0.0
-    return None
+    if _UNTRUSTED in str(error):
+        return None
+    return 0.0 if _unsent(error) or verb in _REPEATABLE else None
 
 
-def _pause_after(verb: str, error: "ApiException") -> float | None:
-    asked = _asked(error)
-    if error.status == _NOT_TAKEN_ON:
+def _pause_after(verb: str, answer: Answered) -> float | None:
+    asked = _asked(answer)
+    if answer.status == _NOT_TAKEN_ON:
         return asked or 0.0
-    passing = _passing(error) or (error.status == 500 and asked is not None)
+    passing = answer.status in _PASSING or (answer.status == 500 and asked is not None)
     return (asked or 0.0) if passing and verb in _REPEATABLE else None
 
 
-def _passing(error: "ApiException") -> bool:
-    if error.status == NO_ANSWER:
-        return _UNTRUSTED not in str(error.reason)
-    return error.status in _PASSING
-
-
-def _asked(error: "ApiException") -> float | None:
+def _asked(answer: Answered) -> float | None:
     """Read Retry-After in seconds; API servers write no dates there."""
-    headers = {str(name).lower(): value for name, value in dict(error.headers or {}).items()}
     try:
-        return max(0.0, float(headers["retry-after"]))
+        return max(0.0, float(answer.headers["retry-after"]))
     except (KeyError, ValueError):
         return None
 
@@ -103,7 +91,5 @@ def _unsent(error: Exception) -> bool:
     """Say whether not a byte was sent: there was no connection."""
     import urllib3.exceptions
 
-    if isinstance(error, urllib3.exceptions.MaxRetryError) and error.reason is not None:
-        error = error.reason
     never = (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError)
     return isinstance(error, never)

@@ -114,6 +114,6 @@ def playing(*steps: Step, patience: Retries | None = None) -> Iterator[tuple[Clu
 
 def reaching(port: int, patience: Retries | None = None) -> Cluster:
     settings = client.Configuration()
-    settings.host, settings.retries = f"http://127.0.0.1:{port}", False
+    settings.host = f"http://127.0.0.1:{port}"
     patience = patience or Retries(sleep=lambda _: None)
     return Cluster(client.ApiClient(settings), "team", retries=patience)
