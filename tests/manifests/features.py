@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from tests.manifests.conftest import ROOT, built
+from tests.manifests.conftest import ROOT, built, objects_of
 
 Thing = dict[str, Any]
 
@@ -40,7 +40,7 @@ def _built(folder: pathlib.Path, features: Iterable[str], **more: Any) -> list[T
         **more,
     }
     (folder / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
-    return list(yaml.safe_load_all(built(str(folder))))
+    return objects_of(str(folder))
 
 
 def _up(folder: pathlib.Path) -> str:

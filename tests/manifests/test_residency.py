@@ -1,5 +1,6 @@
 """The manifests of residency are what the rules give; an installation passes its own policies."""
 
+import pathlib
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ import yaml
 from components.governance.residency import checking, definition, policies, reading, rendering
 from components.governance.residency.rules import policies as rules
 from tests.manifests.conftest import ROOT
+from tests.manifests.features import base_with
 from tests.manifests.teams import one, teams
 
 Thing = dict[str, Any]
@@ -60,6 +62,15 @@ def test_every_policy_is_bound_for_the_sites_law_and_for_whoever_names_another(
 
 def test_a_refusal_denies_and_is_written_down(things: list[Thing]) -> None:
     assert {tuple(spec["validationActions"]) for _, spec in _bound(things)} == {("Deny", "Audit")}
+
+
+def test_where_it_warns_every_binding_does_and_only_residencys(tmp_path: pathlib.Path) -> None:
+    built = base_with(tmp_path, "residency", "residency/warn", "breakglass")
+    other = [t for t in built if t["kind"] == "ValidatingAdmissionPolicyBinding"]
+
+    assert {tuple(spec["validationActions"]) for _, spec in _bound(built)} == {("Warn", "Audit")}
+    deny = {t["metadata"]["name"] for t in other if "Deny" in t["spec"]["validationActions"]}
+    assert deny == {"falaj-law", "falaj-breakglass"}
 
 
 def test_what_a_site_declares_is_at_home_in_every_profile(things: list[Thing]) -> None:

@@ -1,6 +1,7 @@
 """Ask the API server, by a dry run, whether it would take an object, and what it says if not."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,10 +15,11 @@ _TYPES = f"{_JSON};g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back: a status of HTTP, and what a Status says or the object."""
+    """What came back: a status of HTTP, what a Status says or the object, and warnings."""
 
     status: int
     body: Thing
+    warned: tuple[str, ...] = ()
 
     @property
     def taken(self) -> bool:
@@ -73,7 +75,7 @@ class Server:
             answer = self._api.request(verb, url, headers=headers, body=body)
         except kubernetes.client.ApiException as error:
             return Answer(error.status, _read(error.body))
-        return Answer(answer.status, _read(answer.data))
+        return Answer(answer.status, _read(answer.data), _warnings(answer.getheaders()))
 
     def _types(self) -> Iterator[tuple[tuple[str, str], Resource]]:
         for root in ("/api", "/apis"):
@@ -89,6 +91,12 @@ def _of(group: str, version: Mapping[str, Any]) -> Iterator[tuple[tuple[str, str
     for one in version.get("resources", []):
         resource = Resource(one["resource"], one["scope"] == "Namespaced")
         yield (name, one["responseKind"]["kind"]), resource
+
+
+def _warnings(headers: Any) -> tuple[str, ...]:
+    """Return the texts of `299 - "text"`, in which quotes are escaped."""
+    found = (one.partition('"')[2].rpartition('"')[0] for one in headers.getlist("Warning"))
+    return tuple(re.sub(r"\\(.)", r"\1", text) for text in found)
 
 
 def _read(text: Any) -> Thing:
