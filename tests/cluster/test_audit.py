@@ -91,6 +91,10 @@ def log(ground: Access, namespace: str, token: str, opened: Log) -> Log:
     do("create", "-f", "-", said=_text(service(1)), who=STRANGER, check=False)
     review = _thing("TokenReview", "authentication.k8s.io/v1", spec={"token": token})
     ground.kubectl("create", "-f", "-", "-o", "name", input=_text(review))
+    rule = {**_RULE, "metadata": {"name": f"it-{namespace}"}}
+    do("create", "--dry-run=server", "-f", "-", said=_list(_FLOW, _WAY, _CALLERS, rule))
+    do("label", "namespace", namespace, "note=it")
+    do("delete", "rolebinding", "r")
     return opened
 
 
@@ -107,6 +111,18 @@ def service(replicas: int) -> Thing:
 _SECRET = _thing("Secret", "v1", data={"password": CODED})
 _CONFIG = _thing("ConfigMap", "v1", data={"password": VALUE})
 _STEPS = [{"name": "main", "container": {"image": "registry.falaj.example/falaj/data"}}]
+_FLOW = _thing("NetworkPolicy", "networking.k8s.io/v1", spec={"podSelector": {}})
+_WAY = _thing("HTTPRoute", "gateway.networking.k8s.io/v1", spec={})
+_CALLERS = _thing("AuthorizationPolicy", "security.istio.io/v1", spec={})
+_ASKED = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["*"], "resources": ["pods"]}
+_RULE = _thing(
+    "ValidatingAdmissionPolicy",
+    "admissionregistration.k8s.io/v1",
+    spec={
+        "matchConstraints": {"resourceRules": [_ASKED]},
+        "validations": [{"expression": "true"}],
+    },
+)
 _RUN = _thing("Workflow", "argoproj.io/v1alpha1", spec={"entrypoint": "main", "templates": _STEPS})
 
 
@@ -180,10 +196,27 @@ def test_reading_events_is_not_written_down(log: Log) -> None:
     assert log.events("list", "events", who=AMAL) == []
 
 
-def test_rights_that_are_given_show_whole(log: Log) -> None:
-    [event] = log.events("create", "rolebindings", who=ADMIN)
+@pytest.mark.parametrize(
+    ("verb", "resource"),
+    [
+        ("create", "rolebindings"),
+        ("delete", "rolebindings"),
+        ("create", "networkpolicies"),
+        ("create", "httproutes"),
+        ("create", "authorizationpolicies"),
+        ("create", "validatingadmissionpolicies"),
+        ("patch", "namespaces"),
+    ],
+)
+def test_what_decides_shows_whole(verb: str, resource: str, log: Log) -> None:
+    [event] = log.events(verb, resource, who=ADMIN)
 
     assert event["level"] == "RequestResponse"
+
+
+def test_rights_that_are_given_say_to_whom(log: Log) -> None:
+    [event] = log.events("create", "rolebindings", who=ADMIN)
+
     assert event["requestObject"]["subjects"][0]["name"] == "amal"
 
 
