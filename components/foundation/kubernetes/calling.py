@@ -101,7 +101,7 @@ def _send(api: "ApiClient", call: Call, seconds: float, *, whole: bool = True) -
 
 def _headers(api: "ApiClient", call: Call) -> dict[str, str]:
     """Say who we are and what we send; tokens that are due are read anew by the client."""
-    told = {**api.default_headers, "Accept": JSON, "Content-Type": call.content}
+    told = {**api.default_headers, "Accept": call.accept, "Content-Type": call.content}
     token = api.configuration.auth_settings().get("BearerToken", {}).get("value")
     return {**told, "Authorization": token} if token else told
 
