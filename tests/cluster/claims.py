@@ -6,6 +6,7 @@ on a real API server, `tests/inference/plane` on the plane.
 
 import dataclasses
 import functools
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from components.deployment.roll_out.trial import Rules
 from components.deployment.route import Route
 from components.deployment.slots import Capacity, Version
 from components.deployment.traffic import choosing
+from components.deployment.traffic.interface import Backend, Shares
 from components.foundation.errors import InfrastructureError, Refused
 from components.foundation.kubernetes import resources
 from components.foundation.kubernetes.client import Cluster, Manifest
@@ -47,38 +49,40 @@ class Stage:
         somebody: the API as somebody who may change everything.
         metrics: where counters are read.
         traffic: sends requests to a model until its block ends.
+        backend: what splits the traffic.
     """
 
     cluster: Cluster
     somebody: Cluster
     metrics: str
     traffic: Callable[[str], AbstractContextManager[object]]
+    backend: str = "auto"
 
     def launch(
         self, model: str, version: str, *, replicas: int = 1, timeout_s: float = 60
     ) -> tuple[Version, Verdict]:
         capacity = Capacity(replicas, max(2, replicas))
         way = Route(model, f"{model}.localhost", "falaj")
-        how = Launch(way, capacity, timeout_s=timeout_s)
+        how = Launch(way, capacity, timeout_s=timeout_s, backend=self.backend)
         return launch_telling(self.cluster, uri(model, version), how, tell=list[Verdict]().append)
 
     def rollout(self, model: str, **changes: Any) -> Rollout:
         record, rules = Record.open(self.cluster, model), dataclasses.replace(RULES, **changes)
-        return Rollout(
-            record,
-            choosing.taken(record),
-            Metrics(self.metrics),
-            rules,
-            tell=list[Verdict]().append,
-        )
+        traffic, metrics = choosing.taken(record), Metrics(self.metrics)
+        tell = list[Verdict]().append
+        return Rollout(record, traffic, metrics, rules, tell, lambda seconds: time.sleep(seconds))
 
     def rolled_out(self, model: str, **changes: Any) -> Verdict:
         with self.traffic(model):
             return self.rollout(model, **changes).run()
 
-    def weights(self, model: str) -> dict[str, int]:
-        rules = self.somebody.get(resources.HTTP_ROUTE, model)["spec"]["rules"]
-        return {one["name"]: one["weight"] for one in rules[0]["backendRefs"]}
+    def shares(self, model: str) -> Shares:
+        """Return the percent of each slot that is in the split, as it is really routed."""
+        return choosing.taken(Record.open(self.somebody, model)).in_force()
+
+    def given(self, model: str) -> Shares:
+        """Return the percent of each slot that gets any."""
+        return {slot: share for slot, share in self.shares(model).items() if share}
 
     def routes(self, model: str) -> set[str]:
         """Return every route of a model, whoever made it."""
@@ -90,11 +94,21 @@ class Stage:
         state = Record.open(self.somebody, model).state
         return state.phase, _version(state.champion), _version(state.candidate)
 
-    def generations(self, model: str) -> list[int]:
-        """Return how often each slot's Deployment was changed."""
-        names = [f"{model}-{slot}-predictor" for slot in slots.SLOTS]
-        found = [self.somebody.get(resources.DEPLOYMENT, name) for name in names]
-        return [one["metadata"]["generation"] for one in found]
+    def deployments(self, model: str, slot: str = "") -> list[Manifest]:
+        """Return a model's Deployments, or those of one slot: its server is told which it is."""
+        found = self.somebody.list(resources.DEPLOYMENT)
+        ours = [one for one in found if one["metadata"]["name"].startswith(f"{model}-")]
+        return [one for one in ours if not slot or f"--variant={slot}" in str(one["spec"])]
+
+    def templates(self, model: str) -> dict[str, Manifest]:
+        """Return what the pods of each Deployment are: a change restarts them."""
+        found = self.deployments(model)
+        return {one["metadata"]["name"]: one["spec"]["template"] for one in found}
+
+    def stopped(self, model: str, slot: str) -> bool:
+        if Record.open(self.somebody, model).state.backend == Backend.TWINS:
+            return slots.stopped(self.somebody, f"{model}-{slot}")
+        return not self.deployments(model, slot)
 
 
 def _version(version: Version | None) -> str:
@@ -109,8 +123,7 @@ def a_first_release_gets_all_traffic(stage: Stage, model: str) -> None:
     version, verdict = stage.launch(model, FIRST)
 
     assert (version.slot, verdict.decision) == ("a", Decision.ACCEPT), verdict.reason
-    assert stage.weights(model) == {f"{model}-a-predictor": 100}
-    assert stage.routes(model) == {model}  # nobody reaches a slot past it
+    assert stage.given(model) == {"a": 100}
     assert stage.state(model) == (Phase.STABLE, FIRST, "")
     assert "already" in stage.launch(model, FIRST)[1].reason
 
@@ -118,7 +131,7 @@ def a_first_release_gets_all_traffic(stage: Stage, model: str) -> None:
 def a_slot_is_ready_when_all_of_its_replicas_are(stage: Stage, model: str) -> None:
     _, verdict = stage.launch(model, FIRST, replicas=3)
 
-    found = stage.somebody.get(resources.DEPLOYMENT, f"{model}-a-predictor")
+    [found] = stage.deployments(model)
     assert verdict.passes, verdict.reason
     assert found["status"]["availableReplicas"] == 3
 
@@ -129,14 +142,14 @@ def a_healthy_candidate_is_dark_then_promoted_and_the_next_takes_the_free_slot(
     stage.launch(model, FIRST)
     version, verdict = stage.launch(model, BETTER)
     assert (version.slot, verdict.decision) == ("b", Decision.ACCEPT), verdict.reason
-    assert stage.weights(model) == {f"{model}-a-predictor": 100, f"{model}-b-predictor": 0}
+    assert stage.given(model) == {"a": 100}
     assert stage.state(model) == (Phase.DARK, FIRST, BETTER)
 
     verdict = stage.rolled_out(model)
     assert verdict.decision is Decision.PROMOTE, verdict.reason
-    assert stage.weights(model) == {f"{model}-b-predictor": 100}
+    assert stage.given(model) == {"b": 100}
     assert stage.state(model) == (Phase.STABLE, BETTER, "")
-    until(lambda: slots.stopped(stage.somebody, f"{model}-a"))
+    until(lambda: stage.stopped(model, "a"))
 
     version, verdict = stage.launch(model, THIRD)
     assert (version.slot, verdict.decision) == ("a", Decision.ACCEPT), verdict.reason
@@ -149,22 +162,22 @@ def a_candidate_that_errs_is_rolled_back(stage: Stage, model: str) -> None:
     verdict = stage.rolled_out(model, min_requests=400)
 
     assert verdict.decision is Decision.ROLL_BACK, verdict.reason
-    assert stage.weights(model) == {f"{model}-a-predictor": 100}
+    assert stage.given(model) == {"a": 100}
     assert stage.state(model) == (Phase.STABLE, FIRST, "")
-    until(lambda: slots.stopped(stage.somebody, f"{model}-b"))
+    until(lambda: stage.stopped(model, "b"))
 
 
 def weights_move_without_a_change_to_any_pod(stage: Stage, model: str) -> None:
     stage.launch(model, FIRST)
     stage.launch(model, BETTER)
-    before = stage.generations(model)
+    before = stage.templates(model)
     run = stage.rollout(model)
 
     run._begin()
     run._turn()
 
-    assert stage.weights(model) == {f"{model}-a-predictor": 80, f"{model}-b-predictor": 20}
-    assert stage.generations(model) == before
+    assert stage.given(model) == {"a": 80, "b": 20}
+    assert stage.templates(model) == before
 
 
 def a_tampered_release_is_refused_with_what_its_pod_says(stage: Stage, model: str) -> None:
@@ -174,7 +187,7 @@ def a_tampered_release_is_refused_with_what_its_pod_says(stage: Stage, model: st
 
     assert verdict.decision is Decision.REFUSE
     assert "does not match its statement" in verdict.reason
-    assert stage.weights(model) == {f"{model}-a-predictor": 100}
+    assert stage.given(model) == {"a": 100}
     assert stage.state(model) == (Phase.STABLE, FIRST, "")
 
 
@@ -233,7 +246,13 @@ def _put(cluster: Cluster, manifest: Manifest, *, manager: str) -> None:
     cluster.api.request("PUT", url, query_params=query, headers=headers, body=manifest)
 
 
-ALL = [
+def no_slot_has_a_route_of_its_own(stage: Stage, model: str) -> None:
+    stage.launch(model, FIRST)
+
+    assert stage.routes(model) == {model}  # nobody reaches a slot past it
+
+
+EVERYWHERE = [
     a_first_release_gets_all_traffic,
     a_slot_is_ready_when_all_of_its_replicas_are,
     a_healthy_candidate_is_dark_then_promoted_and_the_next_takes_the_free_slot,
@@ -243,6 +262,10 @@ ALL = [
     a_release_that_cannot_be_fetched_is_no_verdict,
     of_two_rollouts_the_second_is_refused,
     of_two_deployments_that_read_one_state_the_second_is_refused,
+]
+OF_TWINS = [
+    no_slot_has_a_route_of_its_own,
     a_weight_that_somebody_changed_is_a_conflict_that_names_them,
 ]
+ALL = [*EVERYWHERE, *OF_TWINS]
 NAMES = [claim.__name__ for claim in ALL]

@@ -17,6 +17,7 @@ from components.foundation.kubernetes.client import Manifest
 from components.foundation.kubernetes.resources import DEPLOYMENT, HTTP_ROUTE, Resource
 from tests.cluster.standin.api import Api
 from tests.cluster.standin.failures import SOURCE_URI
+from tests.cluster.standin.knative import KSERVICE, REVISION
 from tests.cluster.standin.workloads import SERVICE
 
 _POD = Resource("v1", "Pod", "pods")
@@ -42,10 +43,8 @@ class Answers:
 
     def page(self, model: str) -> str:
         """Return the counters of a model in Prometheus' format, after a few more requests."""
-        route = self.api.find(HTTP_ROUTE, model)
-        for backend in route["spec"]["rules"][0]["backendRefs"] if route else []:
-            version = self._version(backend["name"])
-            requests = _A_LOOK * backend["weight"] // 100
+        for version, share in self._split(model).items():
+            requests = _A_LOOK * share // 100
             errors = requests * int(version[10:]) // 100
             self.counts[model, version, 500] += errors
             self.counts[model, version, 200] += requests - errors
@@ -55,9 +54,23 @@ class Answers:
             lines += [f"inference_requests_total{{{labels}}} {count}"] if named == model else []
         return "\n".join(lines) + "\n"
 
-    def _version(self, deployment: str) -> str:
-        template = self.api.get(DEPLOYMENT, deployment)["spec"]["template"]
-        return str(template["metadata"]["annotations"][SOURCE_URI].rpartition("/")[2])
+    def _split(self, model: str) -> dict[str, int]:
+        """Return the percent of each version, as a route or a Knative Service has it."""
+        route = self.api.find(HTTP_ROUTE, model)
+        service = self.api.find(KSERVICE, f"{model}-predictor")
+        shares = Counter[str]()
+        for one in route["spec"]["rules"][0].get("backendRefs", []) if route else []:
+            pods = self.api.find(DEPLOYMENT, one["name"])
+            shares[_version(pods["spec"]["template"] if pods else {})] += one.get("weight", 100)
+        for one in (service or {}).get("status", {}).get("traffic", []):
+            shares[_version(self.api.get(REVISION, one["revisionName"]))] += one["percent"]
+        return {version: share for version, share in shares.items() if version}
+
+
+def _version(template: Manifest) -> str:
+    """Return what is served: nothing where there are no pods."""
+    told = template.get("metadata", {}).get("annotations", {}).get(SOURCE_URI, "")
+    return str(told).rpartition("/")[2]
 
 
 def _is_ready(pod: Manifest) -> bool:

@@ -76,7 +76,7 @@ class Controllers:
             one = asked.read(manifest)
             if one.mode == "Standard":
                 self._standard(one, catalog, failures.told(pods))
-            else:
+            elif not one.stopped:
                 knative.reconcile(self.api, one, catalog.template(one, one.stable))
         for route in others[HTTP_ROUTE] if self.accepts else ():
             self.api.tell(HTTP_ROUTE, route, told.gateway(route))

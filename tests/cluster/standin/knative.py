@@ -6,12 +6,21 @@ from collections.abc import Mapping
 from typing import Any
 
 from components.foundation.kubernetes.client import Manifest
-from components.foundation.kubernetes.resources import CONFIG_MAP, INFERENCE_SERVICE, Resource
-from tests.cluster.standin import workloads
+from components.foundation.kubernetes.resources import (
+    CONFIG_MAP,
+    DEPLOYMENT,
+    INFERENCE_SERVICE,
+    Resource,
+)
+from tests.cluster.standin import runtimes, workloads
 from tests.cluster.standin.api import Api
 from tests.cluster.standin.asked import Asked
+from tests.cluster.standin.workloads import SERVICE
 
 KSERVICE = Resource("serving.knative.dev/v1", "Service", "services")
+REVISION = Resource("serving.knative.dev/v1", "Revision", "revisions")
+LABEL = "serving.knative.dev/revision"
+_CREATED, _READY = "latestCreatedRevisionName", "latestReadyRevisionName"
 _ROLLED, _PREVIOUS = "latestRolledoutRevision", "previousRolledoutRevision"
 
 
@@ -24,12 +33,42 @@ def reconcile(api: Api, one: Asked, template: Manifest) -> None:
     spec = {"template": _revised(template), "traffic": traffic(one.stable.spec, known)}
     api.ensure(KSERVICE, workloads.named(KSERVICE, one, one.stable.name, spec))
     found = api.get(KSERVICE, one.stable.name)
-    api.tell(KSERVICE, found, _knative(found))
-    if found.get("status"):
-        told = {"predictor": rolled(found["status"], known)}
-        status = {**before, "components": told, "deploymentMode": "Knative"}
-        status["observedGeneration"] = found["status"]["observedGeneration"]
-        api.tell(INFERENCE_SERVICE, one.manifest, status)
+    created = _created(found)
+    _revision(api, one, created, template)
+    told = _knative(api, found, created)
+    api.tell(KSERVICE, found, told)
+    _forget(api, one, told)
+    components = {"predictor": rolled(told, known)} if told.get(_READY) else {}
+    status = {**before, "components": components, "deploymentMode": "Knative"}
+    status["observedGeneration"] = told["observedGeneration"]
+    api.tell(INFERENCE_SERVICE, one.manifest, status)
+
+
+def _revision(api: Api, one: Asked, name: str, template: Manifest) -> None:
+    """Make a revision, and its pods and Service as Knative names them."""
+    revision = workloads.named(REVISION, one, name, _revised(template)["spec"])
+    revision["metadata"]["annotations"] = dict(template["metadata"]["annotations"])
+    if api.find(REVISION, name) is None:
+        api.post(REVISION, revision)
+    labels = {**template["metadata"]["labels"], "app": name, LABEL: name}
+    pods = {**template, "metadata": {**template["metadata"], "labels": labels}}
+    spec: Manifest = {"selector": {"matchLabels": {"app": name}}, "template": pods}
+    spec["replicas"] = one.stable.floor
+    if api.find(DEPLOYMENT, f"{name}-deployment") is None:
+        api.post(DEPLOYMENT, workloads.named(DEPLOYMENT, one, f"{name}-deployment", spec))
+    port = {"name": "http", "port": 80, "targetPort": 8012, "protocol": "TCP"}
+    behind = {"selector": {"app": name}, "ports": [port]}
+    api.ensure(SERVICE, workloads.named(SERVICE, one, name, behind))
+
+
+def _forget(api: Api, one: Asked, told: Manifest) -> None:
+    """Take the pods of revisions that nothing names any more."""
+    named = {target.get("revisionName") for target in told["traffic"]}
+    named |= {told[_CREATED], told.get(_READY)}
+    for found in api.list(DEPLOYMENT, labels={runtimes.SERVICE: one.name}):
+        name = found["metadata"]["name"]
+        if name.removesuffix("-deployment") not in named:
+            api.delete(DEPLOYMENT, name)
 
 
 def traffic(spec: Mapping[str, Any], known: Mapping[str, Any]) -> list[Manifest]:
@@ -57,20 +96,32 @@ def _revised(template: Manifest) -> Manifest:
     return {**template, "spec": {"containers": template["spec"]["containers"]}}
 
 
-def _knative(found: Manifest) -> Manifest:
-    """Return what Knative would report: a new revision for a new template, ready at once."""
+def _created(found: Manifest) -> str:
+    """Name the newest revision: a new template makes a new one."""
     before = found.get("status") or {}
+    count = int(before.get(_CREATED, "0").rpartition("-")[2])
+    count += before.get("annotations") != _mark(found)
+    return f"{found['metadata']['name']}-{count:05d}"
+
+
+def _mark(found: Manifest) -> Manifest:
     text = json.dumps(found["spec"]["template"], sort_keys=True).encode()
-    mark = {"template": hashlib.sha256(text).hexdigest()[:16]}
-    count = int(before.get("latestReadyRevisionName", "0").rpartition("-")[2])
-    count += before.get("annotations") != mark
-    latest = f"{found['metadata']['name']}-{count:05d}"
+    return {"template": hashlib.sha256(text).hexdigest()[:16]}
+
+
+def _knative(api: Api, found: Manifest, created: str) -> Manifest:
+    """Return what Knative would report: the latest gets traffic once it is ready."""
+    pods = api.find(DEPLOYMENT, f"{created}-deployment") or {}
+    serves = pods.get("status", {}).get("availableReplicas", 0) >= pods["spec"]["replicas"]
+    if serves and (revision := api.find(REVISION, created)):
+        conditions = [{"type": "Ready", "status": "True"}]
+        api.tell(REVISION, revision, {"conditions": conditions})
+    ready = created if serves else (found.get("status") or {}).get(_READY)
+    targets = found["spec"].get("traffic", []) if ready else []
     return {
-        "annotations": mark,
+        "annotations": _mark(found),
         "observedGeneration": found["metadata"]["generation"],
-        "latestCreatedRevisionName": latest,
-        "latestReadyRevisionName": latest,
-        "traffic": [
-            {"revisionName": latest, **target} for target in found["spec"].get("traffic", [])
-        ],
+        _CREATED: created,
+        **({_READY: ready} if ready else {}),
+        "traffic": [{"revisionName": ready, **target} for target in targets],
     }
