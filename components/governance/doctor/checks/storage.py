@@ -1,7 +1,9 @@
 """Where bytes are kept: the class of volumes, and the buckets of the object store."""
 
+import functools
 from collections.abc import Iterator, Mapping
 from functools import partial
+from typing import TYPE_CHECKING
 
 from components.foundation.buckets import names
 from components.foundation.buckets.names import BUCKETS, Names
@@ -17,6 +19,9 @@ from components.governance.doctor.interface import (
     warning,
     well,
 )
+
+if TYPE_CHECKING:
+    from components.foundation.buckets import aspects
 
 CLASS = "falaj"
 _CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
@@ -71,18 +76,24 @@ def _head(settings: Settings, name: str) -> Answer:
     """Ask whether a bucket is there; the answer to HEAD has no reason in it but its status."""
     try:
         from botocore.exceptions import BotoCoreError, ClientError
-
-        from components.foundation.buckets import keeper
     except ModuleNotFoundError as error:
         return unknown(f"{error.name} is not installed", do="pip install 'falaj[awskms]'")
     try:
-        keeper.client(settings).head_bucket(Bucket=name)
+        _client(settings).head_bucket(Bucket=name)
     except ClientError as error:
         return _refused(name, int(error.response["ResponseMetadata"]["HTTPStatusCode"]))
     except BotoCoreError as error:
         why = f"{settings.endpoint} did not answer ({type(error).__name__})"
         return missing(why, expected="the object store", do="check the site's endpoint")
     return well(name)
+
+
+@functools.cache
+def _client(settings: Settings) -> "aspects.Client":
+    """Open the store once: that takes longer than all that is asked of it."""
+    from components.foundation.buckets import keeper
+
+    return keeper.client(settings)
 
 
 def _refused(name: str, status: int) -> Answer:

@@ -10,6 +10,7 @@ import pytest
 from components.foundation.site import ObjectStorePlace
 from components.governance.doctor.interface import Finding, Status
 from tests.components.governance.doctor.fit import Case
+from tests.inference.processes import free_ports
 
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret"}
 
@@ -45,7 +46,8 @@ def looked(endpoint: str, **environment: str) -> dict[str, Finding]:
     case = Case(environment=environment)
     place = ObjectStorePlace(endpoint=endpoint, provider="on-premises", region="ae-abudhabi")
     case.site = case.site.model_copy(update={"object_store": place})
-    return {k.removeprefix("bucket "): v for k, v in case.findings().items() if "bucket" in k}
+    found = [one for one in case.findings().values() if one.what.startswith("bucket ")]
+    return {one.what.removeprefix("bucket "): one for one in found}
 
 
 def test_each_bucket_is_asked_for_and_what_is_wrong_is_said(store: str) -> None:
@@ -81,8 +83,10 @@ def test_a_store_inside_the_cluster_is_not_asked_from_outside() -> None:
     assert "a name inside the cluster" in found["falaj-raw"].got
 
 
-def test_a_store_that_does_not_answer_is_missing(free_port: int) -> None:
-    found = looked(f"http://127.0.0.1:{free_port}", **CREDENTIALS, FALAJ_STORE_SECONDS="1")
+def test_a_store_that_does_not_answer_is_missing() -> None:
+    [port] = free_ports(1)
+
+    found = looked(f"http://127.0.0.1:{port}", **CREDENTIALS)
 
     assert {one.status for one in found.values()} == {Status.MISSING}
     assert "did not answer (EndpointConnectionError)" in found["falaj-raw"].got
