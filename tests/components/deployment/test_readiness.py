@@ -111,8 +111,12 @@ def test_a_deployment_that_nobody_has_looked_at_is_waited_for(api: Any) -> None:
     assert not look(api).ready
 
 
-def test_a_server_that_answers_for_another_version_is_not_ready(api: Any) -> None:
-    api.service["status"]["address"]["url"] = "http://127.0.0.1:9"
+@pytest.mark.parametrize("nobody", [True, False], ids=["no server", "one that says no"])
+def test_a_server_that_does_not_answer_for_this_version_is_not_ready(
+    api: Any, plane: Plane, nobody: bool
+) -> None:
+    url = "http://127.0.0.1:9" if nobody else plane.gateway  # it knows no such host: 404
+    api.service["status"]["address"]["url"] = url
 
     assert "does not answer" in look(api).waiting
 
