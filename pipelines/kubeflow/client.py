@@ -33,11 +33,10 @@ class Client:
         *,
         namespace: str,
         link: str = "",
-        pauses: tuple[float, ...] = transport.PAUSES,
     ) -> None:
         settings = transport.configuration(address, identity)
         api = kfp.ApiClient(settings)
-        api.rest_client = transport.Transport(settings, identity, pauses=pauses)
+        api.rest_client = transport.Transport(settings, identity)
         self.link = link or address
         self._ours = namespace
         self._health = kfp.HealthzServiceApi(api)

@@ -39,19 +39,16 @@ def configuration(address: str, identity: Identity) -> Configuration:
 class Transport(RESTClientObject):  # type: ignore[misc]  # kfp_server_api has no types
     """Sends requests as an identity; every failure is one of our errors."""
 
-    def __init__(
-        self, settings: Configuration, identity: Identity, *, pauses: tuple[float, ...] = PAUSES
-    ) -> None:
+    def __init__(self, settings: Configuration, identity: Identity) -> None:
         super().__init__(settings)
         self._identity = identity
-        self._pauses = pauses
 
     def request(self, method: str, url: str, **given: Any) -> Any:
         """Send a request, again if it may be, and return an answer that is KFP's."""
         asked = Asked(method, url, self._identity)
         headers = {**(given.pop("headers", None) or {}), **self._identity.headers()}
         given["_request_timeout"] = _TIMEOUT_S
-        pauses = iter(self._pauses)
+        pauses = iter(PAUSES)
         while True:
             try:
                 answer = super().request(method, url, headers=dict(headers), **given)
