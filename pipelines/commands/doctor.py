@@ -46,9 +46,7 @@ def do(arguments: argparse.Namespace) -> int:
     else:
         _tell(findings)
     if absent := examining.lacking(findings):
-        raise Refused(
-            f"{len(absent)} things are missing, the first: {absent[0]}", code="doctor-missing"
-        )
+        raise Refused(f"{len(absent)} missing; the first is {absent[0]}", code="doctor-missing")
     return 0
 
 

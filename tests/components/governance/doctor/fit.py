@@ -43,6 +43,12 @@ def site(namespace: str = HOME) -> Site:
     return Site.parse(functools.reduce(lambda text, one: text.replace(*one), values.items(), SITE))
 
 
+def quiet(site: Site) -> Site:
+    """Return a site of whose pages none is to be reached from here."""
+    inside = "http://prometheus-operated.monitoring.svc:9090"
+    return site.model_copy(update={"metrics": inside, "pipelines": None})
+
+
 def things(namespace: str = HOME) -> list[Thing]:
     """Return what an administrator has applied: the overlay with images, and its Secrets."""
     return [*_overlay(namespace), *_secrets(namespace), *_of_others(namespace)]
