@@ -113,3 +113,22 @@ def test_a_long_text_without_addresses_is_read_at_once() -> None:
     embedded = pod(containers=[{"name": "main", "args": ["A//B" * 50_000]}])
 
     assert not findings(embedded)
+
+
+@pytest.mark.parametrize("name", ["profile", "own", "named"])
+def test_no_variable_has_the_name_of_another(name: str) -> None:
+    """One of those before a rule's own, one that is its own and a part's, one of those after."""
+    part = {"twice": "[]", "lets": {"own": "[]", "hidden": "variables.own"}}
+    rule = {"matches": [], "twice": "[]", "lets": {name: "[]"}}
+
+    with pytest.raises(ValueError, match=f"^{name}: named twice"):
+        rules.put_together("a", "", rule, {"twice": part})
+
+
+@pytest.mark.parametrize("text", ["variables.own", "variables.later", "size(variables.findings)"])
+def test_no_variable_reads_itself_or_one_that_comes_later(text: str) -> None:
+    """The API server evaluates one that reads itself until its whole process ends."""
+    rule = {"matches": [], "lets": {"own": text, "later": "[]"}}
+
+    with pytest.raises(ValueError, match=r"^own: .*reads \['(own|later|findings)'\] before"):
+        rules.put_together("a", "", rule, {})
