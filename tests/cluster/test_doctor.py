@@ -252,6 +252,6 @@ def test_the_command_says_it_all_and_ends_by_what_is_missing(
     said = capsys.readouterr()
     findings = json.loads(said.out)["findings"]
     missing = [one["what"] for one in findings if one["status"] == "missing"]
-    assert (code, missing) == (3, ["policies on residency"])
+    assert (code, missing) == (3, ["ConfigMap falaj-site", "policies on residency"])
     assert {"check", "what", "status", "got", "expected", "do"} == set(findings[0])
-    assert "1 missing; the first is policies on residency: 1 of" in said.err
+    assert "2 missing; the first is ConfigMap falaj-site: PROMETHEUS_URL" in said.err
