@@ -102,11 +102,11 @@ class Standin:
         path = urllib.parse.unquote(split.path.removeprefix(PREFIX))
         operation = self.contract.operation(method, path)
         if not split.path.startswith(PREFIX) or operation is None:
-            self._breach(f"{method} {split.path}: no such operation")
+            raise self._breach(f"{method} {split.path}: no such operation")
         query = dict(urllib.parse.parse_qsl(split.query, keep_blank_values=True))
         for name in query:
             if name not in operation.query:
-                self._breach(f"{operation}: no such query parameter: {name}")
+                raise self._breach(f"{operation}: no such query parameter: {name}")
         body = self._body(operation, headers, content)
         self.seen[str(operation)] += 1
         return Request(operation, path, query, body, headers)
@@ -115,25 +115,27 @@ class Standin:
         if operation.files:
             files = _files(headers, content)
             if set(files) != operation.files:
-                self._breach(f"{operation}: expected {set(operation.files)}, got {set(files)}")
+                raise self._breach(
+                    f"{operation}: expected {set(operation.files)}, got {set(files)}"
+                )
             return files
         if operation.body is None:
             if content:
-                self._breach(f"{operation}: takes no body")
+                raise self._breach(f"{operation}: takes no body")
             return None
         body = json.loads(content)
         for one in self.contract.complaints(body, operation.body, asked=True):
-            self._breach(f"{operation}: {one}")
+            raise self._breach(f"{operation}: {one}")
         return body
 
     def hold(self, operation: Operation, answer: Any) -> None:
         """Hold our own answer to the contract."""
         for one in self.contract.complaints(answer, operation.answer, asked=False):
-            self._breach(f"answer to {operation}: {one}")
+            raise self._breach(f"answer to {operation}: {one}")
 
-    def _breach(self, what: str) -> Any:
+    def _breach(self, what: str) -> Refusal:
         self.breaches.append(what)
-        raise Refusal(400, what)
+        return Refusal(400, what)
 
     # what KFP does
 
@@ -242,7 +244,7 @@ class Standin:
         ref = next(name for name in self.contract.asked if name.lower() == "v2beta1filter")
         schema = {"$ref": f"#/definitions/{ref}"}
         for one in self.contract.complaints(filter, schema, asked=True):
-            self._breach(f"filter: {one}")
+            raise self._breach(f"filter: {one}")
         return all(thing.get(one["key"]) == one["string_value"] for one in filter["predicates"])
 
     def _hold_namespace(self, namespace: str | None) -> None:
@@ -272,6 +274,7 @@ def _files(headers: Message, content: bytes) -> dict[str, str]:
 def _handler(standin: Standin) -> type[http.server.BaseHTTPRequestHandler]:
     class Handler(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
 
         def do_GET(self) -> None:
             content = self.rfile.read(int(self.headers.get("Content-Length") or 0))
@@ -284,7 +287,7 @@ def _handler(standin: Standin) -> type[http.server.BaseHTTPRequestHandler]:
                 return
             self.well(content, fault)
 
-        do_POST = do_DELETE = do_PATCH = do_GET
+        do_POST = do_DELETE = do_PATCH = do_GET  # noqa: N815 - http.server calls these
 
         def well(self, content: bytes, fault: Fault | None) -> None:
             try:
