@@ -16,6 +16,7 @@ from components.deployment.slots import Version
 from components.foundation.errors import Refused, UserError
 from components.foundation.kubernetes import resources
 from components.foundation.kubernetes.client import Cluster, Manifest
+from components.foundation.sealing.uri import ReleaseUri
 from components.foundation.storage import Conflict
 
 _KEPT = 5
@@ -37,9 +38,12 @@ class State:
     Attributes:
         trial: progress of the present rollout, else of the last, as `roll_out` writes it.
         verdict: the last verdict of a rollout.
-        good: releases that were champions, newest first.
+        good: versions that were champions, newest first, whole: a rollback brings back their
+            replicas, runtime and transformer too. Of those in records of before, only the
+            release is known.
         backend: what carries the model, one of `traffic.interface.Backend`; twins in records of
             before there was a choice.
+        returning: the release that `falaj rollback` brings back; empty in a rollout.
     """
 
     phase: Phase = Phase.STABLE
@@ -47,8 +51,9 @@ class State:
     candidate: Version | None = None
     trial: dict[str, Any] = field(default_factory=dict)
     verdict: dict[str, Any] = field(default_factory=dict)
-    good: tuple[str, ...] = ()
+    good: tuple[Version, ...] = ()
     backend: str = "twins"
+    returning: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -57,8 +62,9 @@ class State:
             "candidate": self.candidate.to_dict() if self.candidate else None,
             "trial": self.trial,
             "verdict": self.verdict,
-            "good": list(self.good),
+            "good": [version.to_dict() for version in self.good],
             "backend": self.backend,
+            "returning": self.returning,
         }
 
     @classmethod
@@ -70,14 +76,20 @@ class State:
             Version.from_dict(candidate) if candidate else None,
             value["trial"],
             value["verdict"],
-            tuple(value["good"]),
+            tuple(map(_good, value["good"])),
             value.get("backend", "twins"),
+            value.get("returning", ""),
         )
 
     def crowned(self, version: Version) -> "State":
         """Return the state with a new champion, remembered among the good ones."""
-        kept = [str(version.release), *(uri for uri in self.good if uri != str(version.release))]
+        kept = [version, *(one for one in self.good if one.release != version.release)]
         return dataclasses.replace(self, champion=version, good=tuple(kept[:_KEPT]))
+
+    @property
+    def comes_back(self) -> bool:
+        """Say whether the candidate is not on trial, but a good version that is brought back."""
+        return self.candidate is not None and str(self.candidate.release) == self.returning
 
 
 @dataclass
@@ -151,6 +163,13 @@ class Record:
             "metadata": metadata,
             "data": {"state": json.dumps(state.to_dict(), allow_nan=False)},
         }
+
+
+def _good(value: dict[str, Any] | str) -> Version:
+    """Read a version that was champion; records of before have only its release."""
+    if isinstance(value, str):
+        return Version("", ReleaseUri.parse(value))
+    return Version.from_dict(value)
 
 
 def _state(stored: Manifest) -> State:

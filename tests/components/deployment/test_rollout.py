@@ -256,7 +256,8 @@ def test_a_healthy_candidate_is_promoted_and_the_old_slot_stopped(
     assert answers[-1] == (200, BETTER)
     state = Record.open(cluster, model).state
     assert (state.phase, state.candidate) == (Phase.STABLE, None)
-    assert [text[-12:] for text in state.good] == [BETTER, FIRST]
+    assert [one.release.version for one in state.good] == [BETTER, FIRST]
+    assert all(one.capacity for one in state.good)
     assert run.history[0]["weight"] == 20
     assert "promote" in report.render(verdict, run.history)
 
