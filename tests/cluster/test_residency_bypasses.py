@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from components.governance.residency import policies, profiles, rules
+from components.governance.residency import cel, policies, profiles, rules
 from components.governance.residency.reading import LABEL
 from tests.cluster import applied
 from tests.cluster.ground.clients import Access
@@ -203,14 +203,21 @@ def test_an_object_without_a_spec_is_refused_or_says_nothing(bench: Court) -> No
 
 
 def test_an_object_too_large_to_judge_is_refused(bench: Court) -> None:
-    """What costs more than the API server allows for a policy is an error, and an error denies."""
+    """What costs more than the API server allows for a policy is an error, and an error denies.
+
+    One address, and at home: nothing but the cost of reading the text after it refuses this.
+    """
     thing = pod(HOME)
-    many = [{"name": f"V{number}_URL", "value": 20 * f"{HOME}/x "} for number in range(1500)]
-    thing["spec"]["containers"][0]["env"] += [*many, {"name": "LAST_URL", "value": ABROAD}]
+    thing["spec"]["containers"][0]["args"] = [f"{HOME}/x {'and so on ' * 100_000}"]
 
     answer = bench.judge(thing, "health")
 
-    assert denied(answer), answer.said[:300]
+    assert not cel.evaluate(rules.policy("pods"), thing, profiles.all_by_name()["health"])[
+        "findings"
+    ]
+    assert bench.judge(pod(HOME), "health").taken
+    assert denied(answer), answer.said[-300:]
+    assert answer.said.endswith("cost limit exceeded"), answer.said[-300:]
 
 
 # Taking away what policies need.
