@@ -132,6 +132,11 @@ class Record:
         record.state = _state(record._stored)
         return record
 
+    def read(self) -> None:
+        """Read the state again, as another run may have left it."""
+        self._stored = self.cluster.get(resources.CONFIG_MAP, _name(self.model))
+        self.state = _state(self._stored)
+
     def move(self, state: State) -> None:
         """Write a new state; raises Refused when another run has moved it meanwhile."""
         wanted = self._manifest(state, None)

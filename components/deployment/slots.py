@@ -166,7 +166,10 @@ def runs(service: Manifest | None, version: Version) -> bool:
 
 
 def stop(cluster: Cluster, version: Version) -> None:
-    """Stop a slot's pods; its object stays. Take it out of the route first."""
+    """Stop a slot's pods; its object stays. Take it out of the route first.
+
+    What somebody else has changed of it meanwhile does not keep its pods alive.
+    """
     found = cluster.find(resources.INFERENCE_SERVICE, version.service)
     if found is None:
         return
@@ -174,7 +177,7 @@ def stop(cluster: Cluster, version: Version) -> None:
     capacity = Capacity(predictor.get("minReplicas", 1), predictor.get("maxReplicas", 1))
     wanted = manifest(version, capacity)
     wanted["metadata"]["annotations"] |= {STOP: "true"}
-    cluster.apply(wanted)
+    cluster.apply(wanted, force=True)
 
 
 def stopped(cluster: Cluster, service: str) -> bool:

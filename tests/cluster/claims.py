@@ -263,6 +263,10 @@ EVERYWHERE = [
     of_two_rollouts_the_second_is_refused,
     of_two_deployments_that_read_one_state_the_second_is_refused,
 ]
+BRIEFLY = [
+    a_healthy_candidate_is_dark_then_promoted_and_the_next_takes_the_free_slot,
+    a_tampered_release_is_refused_with_what_its_pod_says,
+]
 OF_TWINS = [
     no_slot_has_a_route_of_its_own,
     a_weight_that_somebody_changed_is_a_conflict_that_names_them,

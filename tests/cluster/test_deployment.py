@@ -8,6 +8,7 @@ is what `tests/components/deployment` and the plane show.
 
 import contextlib
 import copy
+import dataclasses
 import json
 import socket
 import uuid
@@ -21,6 +22,7 @@ import yaml
 
 from components.deployment import route as routes
 from components.deployment.slots import Runtime
+from components.deployment.traffic.interface import Backend
 from components.foundation.errors import Refused
 from components.foundation.kubernetes import resources
 from components.foundation.kubernetes.client import Cluster, Manifest
@@ -123,6 +125,34 @@ def test_on_a_real_api_server(
     claim: Callable[[Stage, str], None], stage: Stage, unique: str
 ) -> None:
     claim(stage, unique)
+
+
+@pytest.fixture
+def with_knative(ground: Access) -> Iterator[None]:
+    """The settings of Knative, without which KServe makes nothing."""
+    ground.kubectl("create", "namespace", "knative-serving", check=False)
+    where = ("-n", "knative-serving", "configmap", "config-autoscaler")
+    ground.kubectl("create", *where, check=False)
+    yield
+    ground.kubectl("delete", *where, check=False)
+
+
+@pytest.mark.parametrize("claim", claims.BRIEFLY, ids=lambda claim: claim.__name__)
+@pytest.mark.parametrize("backend", [Backend.CANARY, Backend.KNATIVE])
+def test_on_a_real_api_server_with_what_a_backend_needs_and_no_more(
+    claim: Callable[[Stage, str], None],
+    ground: Access,
+    scene: Scene,
+    stage: Stage,
+    with_knative: None,
+    unique: str,
+    backend: Backend,
+) -> None:
+    more = manifest("role", f"{RUNNER}-{backend}")
+    role = {**copy.deepcopy(ROLE), "rules": [*ROLE["rules"], *more["rules"]]}
+    runner = as_runner(ground, scene, f"{RUNNER}-{backend}", role)
+
+    claim(dataclasses.replace(_as(stage, runner), backend=backend), unique)
 
 
 @pytest.mark.parametrize(("resource", "verb"), RIGHTS)

@@ -16,7 +16,7 @@ from components.deployment.roll_out import counters
 from components.deployment.roll_out.counters import Counter, Metrics, Sample
 from components.deployment.roll_out.trial import Action, Point, Rules, Trial, judge, judge_bake
 from components.deployment.slots import Version
-from components.deployment.traffic import choosing
+from components.deployment.traffic import choosing, edits
 from components.deployment.traffic.interface import NotCarried, Traffic
 from components.foundation.errors import InfrastructureError, UserError
 from components.foundation.kubernetes.client import Cluster
@@ -113,14 +113,17 @@ class Rollout:
         self.traffic.withdraw(*self._versions)
 
     def _begin(self) -> None:
-        trial = Trial(counters=self._sample() or {})
+        known = tuple(sorted(self.traffic.edits(*self._versions)))
+        trial = Trial(counters=self._sample() or {}, known=known)
         self.record.change(phase=Phase.CANARY, trial=trial.to_dict(), verdict={})
 
     def _turn(self) -> None:
         """Split as the phase says, wait an interval, look, judge, move on."""
-        self.traffic.split(*self._versions, self._share)
         started = time.monotonic()
-        self.sleep(self.rules.interval_s)
+        if not self._edited(self._trial):  # else it ends here: another split would hide it
+            self.traffic.split(*self._versions, self._share)
+            started = time.monotonic()
+            self.sleep(self.rules.interval_s)
         trial = self._looked(self._trial, seconds=time.monotonic() - started)
         baking = self.record.state.phase is Phase.BAKING
         action, reason = (judge_bake if baking else judge)(trial, self.rules)
@@ -141,6 +144,7 @@ class Rollout:
             trial,
             seconds=trial.seconds + seconds,
             unready=0 if seen.ready else trial.unready + 1,
+            edited=self._edited(trial),
         )
         now = self._sample()
         if now is None:
@@ -148,6 +152,11 @@ class Rollout:
         arms = [_gained(trial.counters, now, version) for version in (champion, candidate)]
         trial = dataclasses.replace(trial, counters=counters.merged(trial.counters, now))
         return self._counted(trial, *arms, seconds=seconds)
+
+    def _edited(self, trial: Trial) -> str:
+        """Say what others have changed of the two versions since they are judged."""
+        since = self.traffic.edits(*self._versions) - frozenset(trial.known)
+        return edits.sentence(since) if since else ""
 
     def _counted(self, trial: Trial, champion: Arm, candidate: Arm, *, seconds: float) -> Trial:
         if self.record.state.phase is not Phase.BAKING:

@@ -72,6 +72,8 @@ class Trial:
         baking: what the candidate has answered with all traffic.
         counters: the last known value of each series; empty before the first sample.
         unready: looks in a row that found the candidate not ready.
+        known: what others had changed of the versions before they were judged.
+        edited: what was changed since; empty while nothing was.
         points: what each look showed, for the report; of many every second one is kept.
     """
 
@@ -84,6 +86,8 @@ class Trial:
     counters: dict[str, float] = field(default_factory=dict)
     unready: int = 0
     points: tuple[Point, ...] = ()
+    known: tuple[str, ...] = ()
+    edited: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         return {**dataclasses.asdict(self), "comparison": self.comparison.to_dict()}
@@ -103,6 +107,8 @@ class Trial:
             dict(value["counters"]),
             value["unready"],
             tuple(value.get("points", ())),
+            tuple(value.get("known", ())),
+            value.get("edited", ""),
         )
 
     def after(self, champion: Arm, candidate: Arm) -> "Trial":
@@ -125,6 +131,8 @@ class Trial:
 def judge(trial: Trial, rules: Rules) -> tuple[Action, str]:
     """Decide on a candidate that has a share of the traffic; say why in one sentence."""
     seen = trial.comparison
+    if trial.edited:
+        return Action.ROLL_BACK, trial.edited
     if trial.unready >= UNREADY_LOOKS:
         return Action.ROLL_BACK, "the candidate stopped being ready"
     if seen.harmful(alpha=rules.alpha):
@@ -144,6 +152,8 @@ def judge(trial: Trial, rules: Rules) -> tuple[Action, str]:
 
 def judge_bake(trial: Trial, rules: Rules) -> tuple[Action, str]:
     """Decide on a candidate that has all traffic, while the champion still stands by."""
+    if trial.edited:
+        return Action.ROLL_BACK, trial.edited
     if trial.unready >= UNREADY_LOOKS:
         return Action.ROLL_BACK, "the candidate stopped being ready with all traffic"
     low, _ = eprocess.bounds(trial.baking, alpha=rules.alpha / 2)

@@ -10,7 +10,7 @@ from typing import Any
 from components.deployment import readiness, slots
 from components.deployment.readiness import Look
 from components.deployment.slots import Version
-from components.deployment.traffic import openers
+from components.deployment.traffic import edits, openers
 from components.deployment.traffic.interface import Backend, Shares
 from components.deployment.traffic.single import Single, clusters, predictor
 from components.deployment.traffic.twins import routed
@@ -47,6 +47,7 @@ class Canary(Single):
         stable["maxReplicas"] = max(stable["maxReplicas"], stable["minReplicas"])
         dark = {**predictor(candidate), "name": candidate.slot, "minReplicas": floor}
         del dark["maxReplicas"]  # KServe refuses it there
+        dark["model"] = {"name": "", **dark["model"]}  # required there, and nowhere else
         entry = {"trafficPercent": share, "predictor": dark}
         return self.manifest({"predictor": {**stable, "name": champion.slot}, "canary": [entry]})
 
@@ -114,7 +115,7 @@ class Canary(Single):
         found = self.found()
         entry = None if loser is None else _entry(found, loser)
         if loser is not None and entry is not None:
-            self.apply(self.both(champion, loser, 0))
+            self.apply(self.both(champion, loser, 0), force=True)
         elif loser is not None and _stable(found) == loser.slot:
             self._promote(champion, loser)
         self.confirm({champion.slot: 100})
@@ -125,17 +126,17 @@ class Canary(Single):
         It is asked for again first: whatever somebody did to the entry, a rename to a version
         without pods would be an outage.
         """
-        self.apply(self.both(loser, champion, 100))
+        self.apply(self.both(loser, champion, 100), force=True)
         ready = f"{champion} is not ready, and promoting it would delete the pods that serve"
         self.wait_until(lambda: self.look(champion, replicas=1).ready, ready, timeout_s=_READY_S)
         self.confirm({champion.slot: 100})
-        self.apply(self.first(champion))
+        self.apply(self.first(champion), force=True)
 
     def put_away(self, champion: Version | None, loser: Version) -> None:
         if champion is None:
-            self.apply(self.stopped_manifest(loser))
+            self.apply(self.stopped_manifest(loser), force=True)
             return
-        self.apply(self.first(champion))
+        self.apply(self.first(champion), force=True)
         self.wait_until(lambda: self._gone(loser), f"{loser} still has pods", timeout_s=_GONE_S)
         self._sweep(loser)
 
@@ -156,6 +157,12 @@ class Canary(Single):
         scalers = self.cluster.list(HPA, labels={_OF: self.model})
         if name in {one["metadata"]["name"] for one in scalers}:
             self.cluster.delete(HPA, name)
+
+    def differences(self, found: Manifest, champion: Version, candidate: Version) -> frozenset[str]:
+        """Compare with what the last split wrote, whatever percent that was."""
+        entry = _entry(found, candidate) or {}
+        wanted = self.both(champion, candidate, int(entry.get("trafficPercent", 0)))
+        return edits.differences(wanted, found)
 
     def in_force(self) -> Shares:
         return routed(self.cluster, self.model)

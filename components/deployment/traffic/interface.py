@@ -103,6 +103,10 @@ class Traffic(abc.ABC):
     def in_force(self) -> Shares:
         """Return the percent of each slot, as it is really routed; empty while nothing is."""
 
+    @abc.abstractmethod
+    def edits(self, champion: Version, candidate: Version) -> frozenset[str]:
+        """Return what is not as deployed: fields that others own, and ours that are otherwise."""
+
     def withdraw(self, champion: Version, candidate: Version) -> None:
         """Leave a candidate that nobody judges no traffic; what fails here hides no error."""
         try:

@@ -11,7 +11,7 @@ from typing import Any
 from components.deployment import readiness, slots
 from components.deployment.readiness import Look
 from components.deployment.slots import Version
-from components.deployment.traffic import openers
+from components.deployment.traffic import edits, openers
 from components.deployment.traffic.interface import Backend, Shares
 from components.deployment.traffic.probing import KSERVICE
 from components.deployment.traffic.single import Single, clusters, predictor
@@ -86,7 +86,7 @@ class Knative(Single):
     def settle(self, champion: Version, loser: Version | None) -> None:
         """Give one version everything; the object then asks for it, or for none of the loser."""
         if loser is not None and self._asks_for(loser):
-            self.apply(self.at(loser, 0))
+            self.apply(self.at(loser, 0), force=True)
         elif loser is not None and not self._rolled_out(champion):
             self._promote(champion)
         self.confirm({champion.slot: 100})
@@ -94,7 +94,7 @@ class Knative(Single):
     def _promote(self, champion: Version) -> None:
         waited = f"{champion} is not ready, and gets all traffic only then"
         self.wait_until(lambda: self.look(champion, replicas=1).ready, waited, timeout_s=_READY_S)
-        self.apply(self.first(champion))
+        self.apply(self.first(champion), force=True)
 
     def put_away(self, champion: Version | None, loser: Version) -> None:
         """Ask for nothing but the champion; of one that was left, a revision is made anew.
@@ -102,13 +102,13 @@ class Knative(Single):
         It gets traffic when it is ready: until then what was rolled out has it.
         """
         if champion is None:
-            self.apply(self.stopped_manifest(loser))
+            self.apply(self.stopped_manifest(loser), force=True)
             return
         if not self._alone(champion):
-            self.apply(self.at(champion, 0))
+            self.apply(self.at(champion, 0), force=True)
             waited = f"{champion} has no new revision that is ready"
             self.wait_until(lambda: self._renewed(champion), waited, timeout_s=_READY_S)
-        self.apply(self.first(champion))
+        self.apply(self.first(champion), force=True)
         waited = f"KServe does not tell that {champion} is rolled out"
         self.wait_until(lambda: self._rolled_out(champion), waited, timeout_s=_READY_S)
 
@@ -116,6 +116,11 @@ class Knative(Single):
         self, champion: Version | None, loser: Version, *, timeout_s: float
     ) -> None:
         self.put_away(champion, loser)
+
+    def differences(self, found: Manifest, champion: Version, candidate: Version) -> frozenset[str]:
+        """Compare with what the last split wrote, whatever percent that was."""
+        share = found["spec"]["predictor"].get(_PERCENT, 0)
+        return edits.differences(self.at(candidate, int(share)), found)
 
     def in_force(self) -> Shares:
         found = self.cluster.find(KSERVICE, self._service) or {}
@@ -176,9 +181,8 @@ class Knative(Single):
 
 
 def _asked(asked: dict[str, Any], version: Version) -> bool:
-    model = asked.get("model", {})
-    same = model.get("storageUri") == str(version.release)
-    return bool(same and f"{_VARIANT}{version.slot}" in model.get("args", []))
+    """Say whether a predictor asks for a version's release: no other version has the same."""
+    return bool(asked.get("model", {}).get("storageUri") == str(version.release))
 
 
 def _is(revision: Manifest, version: Version) -> bool:

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from components.deployment import slots
 from components.deployment.slots import Version
+from components.deployment.traffic import edits
 from components.deployment.traffic.interface import IN_FORCE_S, NotCarried, Shares, Traffic, until
 from components.foundation.errors import InfrastructureError, Refused
 from components.foundation.kubernetes import resources
@@ -36,9 +37,22 @@ class Single(Traffic):
         self.check(None, first)
         return self.found() or self.apply(self.first(first))
 
-    def apply(self, wanted: Manifest) -> Manifest:
-        """Write the whole object: what it leaves out, such as a canary, is removed."""
-        return self.cluster.apply(wanted)
+    def apply(self, wanted: Manifest, *, force: bool = False) -> Manifest:
+        """Write the whole object: what it leaves out, such as a canary, is removed.
+
+        With `force` also over what somebody else has changed of it: only where a rollout ends.
+        """
+        return self.cluster.apply(wanted, force=force)
+
+    def edits(self, champion: Version, candidate: Version) -> frozenset[str]:
+        found = self.found()
+        if found is None:
+            return frozenset({f"{self.model}: is gone"})
+        return edits.foreign(found) | self.differences(found, champion, candidate)
+
+    def differences(self, found: Manifest, champion: Version, candidate: Version) -> frozenset[str]:
+        """Return the fields of ours that the object has otherwise than with the two versions."""
+        raise NotImplementedError
 
     def first(self, version: Version) -> Manifest:
         """Return the object of a version that is alone."""

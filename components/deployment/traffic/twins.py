@@ -7,6 +7,7 @@ from components.deployment import readiness, slots
 from components.deployment.readiness import Look
 from components.deployment.route import Route
 from components.deployment.slots import Version
+from components.deployment.traffic import edits
 from components.deployment.traffic.interface import (
     IN_FORCE_S,
     Backend,
@@ -75,6 +76,18 @@ class Twins(Traffic):
         self, champion: Version | None, loser: Version, *, timeout_s: float
     ) -> None:
         slots.stop_and_wait(self.cluster, loser, timeout_s=timeout_s)
+
+    def edits(self, champion: Version, candidate: Version) -> frozenset[str]:
+        return self._edits(champion) | self._edits(candidate)
+
+    def _edits(self, version: Version) -> frozenset[str]:
+        found = self.cluster.find(resources.INFERENCE_SERVICE, version.service)
+        if found is None:
+            return frozenset({f"{version.service}: is gone"})
+        if version.capacity is None:  # a record of before does not say what was asked for
+            return edits.foreign(found)
+        wanted = slots.manifest(version, version.capacity, observations=version.observations)
+        return edits.foreign(found) | edits.differences(wanted, found)
 
     def in_force(self) -> Shares:
         return routed(self.cluster, self.model)
