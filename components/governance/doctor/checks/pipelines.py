@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 
 from components.governance.doctor import web
+from components.governance.doctor.checks import settings
 from components.governance.doctor.interface import (
     Answer,
     Installation,
@@ -32,16 +33,23 @@ def _api(at: Installation) -> Answer:
     if page.status in {301, 302, 303, 307, 401, 403}:
         do = "`falaj upload` signs in; this looks without"
         return unknown(f"{url} wants people to sign in (status {page.status})", do=do)
-    return _health(url, page.text) if page.status == 200 else _wrong(url, page.status)
+    return _health(at, url, page.text) if page.status == 200 else _wrong(url, page.status)
 
 
-def _health(url: str, text: str) -> Answer:
+def _health(at: Installation, url: str, text: str) -> Answer:
     try:
-        several = json.loads(text).get("multi_user", False)
+        several = bool(json.loads(text).get("multi_user", False))
     except (ValueError, AttributeError):
         expected = "JSON of its health"
         return missing(f"{url} answers with another page", expected=expected, do=_CORRECT)
-    return well(f"answers, for {'several users' if several else 'one user'}")
+    own = settings.said(at).get("FALAJ_PIPELINES_NAMESPACE", "kubeflow")
+    if several or own == at.namespace:
+        return well(f"answers, for {'several users' if several else 'one user'}")
+    return missing(
+        f"it is for one user: steps run in {own}, not in {at.namespace}",
+        expected="one for several users, with a Profile for the namespace",
+        do="install it so, or let your overlay's namespace be its own (docs/runbook.md)",
+    )
 
 
 def _wrong(url: str, status: int) -> Answer:

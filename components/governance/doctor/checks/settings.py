@@ -1,6 +1,6 @@
 """What the cluster says of the site, held against what the site file says to the compiler."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 
 from components.governance.doctor.interface import (
@@ -29,15 +29,21 @@ def questions(at: Installation) -> Iterator[Question]:
     yield Question(f"ConfigMap {LAUNCHER}", partial(_launcher, at))
 
 
+def said(at: Installation) -> Mapping[str, str]:
+    """Return what the site's ConfigMap says; nothing where it is not there."""
+    found = at.api.find(at.core("configmaps", SITE)) or {}
+    return found.get("data") or {}
+
+
 def _site(at: Installation) -> Answer:
     found = at.api.find(at.core("configmaps", SITE))
     if found is None:
         return missing("not there", expected="where things of the site are", do=_APPLY)
-    said, wanted = found.get("data") or {}, at.site.environment()
+    there, wanted = said(at), at.site.environment()
     other = [
-        f"{name} {said.get(name)!r}, not {wanted[name]!r}"
+        f"{name} {there.get(name)!r}, not {wanted[name]!r}"
         for name in _SAID
-        if name in wanted and said.get(name) != wanted[name]
+        if name in wanted and there.get(name) != wanted[name]
     ]
     if other:
         same = "what the site file says"

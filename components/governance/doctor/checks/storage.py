@@ -1,7 +1,7 @@
 """Where bytes are kept: the class of volumes, and the buckets of the object store."""
 
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -9,7 +9,7 @@ from components.foundation.buckets import names
 from components.foundation.buckets.names import BUCKETS, Names
 from components.foundation.storage import Settings
 from components.governance.doctor import web
-from components.governance.doctor.checks.settings import SITE
+from components.governance.doctor.checks import settings as site_settings
 from components.governance.doctor.interface import (
     Answer,
     Installation,
@@ -61,7 +61,7 @@ def _bucket(at: Installation, bucket: str) -> Answer:
 
 def _settings(at: Installation) -> Settings:
     """Sign in with the environment's credentials, where and as the site says."""
-    said: Mapping[str, str] = (at.api.find(at.core("configmaps", SITE)) or {}).get("data") or {}
+    said = site_settings.said(at)
     start = at.environment.get(names.VARIABLE) or said.get(names.VARIABLE, "")
     return Settings(
         at.site.object_store.endpoint,

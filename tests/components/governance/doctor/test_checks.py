@@ -220,6 +220,8 @@ BROKEN: dict[str, tuple[Break, str, Status, str]] = {
         "did not answer (a test); look again"),
     "Pipelines that ask who we are": (page(fit.PIPELINES, 302), "Kubeflow Pipelines", UNKNOWN,
         "wants people to sign in (status 302)"),
+    "Pipelines for one user": (page(fit.PIPELINES, 200, "{}"), "Kubeflow Pipelines", MISSING,
+        "it is for one user: steps run in kubeflow, not in falaj"),
     "Pipelines at another address": (page(fit.PIPELINES, 404), "Kubeflow Pipelines", MISSING,
         "status 404; expected 200; correct pipelines.api"),
     "a page of somebody else": (page(fit.PIPELINES, 200, "<html>"), "Kubeflow Pipelines", MISSING,
@@ -285,6 +287,16 @@ def test_addresses_inside_the_cluster_are_not_looked_up_from_outside() -> None:
     found = case.findings()["Prometheus"]
 
     assert (found.status, "a name inside the cluster" in found.got) == (Status.UNKNOWN, True)
+
+
+def test_pipelines_for_one_user_are_well_in_their_own_namespace() -> None:
+    case = Case()
+    page(fit.PIPELINES, 200, "{}")(case)
+    changed(core("configmaps", "falaj-site"), "data", "FALAJ_PIPELINES_NAMESPACE", to=fit.HOME)(
+        case
+    )
+
+    assert case.findings()["Kubeflow Pipelines"].got == "answers, for one user"
 
 
 def test_a_site_without_pipelines_is_told_how_to_name_them() -> None:
