@@ -16,7 +16,7 @@ from pipelines.kubeflow.client import Client
 from pipelines.kubeflow.failures import Unsettled
 from pipelines.kubeflow.values import WELL, Run, Task, Version
 
-_EVERY_S = 5.0
+EVERY_S = 5.0  # between looks at a run
 _CODE = re.compile(r"exit code (\d+)")
 _AROUND = re.compile(r"^(root|executor)$|-driver$")  # what KFP starts besides our steps
 
@@ -81,13 +81,7 @@ def link(client: Client, run: str) -> str:
     return f"{client.link}/#/runs/details/{run}"
 
 
-def follow(
-    client: Client,
-    run: Run,
-    *,
-    told: Callable[[Task], None],
-    every: float = _EVERY_S,
-) -> Run:
+def follow(client: Client, run: Run, *, told: Callable[[Task], None]) -> Run:
     """Tell of each step that ends, until the run has ended; return it."""
     seen: set[str] = set()
     while True:
@@ -98,7 +92,7 @@ def follow(
                 told(task)
         if run.ended:
             return run
-        time.sleep(every)
+        time.sleep(EVERY_S)
 
 
 def judge(run: Run, *, link: str) -> None:

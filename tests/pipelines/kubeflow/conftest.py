@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from pipelines.kubeflow import settling, transport
+from pipelines.kubeflow import running, settling, transport
 from pipelines.kubeflow.client import Client
 from pipelines.kubeflow.identity import Identity
 from tests.pipelines.kubeflow.standin import Standin, serving
@@ -20,6 +20,7 @@ COMPILED = ROOT / "tests/golden/pipelines/collection.yaml"
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """As often as ever, but at once."""
     monkeypatch.setattr(settling, "PAUSES", (0.0,) * len(settling.PAUSES))
+    monkeypatch.setattr(running, "EVERY_S", 0.0)
     monkeypatch.setattr(transport, "PAUSES", (0.0,) * len(transport.PAUSES))
 
 

@@ -44,7 +44,7 @@ def at(state: str, *tasks: dict[str, Any], said: str = "") -> dict[str, Any]:
 
 def follow(client: Client, run: Run) -> tuple[Run, list[Task]]:
     told: list[Task] = []
-    return running.follow(client, run, told=told.append, every=0), told
+    return running.follow(client, run, told=told.append), told
 
 
 def test_a_run_is_of_the_version_with_parameters_root_and_identity_of_the_site(
