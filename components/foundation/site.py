@@ -88,13 +88,13 @@ class Pipelines(_Strict):
         api: address of KFP's API; below it lies /apis/v2beta1.
         ui: what people open; without it, the API's address.
         experiment: what runs are gathered under, unless the command line names another.
-        service_account: who steps are; without it, KFP's own.
+        service_account: who steps are; KFP's own default may read every Secret.
     """
 
     api: Address
     ui: Address | None = None
     experiment: str = "falaj"
-    service_account: str | None = None
+    service_account: str = "falaj-runner"
 
     @property
     def link(self) -> str:

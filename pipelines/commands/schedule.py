@@ -131,7 +131,6 @@ def _wanted(
     version = uploaded.version.id
     if arguments.pin:
         version = scheduling.pinned(client, uploaded.pipeline, arguments.pin).id
-    named = site.pipelines
     return Schedule(
         name=arguments.name or arguments.pipeline,
         pipeline=uploaded.pipeline.id,
@@ -141,7 +140,7 @@ def _wanted(
         parameters=values,
         concurrency=arguments.concurrency,
         root=site.pipeline_root,
-        service_account=(named and named.service_account) or "",
+        service_account=site.pipelines.service_account if site.pipelines else "",
         experiment=running.experiment_of(client, there.experiment(arguments, site)),
     )
 

@@ -61,7 +61,7 @@ def start(
             experiment=under,
             parameters=parameters,
             root=site.pipeline_root,
-            service_account=(site.pipelines and site.pipelines.service_account) or "",
+            service_account=site.pipelines.service_account if site.pipelines else "",
         )
     except Unsettled as error:
         run = _look_again(client, name, under, error)

@@ -119,12 +119,13 @@ CLUSTER = (SITES / "cluster.yaml").read_text()
 
 
 def test_links_begin_with_the_api_where_no_other_address_is_named() -> None:
-    text = CLUSTER.partition("pipelines:")[0] + PIPELINES + CLUSTER.partition("falaj\n\n")[2]
+    text = CLUSTER.partition("pipelines:")[0] + PIPELINES + CLUSTER.partition("runner\n\n")[2]
 
     pipelines = Site.parse(text).pipelines
 
     assert pipelines is not None
     assert pipelines.link == "https://kubeflow.falaj.example/pipeline"
+    assert pipelines.service_account == "falaj-runner", "KFP's own may read every Secret"
 
 
 @pytest.mark.parametrize(

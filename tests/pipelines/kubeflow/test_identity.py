@@ -3,6 +3,7 @@
 import pathlib
 
 import pytest
+from urllib3.exceptions import InsecureRequestWarning
 
 from components.foundation.errors import FalajError, Refused, UserError
 from pipelines.kubeflow import identity
@@ -201,7 +202,8 @@ def test_any_certificate_is_believed_only_by_that_name(
     tmp_path: pathlib.Path, authority: Authority
 ) -> None:
     with serving(Standin(), certified(tmp_path, authority)) as address:
-        asks(address, Identity(unsafe_skip_tls_verification=True))
+        with pytest.warns(InsecureRequestWarning):
+            asks(address, Identity(unsafe_skip_tls_verification=True))
         with pytest.raises(UserError):
             asks(address, Identity())
 

@@ -14,7 +14,7 @@ from pipelines.kubeflow.values import Run, Task
 from tests.pipelines.kubeflow.conftest import CLUSTER, COMPILED
 from tests.pipelines.kubeflow.standin import Fault, Standin
 
-SITE = Site.parse(CLUSTER.replace("  experiment: falaj\n", "  service_account: falaj-runner\n"))
+SITE = Site.parse(CLUSTER.replace(": falaj-runner", ": trainer"))
 
 
 def start(client: Client, name: str = "one", **parameters: Any) -> Started:
@@ -61,7 +61,7 @@ def test_a_run_is_of_the_version_with_parameters_root_and_identity_of_the_site(
         "parameters": {"source": "s3://x/y", "limit": 7, "parts": [1, 2]},
         "pipeline_root": SITE.pipeline_root,
     }
-    assert run["service_account"] == "falaj-runner"
+    assert run["service_account"] == "trainer"
     assert started.new
     assert started.link == f"{client.link}/#/runs/details/{run['run_id']}"
 

@@ -162,7 +162,7 @@ def test_a_server_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch
 
 def test_a_site_without_pipelines_says_what_to_add() -> None:
     head, _, tail = CLUSTER.partition("pipelines:\n")
-    site = Site.parse(head + tail.partition("falaj\n\n")[2])
+    site = Site.parse(head + tail.partition("runner\n\n")[2])
 
     with pytest.raises(UserError, match="add `pipelines:` with `api:`"):
         Client.at(site, Identity())
