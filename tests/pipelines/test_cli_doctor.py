@@ -80,7 +80,7 @@ def test_a_fit_installation_ends_well_and_says_what_there_is(
     assert said.err == ""
     assert "  ok               API server " in said.out
     assert "definitions\n" in said.out
-    assert said.out.splitlines()[-1].endswith("ok, 9 cannot be known")
+    assert said.out.splitlines()[-1].endswith("9 cannot be known, 1 warning")
 
 
 def test_what_is_missing_is_in_the_table_and_the_first_in_the_error(
@@ -104,7 +104,7 @@ def test_json_is_one_document_with_every_finding(
 
     findings = json.loads(capsys.readouterr().out)["findings"]
     assert {"check", "what", "status", "got", "expected", "do"} == set(findings[0])
-    assert {one["status"] for one in findings} == {"ok", "cannot be known"}
+    assert {one["status"] for one in findings} == {"ok", "cannot be known", "warning"}
 
 
 @pytest.mark.usefixtures("api")

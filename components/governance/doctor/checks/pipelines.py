@@ -5,12 +5,14 @@ from collections.abc import Iterator
 
 from components.governance.doctor import web
 from components.governance.doctor.checks import settings
+from components.governance.doctor.checks.rights import RUNNER
 from components.governance.doctor.interface import (
     Answer,
     Installation,
     Question,
     missing,
     unknown,
+    warning,
     well,
 )
 
@@ -20,6 +22,7 @@ _CORRECT = "correct pipelines.api in the site file"
 
 def questions(at: Installation) -> Iterator[Question]:
     yield Question("Kubeflow Pipelines", lambda: _api(at))
+    yield Question("account of runs", lambda: _account(at))
 
 
 def _api(at: Installation) -> Answer:
@@ -34,6 +37,17 @@ def _api(at: Installation) -> Answer:
         do = "`falaj upload` signs in; this looks without"
         return unknown(f"{url} wants people to sign in (status {page.status})", do=do)
     return _health(at, url, page.text) if page.status == 200 else _wrong(url, page.status)
+
+
+def _account(at: Installation) -> Answer:
+    said = at.site.pipelines.service_account if at.site.pipelines else None
+    if said == RUNNER:
+        return well(RUNNER)
+    return warning(
+        said or "none named, so that Kubeflow's own is taken, which may read every Secret",
+        expected=RUNNER,
+        do=f"set pipelines.service_account: {RUNNER} in the site file",
+    )
 
 
 def _health(at: Installation, url: str, text: str) -> Answer:

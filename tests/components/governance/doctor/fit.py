@@ -31,7 +31,7 @@ pipeline_root: s3://falaj-runs/pipelines
 kubernetes: in-cluster
 namespace: NAMESPACE
 metrics: METRICS
-pipelines: {api: PIPELINES}
+pipelines: {api: PIPELINES, service_account: falaj-runner}
 keys: /var/run/falaj/keys
 features: {repository: examples/flights/features, online_store: redis://redis.falaj.svc:6379}
 residency: {profile: health}

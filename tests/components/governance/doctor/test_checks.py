@@ -220,6 +220,9 @@ BROKEN: dict[str, tuple[Break, str, Status, str]] = {
         "did not answer (a test); look again"),
     "Pipelines that ask who we are": (page(fit.PIPELINES, 302), "Kubeflow Pipelines", UNKNOWN,
         "wants people to sign in (status 302)"),
+    "runs as whom Kubeflow likes": (
+        lambda case: setattr(case, "site", case.site.model_copy(update={"pipelines": None})),
+        "account of runs", WARNING, "which may read every Secret; expected falaj-runner"),
     "Pipelines for one user": (page(fit.PIPELINES, 200, "{}"), "Kubeflow Pipelines", MISSING,
         "it is for one user: steps run in kubeflow, not in falaj"),
     "Pipelines at another address": (page(fit.PIPELINES, 404), "Kubeflow Pipelines", MISSING,
