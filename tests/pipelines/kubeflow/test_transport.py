@@ -3,6 +3,7 @@
 import socket
 import time
 
+import kfp_server_api
 import pytest
 
 from components.foundation.errors import FalajError, InfrastructureError, Refused, UserError
@@ -72,6 +73,20 @@ def test_an_answer_that_is_no_success_is_one_sentence(
     assert "GET http://127.0.0.1" in str(failed.value)
     assert "secret" not in str(failed.value)
     assert "\n" not in str(failed.value)
+
+
+def test_the_client_as_it_comes_takes_a_login_page_for_an_empty_pipeline(
+    kfp: Standin, address: str
+) -> None:
+    """Why there is a transport of ours; once this fails, look whether it still has to be."""
+    kfp.faults = [Fault("GET", "/names/x", 200, body=LOGIN)]
+    theirs = kfp_server_api.PipelineServiceApi(
+        kfp_server_api.ApiClient(kfp_server_api.Configuration(host=address))
+    )
+
+    taken = theirs.pipeline_service_get_pipeline_by_name("x")
+
+    assert (taken.pipeline_id, taken.name) == (None, None)
 
 
 def test_a_redirect_is_not_followed(kfp: Standin, client: Client, address: str) -> None:
