@@ -3,7 +3,7 @@
 import copy
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,6 +16,7 @@ Thing = dict[str, Any]
 
 STRICT = ("apply", "--server-side", "--validate=strict", "-f", "-")
 _SECONDS = 60.0
+_REVISION = "deployment.kubernetes.io/revision"  # a controller's, a moment after an apply
 
 
 def concern(name: str, namespace: str) -> list[Thing]:
@@ -46,16 +47,23 @@ def refused(ground: Access, things: list[Thing]) -> list[str]:
 def changed_by_applying(ground: Access, things: list[Thing]) -> list[str]:
     """Apply what has been applied; return what kubectl warned of and which objects changed."""
     before = versions(ground, things)
-    warned = apply(ground, things).splitlines()
-    after = versions(ground, things)
-    return warned + [name for name, version in after.items() if before.get(name) != version]
+    done = ground.kubectl(*STRICT, "-o", "json", input=yaml.safe_dump_all(things))
+    return done.stderr.splitlines() + changed(before, done.stdout)
+
+
+def changed(before: Mapping[str, str], said: str) -> list[str]:
+    """Return what an apply made another, by its own answer: controllers may undo it at once."""
+    return [name for name, version in _read(said).items() if before.get(name) != version]
 
 
 def versions(ground: Access, things: list[Thing]) -> dict[str, str]:
     """Return what changes when an object is written to, but not when its status is."""
-    found = json.loads(
-        ground.kubectl("get", "-f", "-", "-o", "json", input=yaml.safe_dump_all(things)).stdout
-    )
+    asked = yaml.safe_dump_all(things)
+    return _read(ground.kubectl("get", "-f", "-", "-o", "json", input=asked).stdout)
+
+
+def _read(said: str) -> dict[str, str]:
+    found = json.loads(said)
     return {_name(one): _version(one) for one in found.get("items", [found])}
 
 
@@ -65,13 +73,17 @@ def _name(thing: Thing) -> str:
 
 
 def _version(thing: Thing) -> str:
-    """An object's generation; of what has none, its content where controllers write a status."""
+    """What a write makes another: marks, and a generation, or all that is no status."""
     metadata = thing["metadata"]
-    if "generation" in metadata or "status" not in thing:
-        return str(metadata.get("generation") or metadata["resourceVersion"])
-    said = {key: metadata.get(key) for key in ("uid", "labels", "annotations")}
+    marks = {key: metadata.get(key) for key in ("uid", "labels", "generation")}
+    annotations = metadata.get("annotations", {}).items()
+    marks["annotations"] = {key: said for key, said in annotations if key != _REVISION}
+    if "generation" in metadata:
+        return json.dumps(marks, sort_keys=True)
+    if "status" not in thing:
+        return str(metadata["resourceVersion"])
     rest = {key: value for key, value in thing.items() if key not in ("metadata", "status")}
-    return json.dumps({**rest, "metadata": said}, sort_keys=True)
+    return json.dumps({**rest, "metadata": marks}, sort_keys=True)
 
 
 @contextmanager
