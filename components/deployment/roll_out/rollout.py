@@ -246,6 +246,7 @@ class Rollout:
                 "steps": list(self.rules.steps),
                 "step": trial.step,
                 "seconds": round(trial.seconds, 3),
+                **self.traffic.told(candidate),
             },
         )
 

@@ -167,6 +167,10 @@ class Canary(Single):
     def in_force(self) -> Shares:
         return routed(self.cluster, self.model)
 
+    def told(self, version: Version) -> dict[str, str]:
+        """Say where the model is inside the cluster: promotion takes the old Service away."""
+        return {"address_inside": self._address(version)}
+
     def why(self) -> str:
         return (
             "KServe splits only with enableGatewayApi and a Gateway that accepts its routes, from "

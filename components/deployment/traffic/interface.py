@@ -103,6 +103,10 @@ class Traffic(abc.ABC):
     def in_force(self) -> Shares:
         """Return the percent of each slot, as it is really routed; empty while nothing is."""
 
+    def told(self, version: Version) -> dict[str, str]:
+        """Return what callers need to know of a version once it is promoted, by name."""
+        return {}
+
     @abc.abstractmethod
     def edits(self, champion: Version, candidate: Version) -> frozenset[str]:
         """Return what is not as deployed: fields that others own, and ours that are otherwise."""

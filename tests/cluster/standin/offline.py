@@ -154,6 +154,7 @@ class World:
     controllers: Controllers
     clock: float = 0.0
     looked: Callable[[], None] = lambda: None
+    _seen: int = -1
 
     def sleep(self, seconds: float) -> None:
         """Let time pass, and everybody else have a turn."""
@@ -161,6 +162,10 @@ class World:
         self.turn()
 
     def turn(self) -> None:
+        """Give everybody a turn, unless nothing has changed since they had one."""
+        if self.server.objects.version == self._seen:
+            return
+        self._seen = self.server.objects.version
         self.controllers._reconcile()
         self._scale()
         for found in self.api.list(DEPLOYMENT):
