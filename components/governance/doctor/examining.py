@@ -17,6 +17,7 @@ from components.governance.doctor.checks import (
     serving,
     settings,
     storage,
+    traffic,
 )
 from components.governance.doctor.interface import (
     Answer,
@@ -40,6 +41,7 @@ CHECKS: Mapping[str, Check] = {
     "kserve": kserve.questions,
     "serving": serving.questions,
     "gateway": gateway.questions,
+    "traffic": traffic.questions,
     "metrics": metrics.questions,
     "pipelines": pipelines.questions,
 }

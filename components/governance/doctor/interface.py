@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
+from components.deployment.traffic.probing import Found
 from components.foundation.site import Site
 
 Thing = Mapping[str, Any]
@@ -88,6 +89,9 @@ class Api(Protocol):
 
     def identity(self) -> str:
         """Return what the API server calls whoever asks."""
+
+    def traffic(self, gateway: str) -> Found:
+        """Return what there is to split traffic with."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ import functools
 from dataclasses import dataclass
 from typing import Any
 
+from components.deployment.traffic.probing import Found, probe
 from components.foundation.kubernetes import calling
 from components.foundation.kubernetes.calling import Call
 from components.foundation.kubernetes.client import Cluster
@@ -44,6 +45,15 @@ class Kubernetes:
         version = "authentication.k8s.io/v1"
         found = self._review(_WHO, version, "SelfSubjectReview", {})
         return str(found["status"]["userInfo"]["username"])
+
+    def traffic(self, gateway: str) -> Found:
+        if gateway not in self._found:
+            self._found[gateway] = probe(self.cluster, gateway)
+        return self._found[gateway]
+
+    @functools.cached_property
+    def _found(self) -> dict[str, Found]:
+        return {}
 
     @functools.cached_property
     def _seen(self) -> dict[str, Thing | None]:

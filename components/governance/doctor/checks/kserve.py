@@ -73,8 +73,8 @@ def _mode(at: Installation, settings: Settings) -> Answer:
     mode = _MODES.get(said, said)
     if mode == at.site.serving:
         return well(said or "Standard, which it is when nothing is said")
-    return missing(
-        said,
+    return warning(
+        f"{said}, for what does not say its own, as all of ours does",
         expected=f"what the site says, serving: {at.site.serving}",
         do=f"set defaultDeploymentMode in {_NAME}, or serving in the site file",
     )

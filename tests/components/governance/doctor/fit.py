@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from components.deployment.traffic.probing import Found
 from components.foundation.errors import FalajError, InfrastructureError
 from components.foundation.site import Site
 from components.governance.doctor import examining
@@ -126,12 +127,24 @@ def _plural(kind: str) -> str:
     return f"{lower}es" if lower.endswith("s") else f"{lower}s"
 
 
+SPLITS = Found(
+    kserve=True,
+    routes=True,
+    gateway="",
+    knative=True,
+    autoscaler=True,
+    mode="Standard",
+    gateway_api=True,
+)
+
+
 @dataclass
 class Plain:
     """An API of plain dicts: what is at each path, or what is raised; and what nobody may."""
 
     at: dict[str, Any] = field(default_factory=dict)
     denied: set[tuple[str, str]] = field(default_factory=set)  # account, right
+    found: Found = SPLITS
 
     def find(self, path: str) -> Thing | None:
         found = self.at.get(path)
@@ -146,6 +159,9 @@ class Plain:
 
     def identity(self) -> str:
         return "amal"
+
+    def traffic(self, gateway: str) -> Found:
+        return self.found
 
     def put(self, thing: Thing) -> None:
         self.at[path(thing)] = thing

@@ -1,5 +1,6 @@
 """An installation that lacks nothing is well; with one thing broken, one sentence says which."""
 
+import dataclasses
 import json
 from collections.abc import Callable
 from typing import Any
@@ -75,6 +76,10 @@ def filtered(collection: str, but: str) -> Break:
 
 def denied(account: str, right: str) -> Break:
     return lambda case: case.api.denied.add((account, right))
+
+
+def found(**facts: Any) -> Break:
+    return lambda case: setattr(case.api, "found", dataclasses.replace(case.api.found, **facts))
 
 
 def page(start: str, status: int, text: str = "") -> Break:
@@ -178,7 +183,7 @@ BROKEN: dict[str, tuple[Break, str, Status, str]] = {
     "settings that are no JSON": (changed(SETTINGS, "data", "deploy", to="{"), "KServe mode",
         MISSING, "its entry 'deploy' is no JSON object"),
     "KServe in another mode": (kserve("deploy", defaultDeploymentMode="Serverless"), "KServe mode",
-        MISSING, "Serverless; expected what the site says, serving: standard"),
+        WARNING, "as all of ours does; expected what the site says, serving: standard"),
     "KServe without Gateway API": (kserve("ingress", enableGatewayApi=False), "KServe Gateway API",
         WARNING, "splits nothing without it, and does not say so"),
     "a gateway of KServe's that is not": (
@@ -211,6 +216,16 @@ BROKEN: dict[str, tuple[Break, str, Status, str]] = {
         "Gateway falaj class", MISSING, "no GatewayClass istio"),
     "no address": (changed(fit.GATEWAY, "status", "addresses", to=[]), "Gateway falaj address",
         WARNING, "Services of type LoadBalancer"),
+    "nothing that splits": (found(routes=False, knative=False), "split of traffic", MISSING,
+        "cannot split traffic with any backend: Gateway API is not installed"),
+    "a Gateway that does not accept": (found(gateway="Gateway falaj is not accepted: no class"),
+        "split of traffic", MISSING, "Gateway falaj is not accepted: no class"),
+    "a KServe that makes no routes": (found(gateway_api=False), "backend canary", WARNING,
+        "enableGatewayApi false: the canary would get no request"),
+    "a KServe that tells nothing": (found(gateway_api=None), "backend canary", UNKNOWN,
+        "in settings that cannot be seen"),
+    "no Knative": (found(knative=False), "backend knative", WARNING,
+        "Knative Serving is not installed"),
     "no Prometheus": (page(PROMETHEUS, 404), "Prometheus", MISSING, "status 404; expected"),
     "a Prometheus without us": (page(PROMETHEUS, 200, '{"data": {"result": []}}'), "Prometheus",
         WARNING, "answers, and has no counter of ours"),
@@ -247,18 +262,21 @@ def test_an_installation_that_lacks_nothing_is_well() -> None:
 
 
 @pytest.mark.parametrize("broken", BROKEN)
-def test_what_is_broken_is_said_in_one_sentence(broken: str) -> None:
+def test_what_is_broken_is_said_in_one_sentence(
+    broken: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     change, what, status, words = BROKEN[broken]
     case = Case()
     change(case)
 
     findings = case.findings()
 
-    found = findings[what]
-    assert (found.status, str(found).startswith(f"{what}: ")) == (status, True), found
-    assert words in str(found)
-    assert found.do
-    assert "\n" not in str(found)
+    one = findings[what]
+    assert (one.status, str(one).startswith(f"{what}: ")) == (status, True), one
+    assert words in str(one)
+    assert one.do
+    assert "\n" not in str(one)
+    assert capsys.readouterr().out == ""
     missing = {one.what for one in findings.values() if one.status is MISSING}
     assert missing - {what} <= TOGETHER.get(broken, set()), "something else is said to be missing"
     assert (what in missing) is (status is MISSING)
