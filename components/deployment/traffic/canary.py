@@ -126,6 +126,7 @@ class Canary(Single):
         It is asked for again first: whatever somebody did to the entry, a rename to a version
         without pods would be an outage.
         """
+        self._sweep(champion)
         self.apply(self.both(loser, champion, 100), force=True)
         ready = f"{champion} is not ready, and promoting it would delete the pods that serve"
         self.wait_until(lambda: self.look(champion, replicas=1).ready, ready, timeout_s=_READY_S)
