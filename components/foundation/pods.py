@@ -10,6 +10,11 @@ from typing import Annotated, Any, Literal, Self
 
 import pydantic
 
+# By these labels KFP finds its pods, and network policies say who may reach whom.
+_SELECTED = {"app", "component", "k8s-app"}
+_SELECTED_BELOW = {
+    "app.kubernetes.io", "gateway.networking.k8s.io", "pipeline", "pipelines.kubeflow.org",
+}  # fmt: skip
 _DECIMAL = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "P": 10**15, "E": 10**18}
 _BINARY = {f"{unit}i": 2 ** (10 * power) for power, unit in enumerate("KMGTPE", start=1)}
 _UNITS = {**_DECIMAL, "K": 10**3, **_BINARY}  # kfp writes K for a thousand, Kubernetes k
@@ -57,6 +62,11 @@ def is_label_value(text: str) -> bool:
 def is_key(text: str) -> bool:
     """Say whether a text may be the key of a label, an annotation, a taint or a node selector."""
     return bool(_KEY.fullmatch(text))
+
+
+def is_selected(key: str) -> bool:
+    """Say whether KFP or a network policy knows pods by a label."""
+    return key in _SELECTED or ("/" in key and key.partition("/")[0] in _SELECTED_BELOW)
 
 
 def is_accelerator(text: str) -> bool:
@@ -200,6 +210,16 @@ class Pod(_Strict):
     node_selector: dict[Key, LabelValue] = {}
     labels: dict[Key, LabelValue] = {}
     annotations: dict[Key, str] = {}
+
+    @pydantic.field_validator("labels")
+    @classmethod
+    def _select_nothing(cls, labels: dict[str, str]) -> dict[str, str]:
+        for key in labels:
+            if is_selected(key):
+                raise ValueError(
+                    f"{key}: by it KFP or a network policy knows pods; name a label of your own"
+                )
+        return labels
 
     def over(self, wider: Self) -> Self:
         """Return what holds where both are said: mine wins, lists and maps add up."""

@@ -1,15 +1,19 @@
 """What a site may say of the pods of steps, and in which words it is told what is wrong."""
 
 import pathlib
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
+import yaml
 
 from components.foundation import pods
 from components.foundation.errors import UserError
 from components.foundation.pods import Accelerator, Pod, Pods, Use
 from components.foundation.site import Site
 
-SITES = pathlib.Path(__file__).parents[3] / "pipelines" / "sites"
+ROOT = pathlib.Path(__file__).parents[3]
+SITES = ROOT / "pipelines" / "sites"
 CLUSTER = (SITES / "cluster.yaml").read_text()
 WHOLE = """
 pods:
@@ -107,6 +111,7 @@ def test_a_laptop_has_no_pods() -> None:
         ("{node_selector: {zone: true}}", "node_selector.zone: got True"),
         ("{labels: {'bad key': x}}", "got 'bad key'; expected a key such as team"),
         ("{labels: {team: 'a b'}}", "labels.team: got 'a b'"),
+        ("{labels: {pipeline/runid: a}}", "pipeline/runid: by it KFP or a network policy knows"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_sentence(said: str, sentence: str) -> None:
@@ -130,6 +135,26 @@ def test_a_size_is_read_as_kubernetes_reads_it(text: str, bytes_: float | None) 
 )
 def test_cores_are_read_as_kubernetes_reads_them(text: str, number: float | None) -> None:
     assert pods.cores(text) == number
+
+
+def test_no_site_can_give_a_label_by_which_a_network_policy_knows_pods() -> None:
+    policies = sorted((ROOT / "manifests" / "network").glob("networkpolicy-*.yaml"))
+    keys = {key for path in policies for key in _selected(yaml.safe_load(path.read_text()))}
+
+    assert {"component", "pipelines.kubeflow.org/v2_component"} <= keys
+    assert not pods.is_selected("application")
+    assert sorted(key for key in keys if not pods.is_selected(key)) == []
+
+
+def _selected(thing: Any) -> Iterator[str]:
+    """Yield each label that a selector of pods looks at."""
+    match thing:
+        case {"podSelector": selector}:
+            yield from selector.get("matchLabels", {})
+            yield from (one["key"] for one in selector.get("matchExpressions", []))
+    inner = thing.values() if isinstance(thing, dict) else thing if isinstance(thing, list) else []
+    for one in inner:
+        yield from _selected(one)
 
 
 def test_nothing_said_is_nothing_given() -> None:
