@@ -8,7 +8,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from components.foundation.errors import Refused, UserError
-from pipelines.commands import options
+from pipelines.commands import options, there
 from pipelines.commands.screen import say
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ def add(verbs: "Verbs") -> None:
     must = f"what you yourself have to be able to do, may be repeated: {', '.join(TASKS)}"
     choice = {"choices": TASKS, "metavar": "TASK"}
     parser.add_argument("--must", action="append", default=[], help=must, **choice)  # type: ignore[arg-type]
+    there.identity(parser)
     said = "print one JSON document instead of lines"
     parser.add_argument("--json", action="store_true", dest="as_json", help=said)
     parser.set_defaults(do=do)
@@ -64,8 +65,14 @@ def _installation(arguments: argparse.Namespace) -> "Installation":
             code="site-is-a-laptop",
         )
     cluster = Cluster.connect(os.environ, namespace=place.site.namespace)
-    must = frozenset(arguments.must)
-    return Installation(Kubernetes(cluster), place.site, os.environ, must, web.fetch)
+    return Installation(
+        Kubernetes(cluster),
+        place.site,
+        os.environ,
+        frozenset(arguments.must),
+        web.fetch,
+        lambda: there.client(arguments, place.site).namespace is not None,
+    )
 
 
 def _tell(findings: "list[Finding]") -> None:

@@ -54,7 +54,8 @@ class Place:
     def look(self, check: str = "", *, who: Identity | None = None, must: str = "") -> Found:
         checks = {k: v for k, v in examining.CHECKS.items() if check in ("", k)}
         api = Kubernetes(self.ground.cluster(who, HOME))
-        at = Installation(api, fit.site(HOME), {}, frozenset({must}), fit.web().fetch)
+        given = (frozenset({must}), fit.web().fetch, lambda: True)
+        at = Installation(api, fit.site(HOME), {}, *given)
         return {one.what: one for one in examining.examine(at, checks)}
 
     def apply(self, thing: Thing) -> None:

@@ -21,11 +21,13 @@ class Answers(http.server.BaseHTTPRequestHandler):
     """Answers as an API server that has what is in `api`, and lets everybody do everything."""
 
     api: ClassVar[fit.Plain]
+    told: ClassVar[list[tuple[str, str]]] = []
 
     def log_message(self, format: str, *args: object) -> None:
         pass
 
     def do_GET(self) -> None:
+        self.told.append((self.path, self.headers.get("authorization", "")))
         found = self.api.at.get(self.path)
         self._say(404 if found is None else 200, found or {"message": "not found"})
 
@@ -105,6 +107,22 @@ def test_json_is_one_document_with_every_finding(
     findings = json.loads(capsys.readouterr().out)["findings"]
     assert {"check", "what", "status", "got", "expected", "do"} == set(findings[0])
     assert {one["status"] for one in findings} == {"ok", "cannot be known", "warning"}
+
+
+def test_pipelines_are_asked_as_who_the_user_is_there(
+    api: fit.Plain, capsys: pytest.CaptureFixture[str]
+) -> None:
+    address = yaml.safe_load(pathlib.Path("kubeconfig").read_text())["clusters"][0]["cluster"]
+    site = yaml.safe_load(pathlib.Path("site.yaml").read_text())
+    site["pipelines"] = {"api": address["server"], "service_account": "falaj-runner"}
+    pathlib.Path("site.yaml").write_text(yaml.safe_dump(site))
+    pathlib.Path("token").write_text("let-me-in")
+    api.at["/apis/v2beta1/healthz"] = {"multi_user": True}
+
+    assert main(["doctor", "--site", "site.yaml", "--token-file", "token"]) == 0
+
+    assert "answers, for several users" in capsys.readouterr().out
+    assert ("/apis/v2beta1/healthz", "Bearer let-me-in") in Answers.told
 
 
 @pytest.mark.usefixtures("api")

@@ -110,6 +110,8 @@ class Installation:
         environment: where credentials of the object store may be.
         must: the tasks that the identity itself has to be able to do.
         fetch: gets a page; raises InfrastructureError where nothing answers.
+        several_users: asks Kubeflow Pipelines, as who we are there, whether it is for several
+            users; raises an error of ours where it does not say.
     """
 
     api: Api
@@ -117,6 +119,7 @@ class Installation:
     environment: Mapping[str, str]
     must: frozenset[str]
     fetch: Callable[[str], Page]
+    several_users: Callable[[], bool]
 
     @property
     def namespace(self) -> str:

@@ -29,4 +29,5 @@ def fetch(url: str) -> Page:
 def is_inside(url: str) -> bool:
     """Say whether an address is a Service's, whose name only pods can look up."""
     host = urllib.parse.urlsplit(url).hostname or ""
-    return ".svc." in f"{host}." or "." not in host.replace("localhost", "a.b")
+    short = not {".", ":"} & set(host) and host != "localhost"
+    return short or ".svc." in f"{host}."

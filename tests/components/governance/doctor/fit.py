@@ -4,7 +4,7 @@ import copy
 import functools
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -221,12 +221,7 @@ class Web:
 
 def web() -> Web:
     counted = '{"data": {"result": [{"metric": {"__name__": "inference_requests_total"}}]}}'
-    return Web(
-        {
-            f"{METRICS}/api/v1/query?": Page(200, counted),
-            PIPELINES: Page(200, '{"multi_user": true}'),
-        }
-    )
+    return Web({f"{METRICS}/api/v1/query?": Page(200, counted)})
 
 
 @dataclass
@@ -238,7 +233,9 @@ class Case:
     web: Web = field(default_factory=web)
     environment: dict[str, str] = field(default_factory=dict)
     must: frozenset[str] = frozenset()
+    several_users: Callable[[], bool] = lambda: True
 
     def findings(self) -> dict[str, Finding]:
-        at = Installation(self.api, self.site, self.environment, self.must, self.web.fetch)
+        given = (self.environment, self.must, self.web.fetch, self.several_users)
+        at = Installation(self.api, self.site, *given)
         return {one.what: one for one in examining.examine(at)}

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from components.foundation.errors import InfrastructureError, Refused
+from components.foundation.errors import FalajError, InfrastructureError, Refused, UserError
+from components.foundation.storage import NotFound
 from components.governance.doctor.checks import definitions
 from components.governance.doctor.interface import Page, Status
 from tests.components.governance.doctor import fit
@@ -80,6 +81,15 @@ def denied(account: str, right: str) -> Break:
 
 def found(**facts: Any) -> Break:
     return lambda case: setattr(case.api, "found", dataclasses.replace(case.api.found, **facts))
+
+
+def of_pipelines(says: bool | FalajError) -> Break:
+    def ask() -> bool:
+        if isinstance(says, FalajError):
+            raise says
+        return says
+
+    return lambda case: setattr(case, "several_users", ask)
 
 
 def page(start: str, status: int, text: str = "") -> Break:
@@ -233,17 +243,19 @@ BROKEN: dict[str, tuple[Break, str, Status, str]] = {
         "expected Prometheus' answer"),
     "a silent Prometheus": (lambda case: case.web.pages.pop(PROMETHEUS), "Prometheus", UNKNOWN,
         "did not answer (a test); look again"),
-    "Pipelines that ask who we are": (page(fit.PIPELINES, 302), "Kubeflow Pipelines", UNKNOWN,
-        "wants people to sign in (status 302)"),
     "runs as whom Kubeflow likes": (
         lambda case: setattr(case, "site", case.site.model_copy(update={"pipelines": None})),
         "account of runs", WARNING, "which may read every Secret; expected falaj-runner"),
-    "Pipelines for one user": (page(fit.PIPELINES, 200, "{}"), "Kubeflow Pipelines", MISSING,
+    "Pipelines for one user": (of_pipelines(False), "Kubeflow Pipelines", MISSING,
         "it is for one user: steps run in kubeflow, not in falaj"),
-    "Pipelines at another address": (page(fit.PIPELINES, 404), "Kubeflow Pipelines", MISSING,
-        "status 404; expected 200; correct pipelines.api"),
-    "a page of somebody else": (page(fit.PIPELINES, 200, "<html>"), "Kubeflow Pipelines", MISSING,
-        "answers with another page"),
+    "Pipelines that ask who we are": (of_pipelines(DENIED), "Kubeflow Pipelines", UNKNOWN,
+        "forbidden; the identity needs get"),
+    "Pipelines whose certificate nobody knows": (
+        of_pipelines(UserError("not believed; name it with --ca-file", code="kfp-distrusted")),
+        "Kubeflow Pipelines", MISSING, "name it with --ca-file"),
+    "Pipelines at another address": (
+        of_pipelines(NotFound("GET healthz: nothing there", code="kfp-missing")),
+        "Kubeflow Pipelines", MISSING, "nothing there; expected its API below that address"),
 }  # fmt: skip
 
 # What goes with the thing that was taken away.
@@ -312,7 +324,7 @@ def test_addresses_inside_the_cluster_are_not_looked_up_from_outside() -> None:
 
 def test_pipelines_for_one_user_are_well_in_their_own_namespace() -> None:
     case = Case()
-    page(fit.PIPELINES, 200, "{}")(case)
+    of_pipelines(False)(case)
     changed(core("configmaps", "falaj-site"), "data", "FALAJ_PIPELINES_NAMESPACE", to=fit.HOME)(
         case
     )
@@ -327,6 +339,14 @@ def test_a_site_without_pipelines_is_told_how_to_name_them() -> None:
     found = case.findings()["Kubeflow Pipelines"]
 
     assert (found.status, "pipelines.api" in found.do) == (Status.UNKNOWN, True)
+
+
+def test_an_api_that_does_not_know_who_asks_ends_it() -> None:
+    case = Case()
+    case.api.at["/version"] = DENIED
+
+    with pytest.raises(Refused, match="forbidden"):
+        case.findings()
 
 
 def test_an_api_that_stops_answering_ends_it() -> None:
