@@ -53,6 +53,7 @@ READS_THE_ENVIRONMENT = {
     "pipelines/commands/keys.py": "commands whose key ring is the environment's",
     "pipelines/commands/releases.py": "a command whose store and keys are the environment's",
     "pipelines/commands/rotation.py": "commands whose store and keys are the environment's",
+    "pipelines/commands/serving.py": "commands whose KUBECONFIG is the environment's",
     "pipelines/commands/there.py": "commands whose token and authorities are the environment's",
     "pipelines/laptop/runner.py": "kfp.local gives steps this process's environment",
     "pipelines/laptop/spawning.py": "hands on to a step what kfp.local would have handed it",

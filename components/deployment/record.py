@@ -19,6 +19,8 @@ from components.foundation.kubernetes.client import Cluster, Manifest
 from components.foundation.sealing.uri import ReleaseUri
 from components.foundation.storage import Conflict
 
+SUFFIX = "-rollout"  # of the name of a model's record
+
 _KEPT = 5
 
 
@@ -182,7 +184,7 @@ def _state(stored: Manifest) -> State:
 
 
 def _name(model: str) -> str:
-    return f"{model}-rollout"
+    return f"{model}{SUFFIX}"
 
 
 def _reference(owner: Manifest) -> dict[str, str]:

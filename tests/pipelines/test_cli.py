@@ -24,6 +24,8 @@ COMMANDS = (
     "schedules",
     "explain",
     "serve",
+    "status",
+    "rollback",
     "seal",
     "unseal",
     "verify",

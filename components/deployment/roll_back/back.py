@@ -159,7 +159,8 @@ def _brought(record: Record, traffic: Traffic, how: Back) -> Verdict:
     _, verdict = launch(
         record.cluster, target.release, Launch(route, capacity, *settings), tell=how.tell
     )
-    how.tell(verdict)
+    if not verdict.passes:  # else traffic moves first: it does not wait for the store
+        how.tell(verdict)
     return verdict
 
 

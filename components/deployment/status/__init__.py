@@ -1,0 +1,1 @@
+"""How a model stands: what serves, what is on trial, what is really routed."""

@@ -1,0 +1,70 @@
+"""`falaj status`: how models stand: phase, versions, real weights, readiness, last verdict."""
+
+import argparse
+import json
+from typing import TYPE_CHECKING
+
+from pipelines.commands import options, serving
+from pipelines.commands.screen import say
+
+if TYPE_CHECKING:
+    from components.deployment.slots import Version
+    from components.deployment.status.standing import Standing
+    from pipelines.commands.options import Verbs
+
+_ROW = "{:<10} {:<24} {:>7}  {}"
+
+
+def add(verbs: "Verbs") -> None:
+    what = "show how deployed models stand, on a cluster or on this laptop"
+    shown = ("falaj status", "falaj status delays", "falaj status delays --json")
+    parser = options.verb(verbs, "status", what, *shown)
+    parser.add_argument("model", nargs="?", default="", help="one model; without it, all")
+    parser.add_argument("--json", action="store_true", help="one object a line, for machines")
+    serving.add(parser)
+    parser.set_defaults(do=do)
+
+
+def do(arguments: argparse.Namespace) -> int:
+    """Show one model, or all of a namespace."""
+    from components.deployment.record import Record
+    from components.deployment.status.standing import models, standing
+
+    with serving.place(arguments) as (cluster, _):
+        names = [arguments.model] if arguments.model else models(cluster)
+        found = [standing(Record.open(cluster, name)) for name in names]
+    if not found and not arguments.json:
+        say(f"no model is deployed in {cluster.namespace}; `falaj run` on a laptop deploys one")
+    for one in found:
+        if arguments.json:
+            print(json.dumps(one.to_dict(), allow_nan=False))
+        else:
+            show(one)
+    return 0
+
+
+def show(one: "Standing") -> None:
+    """Print one model for people."""
+    state = one.state
+    say(f"{one.model}: {state.phase}, traffic by {state.backend}")
+    versions = (("champion", state.champion), ("candidate", state.candidate))
+    for role, version in versions:
+        if version is not None:
+            say(_ROW.format(f"  {role}", str(version), _share(one, version), _ready(one, version)))
+    for role, told in (("verdict", one.verdict), ("unseen", one.unseen), ("good", _good(one))):
+        if told:
+            say(f"  {role:<9}{told}")
+
+
+def _share(one: "Standing", version: "Version") -> str:
+    if not one.shares:
+        return "?" if one.unseen else "no route"
+    return f"{one.shares.get(version.slot, 0)} %"
+
+
+def _ready(one: "Standing", version: "Version") -> str:
+    return one.ready.get(version.slot, "not looked at")
+
+
+def _good(one: "Standing") -> str:
+    return ", ".join(version.release.version for version in one.state.good)
