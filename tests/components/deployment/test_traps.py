@@ -51,6 +51,19 @@ def settle(world: World, turns: int = 4) -> None:
         world.sleep(1)
 
 
+def watched(world: World, stage: Stage) -> list[int]:
+    """Note at every turn how many pods the version has that has fewest of those with traffic."""
+    least: list[int] = []
+
+    def looked() -> None:
+        found = [stage.deployments("m", slot) for slot in stage.given("m")]
+        pods = [one["status"].get("availableReplicas", 0) for there in found for one in there]
+        least.append(min(pods, default=0) if len(pods) == len(found) else 0)
+
+    world.looked = looked
+    return least
+
+
 def service(world: World) -> Manifest:
     return world.api.get(INFERENCE_SERVICE, "m")
 
@@ -87,14 +100,7 @@ def test_4_what_was_promoted_goes_back_the_way_it_came(world: World) -> None:
     stage.launch("m", FIRST, replicas=2)
     stage.launch("m", BETTER, replicas=2)
     stage.rolled_out("m")
-    least = []
-
-    def looked() -> None:
-        for slot in stage.given("m"):
-            [pods] = stage.deployments("m", slot)
-            least.append(pods["status"]["availableReplicas"])
-
-    world.looked = looked
+    least = watched(world, stage)
     version, verdict = stage.launch("m", FIRST, replicas=2)
     [entry] = service(world)["spec"]["canary"]
     assert (version.slot, verdict.decision, entry["trafficPercent"]) == ("a", Decision.ACCEPT, 0)
@@ -114,10 +120,12 @@ def test_4_a_promotion_waits_for_pods_however_its_entry_was_lost(world: World) -
     settle(world)
     assert record.state.champion
     assert record.state.candidate
+    least = watched(world, stage)
 
     Canary(world.cluster, "m").settle(record.state.candidate, record.state.champion)
 
     assert stage.given("m") == {"b": 100}
+    assert min(least) >= 1
 
 
 def test_5_neither_version_is_short_of_pods_for_the_other(world: World) -> None:
