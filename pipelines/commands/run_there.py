@@ -3,7 +3,7 @@
 import argparse
 from typing import TYPE_CHECKING
 
-from components.foundation.errors import UserError
+from components.foundation.errors import FalajError, UserError
 from pipelines.commands import there
 from pipelines.commands.screen import Screen
 from pipelines.place import Place
@@ -83,7 +83,7 @@ def _follow(client: "Client", started: "Started", told: Screen) -> None:
 
     try:
         run = running.follow(client, started.run, told=lambda task: _step(told, task))
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, FalajError):
         told.end(f"run {started.run.name}: goes on without us; {started.link}")
         raise
     told.event("run_ended", run=run.id, named=run.name, state=run.state, link=started.link)

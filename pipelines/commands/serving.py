@@ -20,7 +20,10 @@ _ELSEWHERE = ("KUBECONFIG", "KUBERNETES_SERVICE_HOST")
 def add(parser: argparse.ArgumentParser) -> None:
     """Add the options that say where."""
     parser.add_argument(
-        "--namespace", default="", help="where the model is; FALAJ_NAMESPACE, else default"
+        "--namespace",
+        default="",
+        metavar="NAME",
+        help="where the model is; FALAJ_NAMESPACE, else default",
     )
     options.state(parser)
 
