@@ -123,11 +123,22 @@ class Client:
     # experiments and runs
 
     def experiment(self, name: str) -> str | None:
-        """Find an experiment that is not put away; return its id."""
+        """Find an experiment; return its id.
+
+        Raises:
+            UserError: it is archived, so it keeps its name and takes no runs.
+        """
         ask = functools.partial(self._experiments.experiment_service_list_experiments, **self._here)
-        named = (one for one in _pages(ask, "experiments", name) if one.display_name == name)
-        kept = (one for one in named if one.storage_state != "ARCHIVED")
-        return next((str(one.experiment_id) for one in kept), None)
+        for one in _pages(ask, "experiments", name):
+            if one.display_name == name and one.storage_state == "ARCHIVED":
+                raise UserError(
+                    f"experiment {name}: is archived; restore it in the dashboard, or name "
+                    "another with --experiment",
+                    code="kfp-experiment-archived",
+                )
+            if one.display_name == name:
+                return str(one.experiment_id)
+        return None
 
     def create_experiment(self, name: str) -> str:
         """Create an experiment, else raise Conflict."""

@@ -93,6 +93,7 @@ class Standin:
         self.seen: Counter[str] = Counter()
         self.breaches: list[str] = []
         self._ids = itertools.count(1)
+        self._lock = threading.Lock()
 
     # the contract
 
@@ -140,7 +141,11 @@ class Standin:
     # what KFP does
 
     def answer(self, request: Request) -> Any:
-        """Do what was asked."""
+        """Do what was asked, one thing after the other."""
+        with self._lock:
+            return self._answer(request)
+
+    def _answer(self, request: Request) -> Any:
         match request.operation.method, request.parts:
             case "GET", ["healthz"]:
                 return {"multi_user": self.several_users, "pipeline_store": "database"}

@@ -195,6 +195,21 @@ def test_ctrl_c_leaves_the_run_running_and_says_so(
     assert not [one for one in kfp.seen if "terminate" in one]
 
 
+def test_who_may_not_look_any_longer_says_that_the_run_goes_on(
+    kfp: Standin, site_file: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A token may expire before the run ends."""
+    typed("run collection --name one --no-wait", site_file)
+    run = kfp.things["runs"][0]["run_id"]
+    kfp.faults = [Fault("GET", run, 401)]
+
+    assert typed("run collection --name one", site_file) == Refused.exit_code
+
+    said = capsys.readouterr()
+    assert "run one: goes on without us; https://" in said.out
+    assert "it answered 401" in said.err
+
+
 # schedules
 
 

@@ -1,6 +1,7 @@
 """Who we are to KFP is read at the edge, sent with every request, and printed nowhere."""
 
 import pathlib
+import time
 
 import pytest
 from urllib3.exceptions import InsecureRequestWarning
@@ -173,8 +174,10 @@ def test_an_authority_of_our_own_is_believed(tmp_path: pathlib.Path, authority: 
 
 @pytest.mark.parametrize("other", [True, False], ids=["another authority", "none of ours"])
 def test_a_certificate_of_somebody_else_is_not_believed_and_no_token_is_sent(
-    other: bool, tmp_path: pathlib.Path, authority: Authority
+    other: bool, tmp_path: pathlib.Path, authority: Authority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    waited: list[float] = []
+    monkeypatch.setattr(time, "sleep", waited.append)
     kfp = Standin(secret=BEARER)
     trusted = pem(tmp_path, Authority("somebody")) if other else None
 
@@ -187,6 +190,7 @@ def test_a_certificate_of_somebody_else_is_not_believed_and_no_token_is_sent(
     assert refused.value.code == "kfp-distrusted"
     assert "--ca-file" in str(refused.value)
     assert not kfp.seen
+    assert not waited, "another try would meet the same certificate"
 
 
 def test_a_certificate_that_has_expired_is_not_believed(

@@ -74,6 +74,15 @@ def test_an_experiment_is_made_once_and_found_after(kfp: Standin, client: Client
     assert len({one["experiment_id"] for one in kfp.things["runs"]}) == 1
 
 
+def test_an_experiment_that_is_archived_is_named(kfp: Standin, client: Client) -> None:
+    start(client, "one")
+    kfp.things["experiments"][0]["storage_state"] = "ARCHIVED"
+
+    with pytest.raises(UserError, match="experiment falaj: is archived") as refused:
+        start(client, "two")
+    assert refused.value.code == "kfp-experiment-archived"
+
+
 def test_a_run_of_that_name_is_found_and_not_started_again(kfp: Standin, client: Client) -> None:
     first = start(client, "nightly")
     second = start(client, "nightly")

@@ -1,5 +1,6 @@
 """The same content is uploaded once, whatever happens; another content is another version."""
 
+import concurrent.futures
 import pathlib
 
 import pytest
@@ -129,6 +130,17 @@ def test_a_version_that_another_made_meanwhile_is_found(
 
     assert (made.new_pipeline, made.new_version) == (False, False)
     assert len(kfp.things["versions"]) == 1
+
+
+def test_of_many_at_once_one_makes_it_and_the_others_find_it(kfp: Standin, address: str) -> None:
+    clients = [Client(address, Identity(), namespace="falaj") for _ in range(8)]
+
+    with concurrent.futures.ThreadPoolExecutor(len(clients)) as pool:
+        made = list(pool.map(upload, clients))
+
+    assert [one.new_version for one in made].count(True) == 1
+    assert len({one.version.id for one in made}) == 1
+    assert (len(kfp.things["pipelines"]), len(kfp.things["versions"])) == (1, 1)
 
 
 def test_a_name_taken_where_we_may_not_look_is_told(
