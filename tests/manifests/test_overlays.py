@@ -198,6 +198,21 @@ def test_rights_are_given_to_the_teams_own_people_and_machines(things: list[Thin
         assert {s["namespace"] for s in subjects if s["kind"] == "ServiceAccount"} == {team.name}
 
 
+def test_whoever_has_rights_in_the_cluster_is_there(things: list[Thing]) -> None:
+    """Each team's own attestor; an account that nobody made could be made by somebody else."""
+    made = {title(thing) for thing in things if thing["kind"] == "ServiceAccount"}
+    bound = [
+        (subject, thing)
+        for thing in things
+        for subject in thing.get("subjects", [])
+        if subject["kind"] == "ServiceAccount"
+    ]
+
+    assert {f"ServiceAccount/{s['namespace']}/{s['name']}" for s, _ in bound} <= made
+    wide = [s["namespace"] for s, thing in bound if thing["kind"] == "ClusterRoleBinding"]
+    assert sorted(wide) == sorted(team.name for team in teams(things))
+
+
 def test_a_served_model_has_no_kubernetes_token(things: list[Thing]) -> None:
     for team in teams(things):
         account = team.one("ServiceAccount", "falaj-serving")
