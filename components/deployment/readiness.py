@@ -2,19 +2,24 @@
 
 `Ready` alone lies through failed updates, and `observedGeneration` of an InferenceService is
 its Deployment's. What counts: the Deployment's pods carry the wanted release, all of them
-are updated and available, the conditions agree, and the server itself answers for it.
+are updated and available, the conditions agree, the server itself answers for it, and where
+the route leads to it alone, the Gateway has something behind that.
 """
 
 import time
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from components.deployment import slots
+from components.deployment import reach, slots
 from components.deployment.slots import Version
-from components.foundation.errors import InfrastructureError, Refused, UserError
+from components.foundation.errors import FalajError, InfrastructureError, Refused, UserError
 from components.foundation.kubernetes import resources
 from components.foundation.kubernetes.client import Cluster, Manifest
+from components.foundation.kubernetes.resources import Resource
 
+_POD = Resource("v1", "Pod", "pods")
+_LABEL = "serving.kserve.io/inferenceservice"
 SOURCE = "internal.serving.kserve.io/storage-initializer-sourceuri"
 _BLOCKED = ("BlockedByFailedLoad", "InvalidSpec")
 _FINAL_CODES = (UserError.exit_code, Refused.exit_code)  # trying again cannot help
@@ -60,11 +65,19 @@ def look(cluster: Cluster, version: Version, *, replicas: int, stale: Any = None
         if passing(failure):
             return Look(unable=told(failure))
     waiting = _missing(cluster, version, replicas) or _not_ready(service)
-    if not waiting and not answers(service["status"].get("address", {}).get("url", ""), version):
-        waiting = "the server does not answer for this release"
+    if not waiting:
+        waiting = _unserved(cluster, service, version)
     if waiting and failure and failure != stale:
         waiting = f"{waiting}; last failure: {told(failure)}"
     return Look(waiting=waiting)
+
+
+def _unserved(cluster: Cluster, service: Manifest, version: Version) -> str:
+    """Say what is missing of an answer: the server's own, or one through the route."""
+    url = service["status"].get("address", {}).get("url", "")
+    if not answers(url, version) and not reach.through_api(cluster, url, version):
+        return "the server does not answer for this release"
+    return reach.astray(cluster, version)
 
 
 def wait(
@@ -98,7 +111,34 @@ def _late(cluster: Cluster, version: Version, why: str) -> Look:
     failure = last_failure(cluster.find(resources.INFERENCE_SERVICE, version.service))
     if failure and passing(failure):
         return Look(unable=f"{why}; last failure: {told(failure)}")
-    return Look(failed=f"{why}{_event(cluster, version)}")
+    last = _ended_last(cluster, version)
+    if last and passing(last):
+        return Look(unable=f"{why}; its pod said: {told(last)}")
+    said = f"; its pod said: {told(last)}" if last else ""
+    return Look(failed=f"{why}{said}{_event(cluster, version)}")
+
+
+def _ended_last(cluster: Cluster, version: Version) -> dict[str, Any] | None:
+    """Return how a pod of a release ended, where pods may be read.
+
+    KServe tells it in modelStatus; not in every release, and not before it has looked.
+    """
+    try:
+        pods = cluster.list(_POD, labels={_LABEL: version.service})
+    except FalajError:  # no right to list pods, or a plane, which has none
+        return None
+    return next(ended(pods, str(version.release)), None)
+
+
+def ended(pods: Iterable[Manifest], release: str) -> Iterator[dict[str, Any]]:
+    """Yield how containers of a release's pods ended, other than well; openers first."""
+    for pod in pods:
+        if pod["metadata"].get("annotations", {}).get(SOURCE) != release:
+            continue
+        status = pod.get("status", {})
+        for one in (*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])):
+            states = (one.get(name, {}).get("terminated") or {} for name in ("state", "lastState"))
+            yield from (state for state in states if state.get("exitCode"))
 
 
 def _blocked(service: Manifest) -> bool:
@@ -160,9 +200,9 @@ def answers(url: str, version: Version) -> bool:
     """Ask the server at a URL whether it is ready with exactly this version of this model."""
     import urllib3
 
-    path = f"/v2/models/{version.model}/versions/{version.release.version}/ready"
+    asked = f"{url}{reach.question(version)}"
     try:
-        answer = urllib3.request("GET", f"{url}{path}", timeout=_PROBE_S, retries=False)
+        answer = urllib3.request("GET", asked, timeout=_PROBE_S, retries=False)
     except urllib3.exceptions.HTTPError:
         return False
     return answer.status == 200

@@ -1,18 +1,14 @@
 """What kept a version's pods from starting, as their openers said when they ended."""
 
-from collections.abc import Iterator
-from typing import Any
-
 from components.deployment import readiness
 from components.deployment.readiness import Look
 from components.deployment.slots import Version
 from components.foundation.errors import Refused
-from components.foundation.kubernetes.client import Cluster, Manifest
+from components.foundation.kubernetes.client import Cluster
 from components.foundation.kubernetes.resources import EVENT, Resource
 
 POD = Resource("v1", "Pod", "pods")
 
-_KNOWN = ("initContainerStatuses", "containerStatuses")
 _NEEDED = "its pods cannot be seen: the identity needs a Role with list on pods"
 
 
@@ -25,7 +21,7 @@ def look(cluster: Cluster, labels: dict[str, str], version: Version, waiting: st
         pods = cluster.list(POD, labels=labels)
     except Refused:
         return Look(waiting=f"{waiting}; {_NEEDED}")
-    ended = next(iter(_ended(pods, str(version.release))), None)
+    ended = next(readiness.ended(pods, str(version.release)), None)
     if ended is None:
         event = _event(cluster, version.model)
         return Look(waiting=f"{waiting}{event}")
@@ -34,19 +30,6 @@ def look(cluster: Cluster, labels: dict[str, str], version: Version, waiting: st
     if readiness.final(ended):
         return Look(failed=readiness.told(ended))
     return Look(waiting=f"{waiting}; last failure: {readiness.told(ended)}")
-
-
-def _ended(pods: list[Manifest], release: str) -> Iterator[dict[str, Any]]:
-    """Yield how containers of a release's pods ended, other than well."""
-    for pod in pods:
-        if pod["metadata"].get("annotations", {}).get(readiness.SOURCE) != release:
-            continue
-        for kind in _KNOWN:
-            for one in pod.get("status", {}).get(kind, []):
-                for state in ("state", "lastState"):
-                    ended = one.get(state, {}).get("terminated") or {}
-                    if ended.get("exitCode"):
-                        yield ended
 
 
 def _event(cluster: Cluster, name: str) -> str:

@@ -26,6 +26,7 @@ class Recorded:
     def __init__(self, service: dict[str, Any], deployment: dict[str, Any]) -> None:
         self.service, self.deployment = copy.deepcopy(service), copy.deepcopy(deployment)
         self.events: list[dict[str, Any]] | None = []
+        self.pods: list[dict[str, Any]] = []
         self.transformer: dict[str, Any] | None = None
 
     def find(self, resource: resources.Resource, name: str) -> dict[str, Any] | None:
@@ -33,7 +34,11 @@ class Recorded:
             return self.transformer
         return self.service if resource == resources.INFERENCE_SERVICE else self.deployment
 
-    def list(self, resource: resources.Resource) -> "list[dict[str, Any]]":
+    def list(
+        self, resource: resources.Resource, *, labels: dict[str, str] | None = None
+    ) -> "list[dict[str, Any]]":
+        if resource.kind == "Pod":
+            return self.pods
         if self.events is None:
             raise Refused("events: no right", code="x")
         return self.events
