@@ -103,6 +103,13 @@ def audited(case: Case) -> None:
             one["spec"]["validationActions"] = ["Audit"]
 
 
+def relawed(case: Case) -> None:
+    """Have the namespaces of this law held to another one's profile."""
+    for one in case.api.at[BINDINGS]["items"]:
+        if one["spec"].get("paramRef", {}).get("name") == "health":
+            one["spec"]["paramRef"]["name"] = "pdpl"
+
+
 def older(case: Case) -> None:
     case.api.at["/apis/serving.kserve.io/v1beta1"]["resources"] = []
     case.api.at["/apis/serving.kserve.io"] = {"versions": [{"version": "v1alpha2"}]}
@@ -162,6 +169,8 @@ BROKEN: dict[str, tuple[Break, str, Status, str]] = {
         MISSING, "hold for health; not falaj-residency-models; expected all"),
     "a policy gone": (filtered(POLICIES, "falaj-residency-pods"), "policies on residency",
         MISSING, "not falaj-residency-pods; expected all"),
+    "policies under another law": (relawed, "policies on residency", MISSING,
+        " hold for health; not falaj-residency-alertmanagerconfigs"),
     "a policy that only notes": (audited, "policies on residency", WARNING,
         "falaj-residency-pods refuses nothing; expected validationActions with Deny"),
     "no runner": (gone(core("serviceaccounts", "falaj-runner")), "ServiceAccount falaj-runner",
