@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from components.deployment import readiness
+from components.deployment import reach, readiness
 from components.deployment.slots import Version
 from components.deployment.transformer import Transformer
 from components.foundation.errors import Refused
@@ -185,3 +185,45 @@ def test_without_the_right_to_read_events_the_rest_is_told(api: Any) -> None:
     api.events = None
 
     assert "not ready after 0 s" in readiness.wait(api, VERSION, replicas=1, timeout_s=0).failed
+
+
+def test_a_condition_says_what_is_missing(api: Any) -> None:
+    for condition in api.service["status"]["conditions"]:
+        if condition["type"] == "Ready":
+            condition |= {"status": "False", "message": "Predictor HTTPRoute not created"}
+
+    assert look(api).waiting == "Predictor HTTPRoute not created"
+
+
+def pod(release: str, code: int, message: str) -> dict[str, Any]:
+    ended = {"terminated": {"exitCode": code, "message": message}}
+    return {
+        "metadata": {"annotations": {readiness.SOURCE: release}},
+        "status": {"initContainerStatuses": [{"name": "storage-initializer", "lastState": ended}]},
+    }
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"), [(3, "failed"), (75, "unable")], ids=["the release's", "the store's"]
+)
+def test_what_the_initializer_said_last_is_told_when_time_is_up(
+    api: Any, code: int, kind: str
+) -> None:
+    blocked(api, {})
+    api.pods = [
+        pod("sealed+s3://falaj-models/m/aaaaaaaaaa00", 1, "another release"),
+        pod(str(VERSION.release), code, "model.onnx: was altered"),
+    ]
+
+    seen = readiness.wait(api, VERSION, replicas=1, timeout_s=0)
+
+    assert "its pod said: model.onnx: was altered" in getattr(seen, kind)
+    assert bool(seen.failed) is (kind == "failed")
+
+
+def test_a_gateway_with_nothing_behind_the_route_is_waited_for(
+    api: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reach, "astray", lambda cluster, version: "the Gateway answers 503")
+
+    assert look(api).waiting == "the Gateway answers 503"
