@@ -10,7 +10,9 @@ from collections.abc import Iterator, Sequence
 Variables = Sequence[tuple[str, str]]
 
 # A text in quotes, a loop that is no binding of ours, any other bracket, or a closing one.
-_TOKENS = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[.](?:map|filter|all|exists)[(](?!v_)|[(]|[)]""")
+_TOKENS = re.compile(
+    r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[.](?:map|filter|all|exists)[(](?!v_)|[(]|[)]"""
+)
 
 
 def nested(expression: str, variables: Variables) -> str:
@@ -32,7 +34,7 @@ def nested(expression: str, variables: Variables) -> str:
         if "(" in text and (len(found) > 1 or _in_a_loop(expression, found[0])):
             expression = f"[{text}].exists(v_{name}, {read.sub(f'v_{name}', expression)})"
         else:
-            expression = read.sub(lambda _, text=text: f"({text})", expression)
+            expression = f"({text})".join(read.split(expression))
     return expression
 
 
@@ -44,9 +46,10 @@ def _in_a_loop(expression: str, at: int) -> bool:
 def _open_loops(text: str) -> Iterator[bool]:
     """Yield for each bracket that a text leaves open whether it is that of a loop."""
     open_: list[bool] = []
-    for token in _TOKENS.findall(text):
-        if token.endswith("("):
-            open_.append(len(token) > 1)
-        elif token == ")":
-            open_.pop()
+    for found in _TOKENS.findall(text):
+        match found[-1]:
+            case "(":
+                open_.append(len(found) > 1)
+            case ")":
+                open_.pop()
     return iter(open_)

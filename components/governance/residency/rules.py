@@ -33,7 +33,8 @@ class Match:
 class Policy:
     """Everything that is asked of some kinds of objects.
 
-    `unless` are the names of those whose writing is not judged, since Kubernetes itself does it.
+    `unless` are the names of those whose writing is not judged, since Kubernetes itself does it;
+    `often` says that such objects are written often, so that time counts.
     `variables` are (name, CEL) in the order in which they may read one another; `findings` and
     `transfers` are among the last.
     """
@@ -43,6 +44,7 @@ class Policy:
     matches: tuple[Match, ...]
     variables: tuple[tuple[str, str], ...]
     unless: tuple[str, ...] = ()
+    often: bool = False
 
     def covers(self, thing: Mapping[str, Any]) -> bool:
         group = str(thing.get("apiVersion", "")).rpartition("/")[0]
@@ -73,6 +75,7 @@ def put_together(name: str, why: str, rule: Rule, parts: Mapping[str, Rule]) -> 
         tuple(_match(one) for one in rule["matches"]),
         _in_order((name, _one_line(text, own)) for name, text in _variables(rule, parts)),
         tuple(rule.get("unless", ())),
+        rule.get("often", False),
     )
 
 
