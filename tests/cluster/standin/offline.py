@@ -16,6 +16,7 @@ from typing import Any
 from components.foundation.kubernetes import resources
 from components.foundation.kubernetes.client import Cluster, Manifest
 from components.foundation.kubernetes.resources import DEPLOYMENT, Resource
+from inference.plane import ownership
 from inference.plane.objects import ApiError, Key, Objects
 from tests.cluster.standin import failures, knative, runtimes, workloads
 from tests.cluster.standin.api import Api
@@ -114,7 +115,7 @@ class Server:
         manager = query.get("fieldManager", "standin")
         match verb:
             case "GET":
-                return self.objects.get(key)
+                return self._read(key)
             case "POST":
                 if key.resource == DEPLOYMENT:
                     body["spec"].setdefault("replicas", 1)  # as an API server does
@@ -126,6 +127,12 @@ class Server:
                 return self.objects.apply(key, body, manager=manager, force=force)
             case _:
                 return self.objects.delete(key)
+
+    def _read(self, key: Key) -> Manifest:
+        """Return an object as `Objects.get` does; who writes it out needs no copy of it."""
+        stored = self.objects._stored(key)
+        owners = ownership.managed_fields(stored.owners, api_version=key.resource.api_version)
+        return {**stored.body, "metadata": {**stored.body["metadata"], "managedFields": owners}}
 
     def _listed(self, key: Key, query: dict[str, str]) -> list[Manifest]:
         pairs = [pair.split("=") for pair in query.get("labelSelector", "").split(",") if pair]

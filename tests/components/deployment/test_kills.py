@@ -18,6 +18,7 @@ from tests.cluster.claims import BAD, BETTER, FIRST, Stage
 from tests.cluster.standin.offline import World
 from tests.components.deployment import world as worlds
 
+pytestmark = pytest.mark.slow
 REPLICAS = 3
 Story = Callable[[Stage], None]
 
