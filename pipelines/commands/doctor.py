@@ -20,6 +20,7 @@ _EXAMPLES = (
     "falaj doctor --site my-site.yaml --must upload --must run",
     "falaj doctor --site my-site.yaml --json",
 )
+_COLUMN = len("cannot be known")
 TASKS = ("deploy", "roll_out", "upload", "run", "schedule", "train")
 
 
@@ -76,12 +77,12 @@ def _installation(arguments: argparse.Namespace) -> "Installation":
 
 
 def _tell(findings: "list[Finding]") -> None:
-    """Print a table: a heading for each check, a line for each thing."""
-    width = max(len(one.what) for one in findings)
+    """Print a heading for each check, a line for each thing, and below it what is to be done."""
     for check, group in groupby(findings, key=lambda one: one.check):
         say(check)
         for one in group:
-            rest = str(one).removeprefix(f"{one.what}: ")
-            say(f"  {one.status:<16} {one.what:<{width}}  {rest}")
+            say(f"  {one.status:<{_COLUMN}} {one.what}: {one.got}")
+            for text in filter(None, (one.expected and f"expected {one.expected}", one.do)):
+                say(f"  {'':<{_COLUMN}}   {text}")
     counted = Counter(str(one.status) for one in findings)
     say("\n" + ", ".join(f"{number} {status}" for status, number in counted.items()))

@@ -80,7 +80,7 @@ def test_a_fit_installation_ends_well_and_says_what_there_is(
 
     said = capsys.readouterr()
     assert said.err == ""
-    assert "  ok               API server " in said.out
+    assert "  ok              API server: v1.34.2\n" in said.out
     assert "definitions\n" in said.out
     assert said.out.splitlines()[-1].endswith("9 cannot be known, 2 warning")
 
@@ -94,7 +94,9 @@ def test_what_is_missing_is_in_the_table_and_the_first_in_the_error(
 
     said = capsys.readouterr()
     lines = [one for one in said.out.splitlines() if one.startswith("  missing ")]
-    assert [" ".join(one.split()[1:3]) for one in lines] == ["Gateway falaj", "split of"]
+    assert lines[0] == "  missing         Gateway falaj: not there"
+    assert "\n                    add the feature gateway-api to the overlay, or" in said.out
+    assert [one.split()[1] for one in lines] == ["Gateway", "split"]
     assert said.err.startswith("falaj: 2 missing; the first is Gateway falaj: not there;")
     assert said.err.endswith("[doctor-missing]\n")
 

@@ -242,7 +242,7 @@ BROKEN: dict[str, tuple[Break, str, Status, str]] = {
     "a KServe that makes no routes": (found(gateway_api=False), "backend canary", WARNING,
         "enableGatewayApi false: the canary would get no request"),
     "a KServe that tells nothing": (found(gateway_api=None), "backend canary", UNKNOWN,
-        "in settings that cannot be seen"),
+        "in settings that are not there or cannot be seen"),
     "no Knative": (found(knative=False), "backend knative", WARNING,
         "Knative Serving is not installed"),
     "no Prometheus": (page(PROMETHEUS, 404), "Prometheus", MISSING, "status 404; expected"),
