@@ -11,7 +11,7 @@ import json
 import os
 import pathlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -177,16 +177,18 @@ def of_wheel() -> Contract:
     given = {name: _model(model) for name, model in models.items()}
     asked = {name: _as_asked(schema) for name, schema in given.items()}
     source = f"the wheel kfp-server-api {kfp_server_api.__version__}"
-    return Contract(source, tuple(_recorded()), given, asked)
+    return Contract(source, tuple(calls().values()), given, asked)
 
 
-def _recorded() -> Iterator[Operation]:
+def calls() -> dict[str, Operation]:
     """Call every operation of the wheel once, with the names of its parameters as values."""
     services = [one for name, one in vars(kfp_server_api).items() if name.endswith("ServiceApi")]
-    for service in services:
-        for name, call in inspect.getmembers(service, inspect.isfunction):
-            if name.endswith("_with_http_info"):
-                yield _record(service, name, call)
+    return {
+        name.removesuffix("_with_http_info"): _record(service, name, call)
+        for service in services
+        for name, call in inspect.getmembers(service, inspect.isfunction)
+        if name.endswith("_with_http_info")
+    }
 
 
 def _record(service: Any, name: str, call: Any) -> Operation:

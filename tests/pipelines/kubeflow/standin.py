@@ -15,7 +15,7 @@ import ssl
 import threading
 import urllib.parse
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from email.message import Message
 from email.parser import BytesParser
@@ -47,6 +47,7 @@ class Fault:
         status: answered instead; 0 answers nothing and cuts the connection.
         after: only once the request was done.
         body: and its content type: what the answer is, where it is no status of KFP's.
+        then: done when it goes wrong, such as to kill who asked.
     """
 
     method: str
@@ -56,6 +57,7 @@ class Fault:
     times: int = 1
     headers: dict[str, str] = field(default_factory=dict)
     body: tuple[str, str] = ("", "application/json")
+    then: Callable[[], object] = lambda: None
 
     def hits(self, method: str, path: str) -> bool:
         return self.times > 0 and self.method == method and path.endswith(self.end)
@@ -316,6 +318,7 @@ def _handler(standin: Standin) -> type[http.server.BaseHTTPRequestHandler]:
                 raise Refusal(401, "Unauthenticated")
 
         def fail(self, fault: Fault) -> None:
+            fault.then()
             if fault.status == 0:
                 self.close_connection = True
                 self.connection.close()
