@@ -10,7 +10,10 @@ import pytest
 
 from components.governance.doctor.interface import Status
 from pipelines.__main__ import parser
+from pipelines.commands import doctor
 from tests import kubectl
+from tests.components.governance.doctor import fit
+from tests.components.governance.doctor.fit import Case
 from tests.test_readme import commands
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -90,3 +93,16 @@ def test_what_is_installed_is_what_the_tests_use(words: str, pinned: str) -> Non
 def test_every_status_of_the_doctor_is_explained() -> None:
     [section] = re.findall(r"^## 7\. .*?(?=^## )", PAGE, re.M | re.DOTALL)
     assert set(re.findall(r"^\| `([a-z ]+)` \|", section, re.M)) == {str(one) for one in Status}
+
+
+def test_what_the_doctor_is_shown_to_say_is_what_it_says(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    case = Case()
+    waiting = {"type": "Accepted", "status": "Unknown", "message": "Waiting for controller"}
+    case.api.at[fit.GATEWAY]["status"] = {"conditions": [waiting]}
+
+    doctor._tell(list(case.findings().values()))
+
+    [shown] = re.findall(r"^```text\n(gateway\n.*?)^```", PAGE, re.M | re.DOTALL)
+    assert shown in capsys.readouterr().out
