@@ -37,7 +37,7 @@ def _carried(at: Installation, backend: Backend) -> Answer:
     found = _found(at)
     if backend is Backend.CANARY and found.routes and found.gateway_api is None:
         return unknown(
-            "whether KServe makes routes of Gateway API is in settings that are not there or cannot be seen",
+            "KServe says whether it makes routes in settings that are not there or cannot be seen",
             do="ask who administers KServe for enableGatewayApi",
         )
     try:
