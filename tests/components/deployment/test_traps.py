@@ -315,6 +315,28 @@ def test_13_a_candidate_never_has_all_traffic_before_it_is_promoted(world: World
     assert stage.given("m") == {"b": 100}
 
 
+@pytest.mark.parametrize("backend", Backend)
+def test_once_a_rollback_is_decided_the_loser_gets_nothing_more(
+    world: World, backend: Backend
+) -> None:
+    """A percent that is only left out would give everything to the newest revision: the loser's."""
+    stage = worlds.stage(world, backend)
+    stage.launch("m", FIRST)
+    stage.launch("m", BAD)
+    after = []
+
+    def looked() -> None:
+        if Record.open(stage.somebody, "m").state.phase in (Phase.CLEARING, Phase.STABLE):
+            after.append(stage.given("m").get("b", 0))
+
+    world.looked = looked
+    assert stage.rolled_out("m", min_requests=400).decision is Decision.ROLL_BACK
+    settle(world)
+
+    first = after.index(0)
+    assert set(after[first:]) == {0}
+
+
 @pytest.mark.parametrize("backend", OURS)
 def test_names_that_would_be_too_long_are_refused(world: World, backend: Backend) -> None:
     with pytest.raises(Refused, match="letters of at most 63") as caught:
