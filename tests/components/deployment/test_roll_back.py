@@ -88,6 +88,35 @@ def test_a_roll_out_that_still_runs_does_not_go_on(stage: Stage) -> None:
 
 
 @BACKENDS
+def test_a_roll_out_that_moves_the_record_meanwhile_does_not_keep_it(stage: Stage) -> None:
+    stage.launch("m", BETTER)
+    run = stage.rollout("m")
+    run._begin()
+    seen_before = Record.open(stage.cluster, "m")
+    run._turn()
+
+    roll_back(seen_before, Back(list[Verdict]().append, unknown))
+
+    assert shares(stage) == {"a": 100}
+    assert stage.state("m") == (Phase.STABLE, FIRST, "")
+
+
+@pytest.mark.parametrize("backend", [Backend.TWINS])
+def test_a_split_that_such_a_roll_out_had_begun_is_taken_back(stage: Stage) -> None:
+    stage.launch("m", BETTER)
+    run = stage.rollout("m")
+    run._begin()
+    traffic, champion, candidate = run.traffic, *run._versions
+
+    def late(verdict: Verdict) -> None:
+        traffic.split(champion, candidate, 20)
+
+    roll_back(Record.open(stage.cluster, "m"), Back(late, unknown))
+
+    assert shares(stage) == {"a": 100}
+
+
+@BACKENDS
 def test_after_a_promotion_the_champion_before_comes_back_as_it_was(stage: Stage) -> None:
     promoted(stage, BETTER)
     told: list[Verdict] = []
