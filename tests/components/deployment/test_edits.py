@@ -69,7 +69,7 @@ def test_a_template_that_is_edited_is_rolled_back_with_what_was_changed(
     assert verdict.decision is Decision.ROLL_BACK
     assert "was changed while it was judged" in verdict.reason
     assert "spec." in verdict.reason
-    if edit in (env, image) and backend is not Backend.CANARY:
+    if edit in (env, image):
         assert "by kubectl-edit" in verdict.reason
     assert stage.given("m") == {"a": 100}
     world.turn()
