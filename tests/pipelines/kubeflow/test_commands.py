@@ -92,6 +92,19 @@ def test_what_the_sites_law_does_not_allow_is_not_uploaded(
     assert not kfp.seen
 
 
+def test_what_is_compiled_is_held_to_that_law_too(
+    kfp: Standin, site_file: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The site keeps its bytes at home; where its images lie, nobody has said."""
+    declared = "hosts: [registry.falaj.example, kubeflow.falaj.example]"
+    site_file.write_text(site_file.read_text().replace(declared, "hosts: []"))
+
+    assert typed("upload collection", site_file) == Refused.exit_code
+
+    assert "registry.falaj.example" in capsys.readouterr().out
+    assert not kfp.seen
+
+
 def test_a_token_is_sent_and_never_said(
     kfp: Standin,
     site_file: pathlib.Path,
