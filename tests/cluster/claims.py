@@ -18,6 +18,7 @@ from components.deployment import slots
 from components.deployment.deploy.launch import Launch
 from components.deployment.deploy.launch import launch as launch_telling
 from components.deployment.record import Phase, Record
+from components.deployment.roll_back.back import Back, roll_back
 from components.deployment.roll_out.counters import Metrics
 from components.deployment.roll_out.rollout import Rollout
 from components.deployment.roll_out.trial import Rules
@@ -252,6 +253,20 @@ def no_slot_has_a_route_of_its_own(stage: Stage, model: str) -> None:
     assert stage.routes(model) == {model}  # nobody reaches a slot past it
 
 
+def a_champion_of_before_comes_back_by_hand(stage: Stage, model: str) -> None:
+    stage.launch(model, FIRST)
+    stage.launch(model, BETTER)
+    assert stage.rolled_out(model).decision is Decision.PROMOTE
+    until(lambda: stage.stopped(model, "a"))
+
+    how = Back(list[Verdict]().append, whole=lambda version: version, timeout_s=60)
+    verdict = roll_back(Record.open(stage.cluster, model), how)
+
+    assert verdict.decision is Decision.ROLL_BACK, verdict.reason
+    assert stage.shares(model) == {"a": 100}
+    assert stage.state(model) == (Phase.STABLE, FIRST, "")
+
+
 EVERYWHERE = [
     a_first_release_gets_all_traffic,
     a_slot_is_ready_when_all_of_its_replicas_are,
@@ -268,6 +283,7 @@ BRIEFLY = [
     a_tampered_release_is_refused_with_what_its_pod_says,
 ]
 OF_TWINS = [
+    a_champion_of_before_comes_back_by_hand,
     no_slot_has_a_route_of_its_own,
     a_weight_that_somebody_changed_is_a_conflict_that_names_them,
 ]
