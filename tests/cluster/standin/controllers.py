@@ -77,7 +77,7 @@ class Controllers:
             if one.mode == "Standard":
                 self._standard(one, catalog, failures.told(pods))
             elif not one.stopped:
-                knative.reconcile(self.api, one, catalog.template(one, one.stable))
+                self._knative(one, catalog)
         for route in others[HTTP_ROUTE] if self.accepts else ():
             self.api.tell(HTTP_ROUTE, route, told.gateway(route))
         self._known = versions
@@ -99,6 +99,16 @@ class Controllers:
         self._forget(one, parts)
         seen = self._routed(one, Seen(there, failures=failed))
         self.api.tell(INFERENCE_SERVICE, one.manifest, told.status(one, seen, runtime))
+
+    def _knative(self, one: Asked, catalog: Catalog) -> None:
+        try:
+            template = catalog.template(one, one.stable)
+        except runtimes.NoRuntime as error:
+            self.api.tell(INFERENCE_SERVICE, one.manifest, told.invalid(error))
+        except runtimes.NoStorage as error:
+            self._event(one, str(error))
+        else:
+            knative.reconcile(self.api, one, template)
 
     def _part(self, one: Asked, part: Part, template: Manifest, there: Manifest | None) -> None:
         self.api.ensure(DEPLOYMENT, workloads.deployment(one, part, template))
