@@ -182,11 +182,11 @@ def turned_away(ground: Access, robot: Robot) -> Iterator[None]:
         for kind, spec in (("PriorityLevelConfiguration", level), ("FlowSchema", flow))
     ]
     bundle = json.dumps({"apiVersion": "v1", "kind": "List", "items": things})
-    ground.kubectl("apply", "-f", "-", input=bundle)
     try:
+        ground.kubectl("apply", "-f", "-", input=bundle)
         yield
     finally:
-        ground.kubectl("delete", "-f", "-", input=bundle)
+        ground.kubectl("delete", "--ignore-not-found", "-f", "-", input=bundle)
 
 
 def test_who_is_turned_away_comes_back_when_the_server_says(
