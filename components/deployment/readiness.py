@@ -115,7 +115,7 @@ def _late(cluster: Cluster, version: Version, why: str) -> Look:
     if last and passing(last):
         return Look(unable=f"{why}; its pod said: {told(last)}")
     said = f"; its pod said: {told(last)}" if last else ""
-    return Look(failed=f"{why}{said}{_event(cluster, version)}")
+    return Look(failed=f"{why}{said}{event(cluster, version.service)}")
 
 
 def _ended_last(cluster: Cluster, version: Version) -> dict[str, Any] | None:
@@ -208,16 +208,15 @@ def answers(url: str, version: Version) -> bool:
     return answer.status == 200
 
 
-def _event(cluster: Cluster, version: Version) -> str:
-    """Return the last warning about a slot: some refusals are told only as events."""
+def event(cluster: Cluster, name: str) -> str:
+    """Return the last warning about an InferenceService: some refusals are told only so."""
     try:
         events = cluster.list(resources.EVENT)
     except Refused:
         return ""
     told = [
-        event.get("message", "")
-        for event in events
-        if event.get("type") == "Warning"
-        and event.get("involvedObject", {}).get("name") == version.service
+        one.get("message", "")
+        for one in events
+        if one.get("type") == "Warning" and one.get("involvedObject", {}).get("name") == name
     ]
     return f"; {told[-1]}" if told else ""
