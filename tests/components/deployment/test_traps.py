@@ -16,9 +16,8 @@ from components.deployment.traffic import choosing, probing
 from components.deployment.traffic.canary import HPA, Canary
 from components.deployment.traffic.interface import Backend, NotCarried
 from components.deployment.traffic.knative import Knative
-from components.deployment.traffic.probing import Found
 from components.deployment.transformer import Transformer
-from components.foundation.errors import InfrastructureError, Refused, UserError
+from components.foundation.errors import InfrastructureError, Refused
 from components.foundation.kubernetes.client import Manifest
 from components.foundation.kubernetes.resources import (
     CONFIG_MAP,
@@ -38,7 +37,6 @@ STORAGE = Resource(
     "serving.kserve.io/v1alpha1", "ClusterStorageContainer", "clusterstoragecontainers"
 )
 BEFORE = Transformer("registry.falaj.example/t", "examples.flights.features", "late", "s3://r/x")
-WHOLE = Found(True, True, "", True, True, "Standard", True)
 
 
 @pytest.fixture
@@ -342,99 +340,6 @@ def test_names_that_would_be_too_long_are_refused(world: World, backend: Backend
     with pytest.raises(Refused, match="letters of at most 63") as caught:
         worlds.stage(world, backend).launch("m" * 50, FIRST)
     assert caught.value.code == "backend-unfit"
-
-
-@pytest.mark.parametrize(
-    ("changes", "wanted", "expected"),
-    [
-        ({}, None, Backend.TWINS),
-        ({"mode": "Serverless"}, None, Backend.TWINS),
-        ({"gateway": None}, None, Backend.TWINS),
-        ({"routes": False}, None, Backend.KNATIVE),
-        ({}, Backend.CANARY, Backend.CANARY),
-        ({"gateway_api": None}, Backend.CANARY, Backend.CANARY),
-        ({}, Backend.KNATIVE, Backend.KNATIVE),
-    ],
-)
-def test_a_backend_is_chosen_by_what_is_there(
-    changes: dict[str, object], wanted: Backend | None, expected: Backend
-) -> None:
-    assert choosing.choice(dataclasses.replace(WHOLE, **changes), wanted) is expected  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(
-    ("changes", "wanted", "said"),
-    [
-        ({"routes": False, "knative": False}, None, "Gateway API is not installed"),
-        ({"kserve": False}, None, "KServe is not installed"),
-        ({"gateway": "there is no Gateway default/falaj"}, None, "there is no Gateway"),
-        ({"routes": False, "autoscaler": False}, None, "config-autoscaler"),
-        ({"routes": False}, Backend.TWINS, "Gateway API is not installed"),
-        ({"routes": False}, Backend.CANARY, "Gateway API is not installed"),
-        ({"gateway_api": False}, Backend.CANARY, "enableGatewayApi false"),
-        ({"knative": False}, Backend.KNATIVE, "Knative Serving is not installed"),
-        ({"autoscaler": False}, Backend.KNATIVE, "config-autoscaler"),
-    ],
-)
-def test_what_the_cluster_cannot_carry_is_refused_with_the_reason(
-    changes: dict[str, object], wanted: Backend | None, said: str
-) -> None:
-    with pytest.raises(Refused, match=said) as caught:
-        choosing.choice(dataclasses.replace(WHOLE, **changes), wanted)  # type: ignore[arg-type]
-    assert caught.value.code == "backend-missing"
-
-
-def test_what_a_cluster_has_is_probed(world: World) -> None:
-    assert probing.probe(world.cluster, "falaj") == Found(True, True, "", True, True, None, None)
-
-    world.server.absent.update({"gateway.networking.k8s.io", "serving.knative.dev"})
-    found = probing.probe(world.cluster, "falaj")
-    assert (found.routes, found.gateway, found.knative) == (False, None, False)
-
-
-def test_kserve_s_settings_are_read_where_they_may_be(world: World) -> None:
-    settings = {
-        "apiVersion": "v1",
-        "kind": "ConfigMap",
-        "metadata": {"name": "inferenceservice-config"},
-        "data": {
-            "deploy": '{"defaultDeploymentMode": "Serverless"}',
-            "ingress": '{"enableGatewayApi": false}',
-        },
-    }
-    key = Key(CONFIG_MAP, "kserve", "inferenceservice-config")
-    world.server.objects.create(key, settings, manager="me")
-
-    found = probing.probe(world.cluster, "falaj")
-    assert (found.mode, found.gateway_api) == ("Serverless", False)
-
-    world.server.forbidden.add("/api/v1/namespaces/kserve/")
-    found = probing.probe(world.cluster, "falaj")
-    assert (found.mode, found.gateway_api) == (None, None)
-
-
-def test_a_gateway_that_is_not_there_is_told_before_anything_is_made(world: World) -> None:
-    how = Launch(Route("m", "m.localhost", "elsewhere/gate"), Capacity())
-
-    with pytest.raises(Refused, match="there is no Gateway elsewhere/gate"):
-        launch(world.cluster, uri("m", FIRST), how, tell=list[Verdict]().append)
-
-
-def test_a_model_keeps_its_backend(world: World) -> None:
-    worlds.stage(world, Backend.CANARY).launch("m", FIRST)
-
-    with pytest.raises(Refused, match="is carried by canary, asked for twins") as caught:
-        worlds.stage(world, Backend.TWINS).launch("m", BETTER)
-    assert caught.value.code == "backend-changed"
-    auto = dataclasses.replace(worlds.stage(world, Backend.CANARY), backend="auto")
-    assert auto.launch("m", BETTER)[0].slot == "b"
-
-
-def test_a_backend_that_is_unknown_is_told_with_those_that_are(world: World) -> None:
-    stage = dataclasses.replace(worlds.stage(world, Backend.TWINS), backend="knativ")
-
-    with pytest.raises(UserError, match="did you mean 'knative'"):
-        stage.launch("m", FIRST)
 
 
 def test_a_knative_candidate_waits_until_the_champion_is_told_as_rolled_out(
