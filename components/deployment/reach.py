@@ -10,7 +10,6 @@ import socket
 import urllib.parse
 
 from components.deployment.slots import Version
-from components.deployment.traffic.probing import GATEWAY
 from components.foundation.errors import FalajError
 from components.foundation.kubernetes import resources
 from components.foundation.kubernetes.client import Cluster, Manifest
@@ -76,9 +75,9 @@ def _leads_only_to(route: Manifest, version: Version) -> bool:
 def _address(cluster: Cluster, route: Manifest) -> str:
     """Return where a route's Gateway listens for HTTP; empty when that is not known."""
     parent = route["spec"]["parentRefs"][0]
-    there = dataclasses.replace(cluster, namespace=parent.get("namespace", cluster.namespace))
+    cluster = dataclasses.replace(cluster, namespace=parent.get("namespace", cluster.namespace))
     try:
-        gateway = there.find(GATEWAY, parent["name"])
+        gateway = cluster.find(resources.GATEWAY, parent["name"])
     except FalajError:
         return ""
     addresses = ((gateway or {}).get("status") or {}).get("addresses", [])

@@ -7,10 +7,14 @@ from typing import Any
 from components.foundation.errors import Refused
 from components.foundation.kubernetes import discovery
 from components.foundation.kubernetes.client import Cluster, Manifest
-from components.foundation.kubernetes.resources import HTTP_ROUTE, INFERENCE_SERVICE, Resource
+from components.foundation.kubernetes.resources import (
+    GATEWAY,
+    HTTP_ROUTE,
+    INFERENCE_SERVICE,
+    Resource,
+)
 from components.foundation.storage import NotFound
 
-GATEWAY = Resource("gateway.networking.k8s.io/v1", "Gateway", "gateways")
 KSERVICE = Resource("serving.knative.dev/v1", "Service", "services")
 
 SETTINGS = "/api/v1/namespaces/kserve/configmaps/inferenceservice-config"

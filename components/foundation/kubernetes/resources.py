@@ -32,6 +32,7 @@ HTTP_ROUTE = Resource("gateway.networking.k8s.io/v1", "HTTPRoute", "httproutes")
 CONFIG_MAP = Resource("v1", "ConfigMap", "configmaps")
 DEPLOYMENT = Resource("apps/v1", "Deployment", "deployments")
 EVENT = Resource("v1", "Event", "events")
+GATEWAY = Resource("gateway.networking.k8s.io/v1", "Gateway", "gateways")
 
 KNOWN = (INFERENCE_SERVICE, HTTP_ROUTE, CONFIG_MAP, DEPLOYMENT, EVENT)
 

@@ -8,10 +8,9 @@ import pytest
 from components.deployment import reach
 from components.deployment.route import Route
 from components.deployment.slots import Version
-from components.deployment.traffic.probing import GATEWAY
 from components.foundation.errors import Refused
 from components.foundation.kubernetes.client import Cluster
-from components.foundation.kubernetes.resources import Resource
+from components.foundation.kubernetes.resources import GATEWAY, Resource
 from components.foundation.sealing.uri import ReleaseUri
 from tests.components.foundation.kubernetes.playing import playing, says
 
