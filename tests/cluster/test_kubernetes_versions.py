@@ -31,16 +31,10 @@ def installed(name: str) -> pathlib.Path:
     folder = CACHE / f"{name}-{hashlib.sha256(wanted.read_bytes()).hexdigest()[:12]}"
     if not folder.exists():
         partial = folder.with_suffix(f".{os.getpid()}")
-        install = ("uv", "pip", "install", "--quiet", "--no-deps", "--require-hashes")
-        command = [
-            *install,
-            "--python",
-            sys.executable,
-            "--target",
-            str(partial),
-            "-r",
-            str(wanted),
-        ]
+        uv = str(pathlib.Path(sys.executable).with_name("uv"))
+        install = (uv, "pip", "install", "--quiet", "--no-deps", "--require-hashes")
+        into = ("--python", sys.executable, "--target", str(partial), "-r", str(wanted))
+        command = [*install, *into]
         subprocess.run(command, check=True, timeout=300)
         partial.rename(folder)
     return folder
