@@ -43,9 +43,10 @@ def astray(cluster: Cluster, version: Version) -> str:
 
 def through_api(cluster: Cluster, url: str, version: Version) -> bool:
     """Ask a server by way of the API server, if its name means nothing here: out of a cluster."""
-    if _known(url):
+    name = urllib.parse.urlsplit(url).hostname or ""
+    if _known(name):
         return False
-    service = f"{version.deployments[-1]}:80"
+    service = f"{name.partition('.')[0]}:80"
     path = f"/api/v1/namespaces/{cluster.namespace}/services/{service}/proxy{question(version)}"
     try:
         dataclasses.replace(cluster, retries=Retries(attempts=1)).look(path)
@@ -54,8 +55,7 @@ def through_api(cluster: Cluster, url: str, version: Version) -> bool:
     return True
 
 
-def _known(url: str) -> bool:
-    host = urllib.parse.urlsplit(url).hostname
+def _known(host: str) -> bool:
     try:
         return bool(host and socket.getaddrinfo(host, None))
     except socket.gaierror:

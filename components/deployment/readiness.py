@@ -75,7 +75,7 @@ def look(cluster: Cluster, version: Version, *, replicas: int, stale: Any = None
 def _unserved(cluster: Cluster, service: Manifest, version: Version) -> str:
     """Say what is missing of an answer: the server's own, or one through the route."""
     url = service["status"].get("address", {}).get("url", "")
-    if not answers(url, version) and not reach.through_api(cluster, url, version):
+    if not served(cluster, url, version):
         return "the server does not answer for this release"
     return reach.astray(cluster, version)
 
@@ -194,6 +194,11 @@ def pods_missing(deployment: Manifest | None, replicas: int) -> str:
     if len(set(counts.values())) > 1 or counts["replicas"] < replicas:
         return f"replicas {counts}, wanted {replicas} at least"
     return ""
+
+
+def served(cluster: Cluster, url: str, version: Version) -> bool:
+    """Ask the server at a Service's URL, from outside of a cluster by way of the API server."""
+    return answers(url, version) or reach.through_api(cluster, url, version)
 
 
 def answers(url: str, version: Version) -> bool:

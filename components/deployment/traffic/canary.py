@@ -85,7 +85,7 @@ class Canary(Single):
         if waiting:
             app = {"app": f"isvc.{version.deployments[0]}"}
             return openers.look(self.cluster, app, version, waiting)
-        if not readiness.answers(self._address(version), version):
+        if not readiness.served(self.cluster, self._address(version), version):
             return Look(waiting="the server does not answer for this release")
         return Look()
 

@@ -73,7 +73,7 @@ class Knative(Single):
         if waiting := _not_ready(revision):
             labels = {"serving.knative.dev/revision": name}
             return openers.look(self.cluster, labels, version, waiting)
-        if not readiness.answers(clusters(name, self.cluster.namespace), version):
+        if not readiness.served(self.cluster, clusters(name, self.cluster.namespace), version):
             return Look(waiting="the server does not answer for this release")
         return Look()
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from components.deployment import reach
+from components.deployment import reach, readiness
 from components.deployment.route import Route
 from components.deployment.slots import Version
 from components.foundation.errors import Refused
@@ -93,6 +93,17 @@ def test_from_outside_the_api_server_asks_for_us(status: int, answers: bool) -> 
 
     service = "/api/v1/namespaces/team/services/m-a-predictor:80/proxy"
     assert script.asked == [("GET", f"{service}{READY}", None)]
+
+
+@pytest.mark.parametrize("service", ["m-a-transformer", "m-v2-predictor", "m-predictor-00002"])
+def test_it_asks_the_service_that_the_backend_names(service: str) -> None:
+    with playing(says(200, {})) as (cluster, script):
+        url = f"http://{service}.team.svc.cluster.invalid"
+
+        assert readiness.served(cluster, url, CHAMPION)
+
+    [(_, path, _)] = script.asked
+    assert f"/services/{service}:80/proxy/" in path
 
 
 def test_where_the_name_is_known_the_api_server_is_not_asked() -> None:
