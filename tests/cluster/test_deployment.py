@@ -66,7 +66,7 @@ def scene(ground: Access) -> Iterator[Scene]:
     name = f"deployment-{uuid.uuid4().hex[:6]}"
     ground.kubectl("create", "namespace", name)
     scenes.load_runtimes(ground)
-    _apply(ground, name, manifest("serviceaccount", "falaj-serving"))
+    _apply(ground, name, manifest("serviceaccount", "falaj-serving"), manifest("gateway", "falaj"))
     with scenes.set_in(ground, name) as found:
         yield found
     ground.kubectl("delete", "namespace", name, "--wait=false")
