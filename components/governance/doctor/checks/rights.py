@@ -39,9 +39,11 @@ DEPLOY = Task(
     (
         *_each("get create patch", _KSERVE, "inferenceservices"),
         *_each("get create patch", _ROUTES, "httproutes"),
+        *_each("get", _ROUTES, "gateways"),
         *_each("get create update", "", "configmaps"),
         *_each("get", "apps", "deployments"),
         *_each("list", "", "events"),
+        *_each("list", "", "pods"),
     ),
     _STEP,
 )
