@@ -42,7 +42,7 @@ class Canary(Single):
         A canary has as many pods as its floor, and KServe takes as many from the stable one: its
         floor is raised by as many, so that neither has less than it should.
         """
-        floor, stable, dark = self._floor(champion, candidate), predictor(champion), {}
+        floor, stable = self._floor(champion, candidate), predictor(champion)
         stable["minReplicas"] += floor
         stable["maxReplicas"] = max(stable["maxReplicas"], stable["minReplicas"])
         dark = {**predictor(candidate), "name": candidate.slot, "minReplicas": floor}
@@ -68,9 +68,6 @@ class Canary(Single):
             self.apply(self.first(candidate))
         else:
             self.apply(self.both(champion, candidate, 0))
-        return None
-
-    def stale(self, version: Version) -> Any:
         return None
 
     def look(self, version: Version, *, replicas: int, stale: Any = None) -> Look:
@@ -99,12 +96,6 @@ class Canary(Single):
 
     def _address(self, version: Version) -> str:
         return clusters(version.deployments[0], self.cluster.namespace)
-
-    def split(self, champion: Version, candidate: Version, share: int) -> None:
-        self.apply(self.both(champion, candidate, share))
-        if share and self.look(candidate, replicas=1).waiting:
-            return  # KServe gives it nothing then; whoever looks next sees why
-        self.confirm({champion.slot: 100 - share, candidate.slot: share})
 
     def settle(self, champion: Version, loser: Version | None) -> None:
         """Give one version everything; of one that is promoted, only with its pods ready.

@@ -41,6 +41,9 @@ class Knative(Single):
         """Return the object that asks for a version and gives it a percent, 0 included."""
         return self.manifest({"predictor": {**predictor(version), _PERCENT: share}})
 
+    def both(self, champion: Version, candidate: Version, share: int) -> Manifest:
+        return self.at(candidate, share)
+
     def bring(self, champion: Version | None, candidate: Version) -> Any:
         self.check(champion, candidate)
         if champion is None:
@@ -50,9 +53,6 @@ class Knative(Single):
             told = f"KServe has not told that {champion} is rolled out, and ignores percents"
             self.wait_until(lambda: self._rolled_out(champion), told, timeout_s=_READY_S)
         self.apply(self.at(candidate, 0))
-        return None
-
-    def stale(self, version: Version) -> Any:
         return None
 
     def look(self, version: Version, *, replicas: int, stale: Any = None) -> Look:
@@ -76,12 +76,6 @@ class Knative(Single):
         if not readiness.served(self.cluster, clusters(name, self.cluster.namespace), version):
             return Look(waiting="the server does not answer for this release")
         return Look()
-
-    def split(self, champion: Version, candidate: Version, share: int) -> None:
-        self.apply(self.at(candidate, share))
-        if share and self.look(candidate, replicas=1).waiting:
-            return  # Knative gives it nothing then; whoever looks next sees why
-        self.confirm({champion.slot: 100 - share, candidate.slot: share})
 
     def settle(self, champion: Version, loser: Version | None) -> None:
         """Give one version everything; the object then asks for it, or for none of the loser."""

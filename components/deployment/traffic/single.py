@@ -58,6 +58,19 @@ class Single(Traffic):
         """Return the object of a version that is alone."""
         raise NotImplementedError
 
+    def both(self, champion: Version, candidate: Version, share: int) -> Manifest:
+        """Return the object of two versions, of which the candidate has a percent."""
+        raise NotImplementedError
+
+    def stale(self, version: Version) -> Any:
+        return None
+
+    def split(self, champion: Version, candidate: Version, share: int) -> None:
+        self.apply(self.both(champion, candidate, share))
+        if share and self.look(candidate, replicas=1).waiting:
+            return  # KServe gives it nothing then; whoever looks next sees why
+        self.confirm({champion.slot: 100 - share, candidate.slot: share})
+
     def check(self, champion: Version | None, candidate: Version) -> None:
         """Refuse what KServe would take without a word, and not serve as asked."""
         self._check_transformer(champion, candidate)
