@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from pipelines.__main__ import main
+from tests import kubeconfig
 from tests.components.governance.doctor import fit
 from tests.inference.processes import free_ports
 
@@ -52,25 +53,11 @@ def api(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[fit
         Answers.api = fit.api()
         site = Answers.api.at[f"/api/v1/namespaces/{fit.HOME}/configmaps/falaj-site"]
         site["data"]["PROMETHEUS_URL"] = METRICS_OF_SITE
-        monkeypatch.setenv("KUBECONFIG", str(kubeconfig(tmp_path, server.server_port)))
+        monkeypatch.setenv("KUBECONFIG", str(kubeconfig.written(tmp_path, server.server_port)))
         (tmp_path / "site.yaml").write_text(fit.quiet(fit.site()).text())
         monkeypatch.chdir(tmp_path)
         yield Answers.api
         server.shutdown()
-
-
-def kubeconfig(folder: pathlib.Path, port: int) -> pathlib.Path:
-    config = {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "clusters": [{"name": "c", "cluster": {"server": f"http://127.0.0.1:{port}"}}],
-        "users": [{"name": "u", "user": {"token": "secret"}}],
-        "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
-        "current-context": "x",
-    }
-    path = folder / "kubeconfig"
-    path.write_text(yaml.safe_dump(config))
-    return path
 
 
 def test_a_fit_installation_ends_well_and_says_what_there_is(
@@ -132,7 +119,7 @@ def test_an_api_server_that_is_not_there_is_to_be_tried_again(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     [port] = free_ports(1)
-    monkeypatch.setenv("KUBECONFIG", str(kubeconfig(tmp_path, port)))
+    monkeypatch.setenv("KUBECONFIG", str(kubeconfig.written(tmp_path, port)))
 
     assert main(["doctor", "--site", "site.yaml"]) == 75
 

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import pytest
-import yaml
 
 from components.foundation.errors import FalajError, InfrastructureError, Refused, UserError
 from components.foundation.kubernetes import resources
@@ -17,6 +16,7 @@ from components.foundation.kubernetes.client import Cluster
 from components.foundation.kubernetes.failures import Owned, Owner
 from components.foundation.kubernetes.retries import Retries
 from components.foundation.storage import Conflict, NotFound
+from tests import kubeconfig
 
 MAP: dict[str, Any] = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "m"}}
 
@@ -61,16 +61,7 @@ def api() -> Iterator[type[Answers]]:
 
 
 def connected(folder: pathlib.Path, port: int, **environment: str) -> Cluster:
-    config = {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "clusters": [{"name": "c", "cluster": {"server": f"http://127.0.0.1:{port}"}}],
-        "users": [{"name": "u", "user": {"token": "secret"}}],
-        "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
-        "current-context": "x",
-    }
-    path = folder / "kubeconfig"
-    path.write_text(yaml.safe_dump(config))
+    path = kubeconfig.written(folder, port)
     found = Cluster.connect({"KUBECONFIG": str(path), "FALAJ_NAMESPACE": "team", **environment})
     return dataclasses.replace(found, retries=Retries(sleep=lambda _: None))
 
