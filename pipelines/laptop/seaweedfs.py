@@ -17,6 +17,7 @@ import time
 import urllib.parse
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, astuple, dataclass
+from functools import partial
 
 from components.foundation.errors import FalajError, InfrastructureError, UserError
 from components.foundation.orphans import die_with_parent
@@ -156,7 +157,7 @@ def _start(
             cwd=folder,
             env={"HOME": str(folder.resolve()), **processes.mark(owner)},  # it obeys AWS_* names
             start_new_session=True,  # Ctrl-C reaches us first; we stop it last
-            preexec_fn=die_with_parent,
+            preexec_fn=partial(die_with_parent, signal.SIGKILL),  # asked, it may wait, see above
         )
 
 
