@@ -110,9 +110,10 @@ class Repository:
         from feast.data_source import DataSource
 
         kinds = (Entity, DataSource, BaseFeatureView, FeatureService)
-        package = importlib.import_module(self.package)
-        names = [m.name for m in pkgutil.iter_modules(package.__path__, f"{self.package}.")]
-        values = [v for name in names for v in vars(importlib.import_module(name)).values()]
+        with _without_bytecode():
+            package = importlib.import_module(self.package)
+            names = [m.name for m in pkgutil.iter_modules(package.__path__, f"{self.package}.")]
+            values = [v for name in names for v in vars(importlib.import_module(name)).values()]
         found = {(_kind(v, kinds), v.name): v for v in values if isinstance(v, kinds)}
         if not found:
             raise UserError(
@@ -159,6 +160,16 @@ def quickly_import_feast() -> None:
         return
     with _absent("torch"), _unchecked():
         importlib.import_module("feast")
+
+
+@contextlib.contextmanager
+def _without_bytecode() -> Iterator[None]:
+    """Leave no bytecode of definitions: it hides a change in its second that keeps the size."""
+    before, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+    try:
+        yield
+    finally:
+        sys.dont_write_bytecode = before
 
 
 @contextlib.contextmanager
