@@ -43,7 +43,7 @@ def routes() -> set[str]:
 
 
 def _cases(file: pathlib.Path) -> Iterator[Case]:
-    for row in yaml.safe_load(file.read_text(encoding="utf-8")):
+    for row in yaml.load(file.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader):
         name, profile = f"{file.stem}.{row['route']}", row.get("profile", "health")
         abroad = row["abroad"] if isinstance(row["abroad"], list) else [row["abroad"]]
         for number, value in enumerate(abroad):
