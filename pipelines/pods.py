@@ -7,7 +7,7 @@ from typing import Any
 
 from components.face import images
 from components.foundation.errors import UserError, nearest
-from components.foundation.pods import Pod, Pods, Use
+from components.foundation.pods import NodeMatch, Pod, Pods, Use
 
 _STEPS = pathlib.Path(__file__).parents[1] / "components"
 
@@ -51,14 +51,30 @@ def of(pods: Pods, task: Any) -> Pod:
 
 def give(task: Any, pod: Pod) -> None:
     """Say to KFP all that a site says, but for resources, which come with the step's own."""
+    _times(task, pod)
     _identity(task, pod)
     _placement(task, pod)
     _volumes(task, pod)
     _uses(task, pod)
 
 
+def _times(task: Any, pod: Pod) -> None:
+    """Say for how long a step may run, and how often again."""
+    from kfp import kubernetes
+
+    if pod.timeout_s:
+        kubernetes.set_timeout(task, pod.timeout_s)
+    if (again := pod.retries) is not None:
+        task.set_retry(
+            again.times,
+            backoff_duration=f"{again.wait_s}s",
+            backoff_factor=again.factor,
+            backoff_max_duration=f"{again.longest_wait_s}s",
+        )
+
+
 def _identity(task: Any, pod: Pod) -> None:
-    """Say who runs what: user, labels, images and for how long."""
+    """Say who runs what: user, labels and images."""
     from kfp import kubernetes
 
     if pod.security:
@@ -72,8 +88,6 @@ def _identity(task: Any, pod: Pod) -> None:
         kubernetes.set_image_pull_secrets(task, list(pod.image_pull_secrets))
     if pod.image_pull_policy:
         kubernetes.set_image_pull_policy(task, pod.image_pull_policy)
-    if pod.timeout_s:
-        kubernetes.set_timeout(task, pod.timeout_s)
 
 
 def _placement(task: Any, pod: Pod) -> None:
@@ -85,6 +99,23 @@ def _placement(task: Any, pod: Pod) -> None:
         kubernetes.add_toleration(
             task, one.key, one.operator, one.value, one.effect, toleration_seconds=one.seconds
         )
+    _affinity(task, pod)
+
+
+def _affinity(task: Any, pod: Pod) -> None:
+    """Say all demands as one term: of several terms KFP and Kubernetes are content with any."""
+    from kfp import kubernetes
+
+    demands = [_expression(one) for one in pod.node_affinity if one.weight is None]
+    if demands:
+        kubernetes.add_node_affinity(task, demands)
+    for one in pod.node_affinity:
+        if one.weight is not None:
+            kubernetes.add_node_affinity(task, [_expression(one)], weight=one.weight)
+
+
+def _expression(one: NodeMatch) -> dict[str, Any]:
+    return {"key": one.key, "operator": one.operator, "values": list(one.values)}
 
 
 def _volumes(task: Any, pod: Pod) -> None:
@@ -94,6 +125,17 @@ def _volumes(task: Any, pod: Pod) -> None:
         kubernetes.mount_pvc(task, claim.name, claim.mount, claim.sub_path)
     for one in pod.empty_dirs:
         kubernetes.empty_dir_mount(task, one.name, one.mount, one.medium, one.size)
+    for volume in pod.ephemeral_volumes:
+        kubernetes.add_ephemeral_volume(
+            task,
+            volume.name,
+            volume.mount,
+            list(volume.access_modes),
+            volume.size,
+            storage_class_name=volume.storage_class,
+            labels=volume.labels,
+            annotations=volume.annotations,
+        )
 
 
 def _uses(task: Any, pod: Pod) -> None:
@@ -103,6 +145,8 @@ def _uses(task: Any, pod: Pod) -> None:
         _use(task, one, env=k8s.use_secret_as_env, files=k8s.use_secret_as_volume)
     for one in pod.config_maps:
         _use(task, one, env=k8s.use_config_map_as_env, files=k8s.use_config_map_as_volume)
+    for variable, field in pod.fields.items():
+        k8s.use_field_path_as_env(task, variable, field)
 
 
 def _use(task: Any, used: Use, *, env: Callable[..., Any], files: Callable[..., Any]) -> None:

@@ -5,7 +5,7 @@ said more closely wins; lists and maps add up.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Literal, Self
 
 import pydantic
@@ -15,19 +15,25 @@ _SELECTED = {"app", "component", "k8s-app"}
 _SELECTED_BELOW = {
     "app.kubernetes.io", "gateway.networking.k8s.io", "pipeline", "pipelines.kubeflow.org",
 }  # fmt: skip
-_DECIMAL = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "P": 10**15, "E": 10**18}
+# Not k, which kfp does not read, nor K, of which KFP's driver ends: Kubernetes does not know it.
+_DECIMAL = {"": 1, "M": 10**6, "G": 10**9, "T": 10**12, "P": 10**15, "E": 10**18}
 _BINARY = {f"{unit}i": 2 ** (10 * power) for power, unit in enumerate("KMGTPE", start=1)}
-_UNITS = {**_DECIMAL, "K": 10**3, **_BINARY}  # kfp writes K for a thousand, Kubernetes k
+_UNITS = {**_DECIMAL, **_BINARY}
 
-_CPU = re.compile(r"\d+(\.\d+)?|\d+m")
-_MEMORY = re.compile(r"(\d+(?:\.\d+)?)(" + "|".join(_UNITS) + ")")
+# Digits and letters are named, for \d and \w are those of every script.
+_DOMAIN = r"(?=.{1,253}(?:/|$))[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*"
+_NAME = r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
+_CPU = re.compile(r"[0-9]+(\.[0-9]+)?|[0-9]+m")
+_MEMORY = re.compile(r"([0-9]+(?:\.[0-9]+)?)(" + "|".join(_UNITS) + ")")
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
-_OBJECT = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
+_OBJECT = re.compile(_DOMAIN)
 _ENVIRONMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
-_KEY = re.compile(r"([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-\w.]{0,61}[A-Za-z0-9])?")
-_RESOURCE = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/[A-Za-z0-9]([-\w.]{0,61}\w)?")
+_VALUE = re.compile(f"({_NAME})?")
+_KEY = re.compile(f"({_DOMAIN}/)?{_NAME}")
+_RESOURCE = re.compile(f"{_DOMAIN}/{_NAME}")
 _PATH = re.compile(r"(/(?!\.\.?(/|$))[^/:\s]+)+")
+_WHOLE = re.compile(r"-?[0-9]{1,18}")
+_ENTRY = re.compile(r"(?!\.\.)[-A-Za-z0-9_.]{1,253}")
 
 
 def cores(text: str) -> float | None:
@@ -38,7 +44,7 @@ def cores(text: str) -> float | None:
 
 
 def size(text: str) -> float | None:
-    """Return how many bytes a quantity names, or None when it is none, as kfp reads it."""
+    """Return how many bytes a quantity names, or None when kfp or Kubernetes takes it for none."""
     found = _MEMORY.fullmatch(text)
     return float(found[1]) * _UNITS[found[2]] if found else None
 
@@ -78,6 +84,28 @@ def is_path(text: str) -> bool:
     return bool(_PATH.fullmatch(text))
 
 
+def is_inside(text: str) -> bool:
+    """Say whether a path stays inside of a volume: relative, no way up."""
+    return text == "" or is_path(f"/{text}")
+
+
+def is_entry(text: str) -> bool:
+    """Say whether a text may be the key of an entry of a Secret or ConfigMap."""
+    return bool(_ENTRY.fullmatch(text)) and text != "."
+
+
+def is_match(operator: str, values: Sequence[str]) -> bool:
+    """Say whether an operator of node affinity can have these values."""
+    match operator:
+        case "In" | "NotIn":
+            return len(values) > 0
+        case "Exists" | "DoesNotExist":
+            return not values
+        case "Gt" | "Lt":
+            return len(values) == 1 and bool(_WHOLE.fullmatch(values[0]))
+    return False
+
+
 def _text(good: Callable[[str], object], expected: str) -> pydantic.AfterValidator:
     def check(value: str) -> str:
         if not good(value):
@@ -110,8 +138,23 @@ LabelValue = Annotated[str, _text(is_label_value, "63 at most of letters, digits
 Key = Annotated[str, _text(is_key, "a key such as team or example.com/team")]
 Resource = Annotated[str, _text(is_accelerator, "a device's resource such as nvidia.com/gpu")]
 MountPath = Annotated[str, _text(is_path, "an absolute path such as /mnt/data")]
+SubPath = Annotated[str, _text(is_inside, "a path inside of the volume such as models/encoders")]
+EntryKey = Annotated[str, _text(is_entry, "a key such as tls.crt: letters, digits, '-', '_', '.'")]
 NotRoot = Annotated[int, pydantic.AfterValidator(_not_root)]
 Positive = Annotated[int, pydantic.Field(ge=1)]
+Weight = Annotated[int, pydantic.Field(ge=1, le=100)]
+AccessMode = Literal["ReadWriteOnce", "ReadOnlyMany", "ReadWriteMany", "ReadWriteOncePod"]
+Operator = Literal["In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt"]
+# What a pod knows of itself, but for its labels and annotations: what these say nobody judges.
+PodField = Literal[
+    "metadata.name",
+    "metadata.namespace",
+    "metadata.uid",
+    "spec.nodeName",
+    "spec.serviceAccountName",
+    "status.hostIP",
+    "status.podIP",
+]
 
 
 class _Strict(pydantic.BaseModel):
@@ -129,7 +172,7 @@ class Use(_Strict):
     """A Secret or ConfigMap that a step reads, as variables (its key -> variable) or as files."""
 
     name: ObjectName
-    env: dict[str, VariableName] = {}
+    env: dict[EntryKey, VariableName] = {}
     mount: MountPath | None = None
     optional: bool = False
 
@@ -145,7 +188,7 @@ class Claim(_Strict):
 
     name: ObjectName
     mount: MountPath
-    sub_path: str = ""
+    sub_path: SubPath = ""
 
 
 class EmptyDirectory(_Strict):
@@ -161,6 +204,53 @@ class EmptyDirectory(_Strict):
         if self.medium and not self.size:
             raise ValueError(f"{self.name}: in memory without a size; it would eat its step's")
         return self
+
+
+class EphemeralVolume(_Strict):
+    """A volume that is claimed for one pod and deleted with it: scratch beyond a node's disk."""
+
+    name: VolumeName
+    mount: MountPath
+    size: Memory
+    access_modes: tuple[AccessMode, ...] = pydantic.Field(default=("ReadWriteOnce",), strict=False)
+    storage_class: ObjectName | None = None
+    labels: dict[Key, LabelValue] = {}
+    annotations: dict[Key, str] = {}
+
+    @pydantic.field_validator("access_modes")
+    @classmethod
+    def _some(cls, modes: tuple[str, ...]) -> tuple[str, ...]:
+        if not modes:
+            raise ValueError("got none; expected one such as ReadWriteOnce")
+        return modes
+
+
+class NodeMatch(_Strict):
+    """What is asked of a node's label; with a weight it is a wish, without one a demand."""
+
+    key: Key
+    operator: Operator = "In"
+    values: tuple[LabelValue, ...] = pydantic.Field(default=(), strict=False)
+    weight: Weight | None = None
+
+    @pydantic.model_validator(mode="after")
+    def _is_one_that_the_api_server_takes(self) -> Self:
+        if not is_match(self.operator, self.values):
+            wanted = {"In": "values", "NotIn": "values", "Gt": "one whole number as text",
+                      "Lt": "one whole number as text"}.get(self.operator, "no values")  # fmt: skip
+            raise ValueError(
+                f"{self.key}: got {list(self.values)}; {self.operator} expects {wanted}"
+            )
+        return self
+
+
+class Retries(_Strict):
+    """How often a step that failed is run again, and how long is waited before."""
+
+    times: Annotated[int, pydantic.Field(ge=0, le=100)]
+    wait_s: Annotated[int, pydantic.Field(ge=0)] = 10
+    factor: Annotated[float, pydantic.Field(ge=1, le=10, strict=False)] = 2.0
+    longest_wait_s: Positive = 3600
 
 
 class Toleration(_Strict):
@@ -200,14 +290,18 @@ class Pod(_Strict):
     accelerator: Accelerator | None = None
     security: Identity | None = None
     timeout_s: Positive | None = None
+    retries: Retries | None = None
     image_pull_policy: Literal["Always", "IfNotPresent", "Never"] | None = None
     secrets: tuple[Use, ...] = pydantic.Field(default=(), strict=False)
     config_maps: tuple[Use, ...] = pydantic.Field(default=(), strict=False)
     claims: tuple[Claim, ...] = pydantic.Field(default=(), strict=False)
     empty_dirs: tuple[EmptyDirectory, ...] = pydantic.Field(default=(), strict=False)
+    ephemeral_volumes: tuple[EphemeralVolume, ...] = pydantic.Field(default=(), strict=False)
+    node_affinity: tuple[NodeMatch, ...] = pydantic.Field(default=(), strict=False)
     tolerations: tuple[Toleration, ...] = pydantic.Field(default=(), strict=False)
     image_pull_secrets: tuple[ObjectName, ...] = pydantic.Field(default=(), strict=False)
     node_selector: dict[Key, LabelValue] = {}
+    fields: dict[VariableName, PodField] = {}
     labels: dict[Key, LabelValue] = {}
     annotations: dict[Key, str] = {}
 

@@ -19,6 +19,8 @@ _SPOKEN = {
     "imagePullPolicy": "image pull policy",
     "activeDeadlineSeconds": "timeout",
     "emptyDirMounts": "empty folders",
+    "genericEphemeralVolume": "volumes of its own",
+    "nodeAffinity": "node affinity",
     "pvcMount": "volume claims",
     "configMapAsEnv": "variables from ConfigMaps",
     "configMapAsVolume": "files from ConfigMaps",

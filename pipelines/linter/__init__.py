@@ -31,6 +31,7 @@ RULES: tuple[Rule, ...] = (
     pods.memory_volume,
     pods.runs_as_root,
     pods.toleration,
+    pods.affinity,
 )
 
 

@@ -11,7 +11,7 @@ _LOWER = "use lower-case letters, digits and '-', beginning and ending with no '
 _VARIABLE = "use letters, digits and '_', not beginning with a digit"
 _LABEL = "use 63 letters, digits, '-', '_' and '.' at most, beginning and ending with none of those"
 _KEY = "use a name, or a domain and a name such as example.com/team"
-_OBJECTS = {"secretName", "configMapName", "pvcName", "serviceAccountName"}
+_OBJECTS = {"secretName", "configMapName", "pvcName", "serviceAccountName", "storageClassName"}
 
 Check = tuple[str, str, Callable[[str], bool], str]
 
@@ -43,7 +43,7 @@ def _of_values(compiled: Compiled) -> Iterator[Check]:
 
 
 def _of_keys(compiled: Compiled) -> Iterator[Check]:
-    """Yield the keys of labels, annotations, node selectors and tolerations, and labels' values."""
+    """Yield the keys of labels, annotations, tolerations and of nodes, and labels' values."""
     for step, settings in compiled.pods():
         metadata = settings.get("podMetadata", {})
         labels = {
@@ -54,12 +54,15 @@ def _of_keys(compiled: Compiled) -> Iterator[Check]:
             for key, value in said.items():
                 yield f"{step}.{where}", key, pods.is_key, _KEY
                 yield f"{step}.{where}.{key}", value, pods.is_label_value, _LABEL
-        for key in [*metadata.get("annotations", {}), *_tainted(settings)]:
+        for key in [*metadata.get("annotations", {}), *_of_nodes(settings)]:
             yield step, key, pods.is_key, _KEY
 
 
-def _tainted(settings: Mapping[str, Any]) -> list[str]:
-    return [one["key"] for one in settings.get("tolerations", []) if "key" in one]
+def _of_nodes(settings: Mapping[str, Any]) -> list[str]:
+    """Return the keys of taints that a step bears, and of labels that it asks of its node."""
+    terms = settings.get("nodeAffinity", [])
+    asked = [one for term in terms for one in term.get("matchExpressions", [])]
+    return [one["key"] for one in [*settings.get("tolerations", []), *asked] if "key" in one]
 
 
 def _texts(value: Any, path: str = "platforms") -> Iterator[tuple[str, str]]:

@@ -20,10 +20,19 @@ def quantity(compiled: Compiled) -> Iterator[Finding]:
     for step, resources in _resources(compiled):
         for what, do in (*_amiss(resources, "cpu"), *_amiss(resources, "memory")):
             yield Finding("quantity", compiled.at(step), what, do)
-    for step, one in _folders(compiled):
-        if (said := one.get("sizeLimit")) and pods.size(said) is None:
-            what = f"the size {said!r} of {one['volumeName']} is no amount"
+    for step, name, said in _sizes(compiled):
+        if said and pods.size(said) is None:
+            what = f"the size {said!r} of {name} is no amount"
             yield Finding("quantity", compiled.at(step), what, "write one such as 2Gi")
+
+
+def _sizes(compiled: Compiled) -> Iterator[tuple[str, str, str]]:
+    """Yield each step, volume and the size that is said of it."""
+    for step, settings in compiled.pods():
+        for one in settings.get("emptyDirMounts", []):
+            yield step, one["volumeName"], one.get("sizeLimit", "")
+        for one in settings.get("genericEphemeralVolume", []):
+            yield step, one["volumeName"], one.get("size", "")
 
 
 def _amiss(resources: Mapping[str, Any], kind: str) -> Iterator[tuple[str, str]]:
@@ -109,6 +118,21 @@ def toleration(compiled: Compiled) -> Iterator[Finding]:
         for one in settings.get("tolerations", []):
             if "tolerationJson" not in one and (wrong := _toleration_amiss(one)):
                 yield Finding("toleration", compiled.at(step), *wrong)
+
+
+def affinity(compiled: Compiled) -> Iterator[Finding]:
+    """Find demands on nodes that the API server refuses, and several of which any one is enough."""
+    for step, settings in compiled.pods():
+        terms = [one for one in settings.get("nodeAffinity", []) if "nodeAffinityJson" not in one]
+        for one in (match for term in terms for match in term.get("matchExpressions", [])):
+            operator, values = one.get("operator", ""), one.get("values", [])
+            if not pods.is_match(operator, values):
+                what = f"asks that {one.get('key')!r} is {operator} of {values}"
+                do = "give In and NotIn values, Gt and Lt one number, Exists and DoesNotExist none"
+                yield Finding("affinity", compiled.at(step), what, do)
+        if sum("weight" not in term for term in terms) > 1:
+            what = "makes several demands on its node, of which any one is enough"
+            yield Finding("affinity", compiled.at(step), what, "say them in one call")
 
 
 def _toleration_amiss(one: Mapping[str, Any]) -> tuple[str, str] | None:

@@ -3,7 +3,7 @@
 import copy
 import json
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, get_args
 
 from components.foundation import pods
 from tests.cluster.ground.clients import Access
@@ -13,6 +13,7 @@ Write = Callable[[str], Thing]
 
 IMAGE = f"registry.falaj.example/falaj/data@sha256:{'0' * 64}"
 LONG = "a" * 64
+DEMANDED = "requiredDuringSchedulingIgnoredDuringExecution"
 CONTAINER: Thing = {"name": "main", "image": IMAGE}
 
 
@@ -25,6 +26,39 @@ def folder(name: str, **said: Any) -> Thing:
         **container(volumeMounts=[{"name": name, "mountPath": "/mnt"}]),
         "volumes": [{"name": name, "emptyDir": said}],
     }
+
+
+def sub_path(text: str) -> Thing:
+    volume = {"name": "one", "persistentVolumeClaim": {"claimName": "a"}}
+    mount = {"name": "one", "mountPath": "/mnt", "subPath": text}
+    return {**container(volumeMounts=[mount]), "volumes": [volume]}
+
+
+def matched(text: str) -> Thing:
+    """A demand on a node's label, of a text such as "In a b"."""
+    operator, *values = text.split()
+    one = {"key": "k", "operator": operator, "values": values}
+    terms = [{"matchExpressions": [one]}]
+    return {**container(), "affinity": {"nodeAffinity": {DEMANDED: {"nodeSelectorTerms": terms}}}}
+
+
+def field(text: str) -> Thing:
+    return container(env=[{"name": "A", "valueFrom": {"fieldRef": {"fieldPath": text}}}])
+
+
+def ephemeral(*, size: str = "1Gi", mode: str = "ReadWriteOnce", storage: str = "fast") -> Thing:
+    claim = {
+        "accessModes": [mode],
+        "resources": {"requests": {"storage": size}},
+        "storageClassName": storage,
+    }
+    volume = {"name": "one", "ephemeral": {"volumeClaimTemplate": {"spec": claim}}}
+    mounts = [{"name": "one", "mountPath": "/mnt"}]
+    return {**container(volumeMounts=mounts), "volumes": [volume]}
+
+
+def one_of(kind: object) -> Callable[[str], bool]:
+    return lambda text: text in get_args(kind)
 
 
 def secret(name: str) -> Thing:
@@ -41,12 +75,12 @@ WORDS: Mapping[str, tuple[Write, Callable[[str], object], list[str]]] = {
     "cores": (
         lambda text: container(resources={"limits": {"cpu": text}}),
         pods.cores,
-        ["2", "0.5", "500m", "1.5m", "two", "2c", "-1"],
+        ["2", "0.5", "500m", "1.5m", "two", "2c", "-1", "\u0663"],
     ),
     "bytes": (
         lambda text: container(resources={"limits": {"memory": text}}),
         pods.size,
-        ["512", "1.5G", "2Gi", "3k", "64Ki", "4GB", "4 G", "much", "-1G"],
+        ["512", "1.5G", "2Gi", "3k", "3K", "64Ki", "4GB", "4 G", "much", "-1G"],
     ),
     "size of a folder": (
         lambda text: folder("shm", medium="Memory", sizeLimit=text),
@@ -61,7 +95,7 @@ WORDS: Mapping[str, tuple[Write, Callable[[str], object], list[str]]] = {
     "object": (
         secret,
         pods.is_object_name,
-        ["ca", "a.b-c", "UPPER_bad_name", "a_b", "-a", "a.", "a" * 254],
+        ["ca", "a.b-c", "UPPER_bad_name", "a_b", "-a", "a.", "a..b", "a.-b", "a" * 254],
     ),
     "variable": (
         lambda text: container(env=[{"name": text, "value": "x"}]),
@@ -76,12 +110,72 @@ WORDS: Mapping[str, tuple[Write, Callable[[str], object], list[str]]] = {
     "key": (
         lambda text: labelled(text, "a"),
         pods.is_key,
-        ["team", "example.com/team", "A_b.c", "bad key", "a/", "/a", "a/b/c", "UPPER.com/a", LONG],
+        [
+            "team",
+            "example.com/team",
+            "A_b.c",
+            "bad key",
+            "a/",
+            "/a",
+            "a/b/c",
+            "UPPER.com/a",
+            "a..b/c",
+            "t\u00e9am",
+            LONG,
+        ],
     ),
     "device": (
         lambda text: container(resources={"limits": {text: "1"}}),
         pods.is_accelerator,
-        ["nvidia.com/gpu", "amd.com/gpu", "gpu", "nvidia.com/", "nvidia.com/g p"],
+        ["nvidia.com/gpu", "amd.com/gpu", "gpu", "nvidia.com/", "nvidia.com/g p", "a..b/gpu"],
+    ),
+    "path inside": (
+        sub_path,
+        pods.is_inside,
+        ["", "models/encoders", "a b", "../a", "a/../b", "/a"],
+    ),
+    "entry": (
+        lambda text: {**secret("a"), "data": {text: ""}},
+        pods.is_entry,
+        ["tls.crt", "A_b-c.1", ".hidden", "a b", ".", "..", "..a", "a/b", "a" * 254],
+    ),
+    "match": (
+        matched,
+        lambda text: pods.is_match(text.split()[0], text.split()[1:]),
+        [
+            "In a b",
+            "NotIn a",
+            "Exists",
+            "DoesNotExist",
+            "Gt 5",
+            "In",
+            "NotIn",
+            "Exists a",
+            "DoesNotExist a",
+            "Gt",
+            "Gt 1 2",
+            "Has a",
+        ],
+    ),
+    "field": (
+        field,
+        one_of(pods.PodField),
+        [*get_args(pods.PodField), "spec.nodename", "metadata.generation"],
+    ),
+    "access": (
+        lambda text: ephemeral(mode=text),
+        one_of(pods.AccessMode),
+        [*get_args(pods.AccessMode), "ReadOnce"],
+    ),
+    "class": (
+        lambda text: ephemeral(storage=text),
+        pods.is_object_name,
+        ["fast", "a.b", "UPPER", "a b"],
+    ),
+    "size of a volume": (
+        lambda text: ephemeral(size=text),
+        pods.size,
+        ["200Gi", "1.5G", "64K", "big"],
     ),
     "path": (
         lambda text: {

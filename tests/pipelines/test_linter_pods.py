@@ -210,3 +210,49 @@ def _of_site(folder: pathlib.Path, said: str) -> list[linter.Finding]:
     built = compiled.pipeline("collection", load(ROOT / "examples/flights"), place)
     compiler.Compiler().compile(built, str(path))
     return linter.lint(path)
+
+
+def node(*expressions: tuple[str, str, list[str]], weight: int | None = None) -> Say:
+    said = [{"key": key, "operator": how, "values": values} for key, how, values in expressions]
+    return lambda task: kubernetes.add_node_affinity(task, said, weight=weight)
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [("k", "In", []), ("k", "Exists", ["a"]), ("k", "Gt", ["many"]), ("k", "Lt", ["1", "2"])],
+    ids=str,
+)
+def test_finds_a_demand_on_nodes_that_the_api_server_refuses(
+    expression: tuple[str, str, list[str]], tmp_path: pathlib.Path
+) -> None:
+    assert rules(node(expression), tmp_path) == {"affinity"}
+
+
+def test_finds_demands_of_which_any_one_is_enough(tmp_path: pathlib.Path) -> None:
+    def say(task: Any) -> None:
+        node(("pool", "In", ["a"]))(task)
+        node(("disk", "Exists", []))(task)
+
+    (found,) = findings(say, tmp_path)
+    assert "any one is enough" in found.what
+
+
+def test_a_demand_and_wishes_are_good(tmp_path: pathlib.Path) -> None:
+    def say(task: Any) -> None:
+        node(("pool", "In", ["a"]), ("disk", "Exists", []))(task)
+        node(("zone", "In", ["a"]), weight=5)(task)
+        node(("zone", "In", ["b"]), weight=1)(task)
+
+    assert findings(say, tmp_path) == []
+
+
+def test_finds_a_label_of_nodes_that_cannot_be(tmp_path: pathlib.Path) -> None:
+    assert rules(node(("bad key", "Exists", [])), tmp_path) == {"kubernetes-name"}
+
+
+def test_finds_a_size_of_a_claimed_volume_that_ends_kfps_driver(tmp_path: pathlib.Path) -> None:
+    def say(task: Any) -> None:
+        kubernetes.add_ephemeral_volume(task, "s", "/s", ["ReadWriteOnce"], "64K")
+
+    (found,) = findings(say, tmp_path)
+    assert (found.rule, "'64K' of s" in found.what) == ("quantity", True)

@@ -5,9 +5,11 @@ from typing import Any
 
 import pytest
 from google.protobuf import json_format
+from kfp import compiler
 
-from components.foundation.errors import UserError
+from components.foundation.errors import Refused, UserError
 from components.foundation.site import Site
+from components.governance.residency import checking, reading
 from pipelines import compiled, pods
 from pipelines.place import Place
 from pipelines.project import load
@@ -19,6 +21,7 @@ pods:
   every:
     image_pull_secrets: [registry-login]
     labels: {team: delays}
+    node_affinity: [{key: pool, values: [batch, spare]}]
   families:
     torch:
       accelerator: {type: nvidia.com/gpu, count: 2}
@@ -36,6 +39,15 @@ pods:
       secrets: [{name: licence, env: {key: LICENCE}}, {name: ca, mount: /etc/ca, optional: true}]
       config_maps: [{name: proxy, env: {url: HTTPS_PROXY}}, {name: conf, mount: /etc/conf}]
       annotations: {sidecar.istio.io/inject: "false"}
+      node_affinity:
+        - {key: local-disk, operator: Exists}
+        - {key: topology.kubernetes.io/zone, values: [me-central-1a], weight: 50}
+      ephemeral_volumes:
+        - {name: scratch, mount: /scratch, size: 200Gi, storage_class: encrypted}
+        - {name: spill, mount: /spill, size: 1Gi, access_modes: [ReadWriteOncePod],
+           labels: {backup: none}, annotations: {why: spill}}
+      fields: {NODE: spec.nodeName}
+      retries: {times: 4, wait_s: 60, factor: 1.5, longest_wait_s: 900}
 """
 
 
@@ -129,6 +141,78 @@ def test_a_step_reads_its_secrets_and_settings_in_the_way_that_is_said(
     proxy = mine["configMapAsEnv"][-1]
     assert (proxy["configMapName"], proxy["keyToEnv"][0]["envVar"]) == ("proxy", "HTTPS_PROXY")
     assert mine["configMapAsVolume"][0]["mountPath"] == "/etc/conf"
+
+
+def test_all_demands_on_a_node_are_one_term_and_each_wish_is_its_own(
+    said: dict[str, Any],
+) -> None:
+    """Of several terms without a weight KFP and Kubernetes are content with any one."""
+    pool = {"key": "pool", "operator": "In", "values": ["batch", "spare"]}
+    disk = {"key": "local-disk", "operator": "Exists"}
+    zone = {"key": "topology.kubernetes.io/zone", "operator": "In", "values": ["me-central-1a"]}
+
+    assert said["exec-train-torch"]["nodeAffinity"] == [
+        {"matchExpressions": [pool, disk]},
+        {"matchExpressions": [zone], "weight": 50},
+    ]
+    assert said["exec-export-onnx"]["nodeAffinity"] == [{"matchExpressions": [pool]}]
+
+
+def test_a_volume_is_claimed_for_one_pod_of_a_class_or_of_the_clusters_own(
+    said: dict[str, Any],
+) -> None:
+    assert said["exec-train-torch"]["genericEphemeralVolume"] == [
+        {
+            "volumeName": "scratch",
+            "mountPath": "/scratch",
+            "size": "200Gi",
+            "accessModes": ["ReadWriteOnce"],
+            "storageClassName": "encrypted",
+        },
+        {
+            "volumeName": "spill",
+            "mountPath": "/spill",
+            "size": "1Gi",
+            "accessModes": ["ReadWriteOncePod"],
+            "defaultStorageClass": True,
+            "metadata": {"labels": {"backup": "none"}, "annotations": {"why": "spill"}},
+        },
+    ]
+
+
+def test_a_step_knows_what_its_pod_is(said: dict[str, Any]) -> None:
+    assert said["exec-train-torch"]["fieldPathAsEnv"][-1] == {
+        "name": "NODE",
+        "fieldPath": "spec.nodeName",
+    }
+
+
+def test_a_step_is_tried_as_often_as_is_said_and_no_other_step(built: Any) -> None:
+    tasks = json_format.MessageToDict(built.pipeline_spec)["root"]["dag"]["tasks"]
+
+    assert tasks["train-torch"]["retryPolicy"] == {
+        "maxRetryCount": 4,
+        "backoffDuration": "60s",
+        "backoffFactor": 1.5,
+        "backoffMaxDuration": "900s",
+    }
+    others = [one.get("retryPolicy", {}) for name, one in tasks.items() if name != "train-torch"]
+    assert all(one.get("backoffMaxDuration", "3600s") == "3600s" for one in others)
+
+
+def test_a_node_abroad_is_refused_as_in_the_cluster(
+    tmp_path: pathlib.Path,
+) -> None:
+    abroad = "{key: topology.kubernetes.io/region, values: [eu-west-1]}"
+    path = site(f"pods:\n  every: {{node_affinity: [{abroad}]}}\n", tmp_path)
+    file = tmp_path / "collection.yaml"
+    place = Place.named(path)
+    built = compiled.pipeline("collection", load(ROOT / "examples/flights"), place)
+    compiler.Compiler().compile(built, str(file))
+    given = reading.read([(str(file), file.read_text())])
+
+    with pytest.raises(Refused, match="eu-west-1"):
+        checking.hold(given, reading.Laws.at(place.site))
 
 
 def test_a_step_that_nothing_is_said_of_keeps_what_the_pipeline_gives(

@@ -111,6 +111,50 @@ def test_a_laptop_has_no_pods() -> None:
         ("{node_selector: {zone: true}}", "node_selector.zone: got True"),
         ("{labels: {'bad key': x}}", "got 'bad key'; expected a key such as team"),
         ("{labels: {team: 'a b'}}", "labels.team: got 'a b'"),
+        ("{labels: {t\u00e9am: x}}", "got 't\u00e9am'; expected a key such as team"),
+        ("{cpu: '\u0663'}", "got '\u0663'; expected cores"),
+        ("{memory: 64K}", "got '64K'; expected bytes such as 4G or 512Mi"),
+        ("{secrets: [{name: a..b, mount: /x}]}", "secrets.0.name: got 'a..b'"),
+        ("{secrets: [{name: a, env: {'b c': C}}]}", "got 'b c'; expected a key such as tls.crt"),
+        ("{claims: [{name: a, mount: /x, sub_path: ../b}]}", "sub_path: got '../b'"),
+        ("{claims: [{name: a, mount: /x, sub_path: /b}]}", "sub_path: got '/b'"),
+        ("{node_afinity: []}", "every.node_afinity: unknown field; did you mean 'node_affinity'?"),
+        ("{node_affinity: [{key: k, operator: Inn}]}", "got 'Inn'; did you mean 'In'?"),
+        ("{node_affinity: [{key: k}]}", "k: got []; In expects values"),
+        (
+            "{node_affinity: [{key: k, operator: Exists, values: [a]}]}",
+            "k: got ['a']; Exists expects no values",
+        ),
+        (
+            "{node_affinity: [{key: k, operator: Gt, values: [many]}]}",
+            "k: got ['many']; Gt expects one whole number as text",
+        ),
+        ("{node_affinity: [{key: k, values: [a], weight: 101}]}", "weight: got 101"),
+        ("{ephemeral_volumes: [{name: a, mount: /x}]}", "ephemeral_volumes.0.size: Field required"),
+        (
+            "{ephemeral_volumes: [{name: a, mount: /x, size: 1Gi, access_modes: []}]}",
+            "access_modes: got none; expected one such as ReadWriteOnce",
+        ),
+        (
+            "{ephemeral_volumes: [{name: a, mount: /x, size: 1Gi, access_modes: [ReadOnce]}]}",
+            "got 'ReadOnce'; did you mean 'ReadWriteOnce'?",
+        ),
+        (
+            "{ephemeral_volumes: [{name: a, mount: /x, size: 1Gi, storage_clas: b}]}",
+            "storage_clas: unknown field; did you mean 'storage_class'?",
+        ),
+        (
+            "{ephemeral_volumes: [{name: a, mount: /x, size: 1Gi, storage_class: ''}]}",
+            "storage_class: got ''",
+        ),
+        (
+            "{fields: {NODE: spec.nodename}}",
+            "fields.NODE: got 'spec.nodename'; did you mean 'spec.",
+        ),
+        ("{fields: {TEAM: metadata.labels}}", "fields.TEAM: got 'metadata.labels'"),
+        ("{retries: {time: 1}}", "retries.time: unknown field; did you mean 'times'?"),
+        ("{retries: {times: 101}}", "retries.times: got 101"),
+        ("{retries: {times: 1, factor: 0.5}}", "retries.factor: got 0.5"),
         ("{labels: {pipeline/runid: a}}", "pipeline/runid: by it KFP or a network policy knows"),
     ],
 )
@@ -124,7 +168,15 @@ def test_what_is_wrong_is_said_in_one_sentence(said: str, sentence: str) -> None
 
 @pytest.mark.parametrize(
     ("text", "bytes_"),
-    [("512", 512.0), ("1.5G", 1.5e9), ("2Gi", 2.0**31), ("3k", 3000.0), ("4GB", None), ("", None)],
+    [
+        ("512", 512.0),
+        ("1.5G", 1.5e9),
+        ("2Gi", 2.0**31),
+        ("3k", None),
+        ("3K", None),
+        ("4GB", None),
+        ("", None),
+    ],
 )
 def test_a_size_is_read_as_kubernetes_reads_it(text: str, bytes_: float | None) -> None:
     assert pods.size(text) == bytes_
@@ -155,6 +207,23 @@ def _selected(thing: Any) -> Iterator[str]:
     inner = thing.values() if isinstance(thing, dict) else thing if isinstance(thing, list) else []
     for one in inner:
         yield from _selected(one)
+
+
+def test_demands_on_nodes_add_up_and_a_variable_said_more_closely_wins() -> None:
+    said = """
+pods:
+  every:
+    node_affinity: [{key: pool, values: [batch]}]
+    fields: {AT: metadata.namespace}
+  steps:
+    validate:
+      node_affinity: [{key: disk, operator: Exists}]
+      fields: {AT: spec.nodeName}
+"""
+    pod = site(said).pods.of("validate", family="data")
+
+    assert [one.key for one in pod.node_affinity] == ["pool", "disk"]
+    assert pod.fields == {"AT": "spec.nodeName"}
 
 
 def test_nothing_said_is_nothing_given() -> None:
