@@ -53,6 +53,7 @@ class Cluster:
         Raises:
             UserError: neither is there, or the file cannot be read.
         """
+        import yaml
         from kubernetes import client, config
 
         namespace = namespace or environment.get("FALAJ_NAMESPACE", "default")
@@ -64,10 +65,10 @@ class Cluster:
                 config.load_kube_config(config_file=path, client_configuration=settings)
             else:
                 config.load_incluster_config(settings)
-        except config.ConfigException as error:
+        except (config.ConfigException, yaml.YAMLError, TypeError, ValueError, OSError) as error:
             raise UserError(
-                f"Kubernetes: {error}; set KUBECONFIG to a file, or run in a pod with a "
-                "service account",
+                f"{path or 'Kubernetes'}: {' '.join(str(error).split())}; set KUBECONFIG to a file "
+                "that kubectl takes, or run in a pod with a service account",
                 code="kubernetes-unconfigured",
             ) from error
         return cls(client.ApiClient(settings), namespace, domain)

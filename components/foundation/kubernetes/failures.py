@@ -94,7 +94,13 @@ def from_status(what: str, needs: str, code: int | None, status: Status) -> Fala
             return Gone(
                 f"{what}: {message}; list again, and watch from there", code="kubernetes-forgotten"
             )
-        case 401 | 403:
+        case 401:
+            return Refused(
+                f"{what}: {message}; the API server does not know who asks: sign in anew, or put "
+                "a token or certificate that is still valid into KUBECONFIG",
+                code="kubernetes-unauthenticated",
+            )
+        case 403:
             return Refused(
                 f"{what}: {message}; the identity needs a Role with {needs}",
                 code="kubernetes-forbidden",

@@ -84,7 +84,7 @@ def test_apply_is_one_server_side_patch_under_our_name(cluster: Cluster, api: An
 @pytest.mark.parametrize(
     ("code", "error", "said"),
     [
-        (401, Refused, "the reason"),
+        (401, Refused, "the reason; the API server does not know who asks: sign in anew"),
         (403, Refused, r"Role with patch and create on configmaps"),
         (404, NotFound, "the reason"),
         (409, Conflict, "the reason"),
@@ -175,6 +175,17 @@ def test_outside_of_a_cluster_a_kubeconfig_must_be_named(monkeypatch: pytest.Mon
 def test_a_kubeconfig_that_is_not_there_is_a_user_error(tmp_path: pathlib.Path) -> None:
     with pytest.raises(UserError, match="KUBECONFIG"):
         Cluster.connect({"KUBECONFIG": str(tmp_path / "none")})
+
+
+@pytest.mark.parametrize("text", ["a: [b", "hello"], ids=["not YAML", "no mapping"])
+def test_a_kubeconfig_that_is_none_is_a_user_error_that_names_it(
+    text: str, tmp_path: pathlib.Path
+) -> None:
+    path = tmp_path / "config"
+    path.write_text(text)
+
+    with pytest.raises(UserError, match=f"{path}: .*; set KUBECONFIG to a file that kubectl takes"):
+        Cluster.connect({"KUBECONFIG": str(path)})
 
 
 @pytest.mark.parametrize(

@@ -155,7 +155,7 @@ def test_a_key_that_is_none_is_named_with_its_secret(
 @pytest.mark.parametrize(
     ("answer", "error", "code", "said"),
     [
-        (refusal(401, "Unauthorized"), Refused, "kubernetes-forbidden", "get on secrets"),
+        (refusal(401, "Unauthorized"), Refused, "kubernetes-unauthenticated", "sign in anew"),
         (refusal(403, "cannot get"), Refused, "kubernetes-forbidden", "get on secrets"),
         (refusal(404, "not found"), UserError, "key-missing", "kubectl create secret generic"),
         (refusal(500, "etcd"), InfrastructureError, "kubernetes-failed", "etcd"),
