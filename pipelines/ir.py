@@ -25,14 +25,16 @@ class Compiled:
     def read(cls, source: pathlib.Path | Mapping[str, Any]) -> Self:
         """Read a file, or take its content; raises UserError when it is no compiled pipeline."""
         if isinstance(source, pathlib.Path):
-            name, text = str(source), source.read_text(encoding="utf-8")
+            name, text = str(source), _text(source)
             documents = _documents(name, text)
         else:
             name, text, documents = "pipeline", json.dumps(source), [dict(source)]
         whole: dict[str, Any] = {key: value for one in documents for key, value in one.items()}
-        if "pipelineInfo" not in whole or "root" not in whole:
+        info, root = whole.get("pipelineInfo"), whole.get("root")
+        if not (isinstance(info, dict) and info.get("name") and isinstance(root, dict)):
             raise UserError(
-                f"{name}: not a compiled pipeline; expected pipelineInfo and root",
+                f"{name}: not a compiled pipeline; expected pipelineInfo with a name, and root; "
+                "name a file that `falaj compile` wrote",
                 code="pipeline-malformed",
             )
         platforms = whole.pop("platforms", {})
@@ -41,7 +43,7 @@ class Compiled:
     @property
     def pipeline(self) -> str:
         """What KFP calls it."""
-        return str(self.spec["pipelineInfo"].get("name", ""))
+        return str(self.spec["pipelineInfo"]["name"])
 
     @property
     def digest(self) -> digests.Digest:
@@ -69,6 +71,16 @@ class Compiled:
         """Yield each executor that has Kubernetes settings, and the settings."""
         deployment = self.platforms.get("kubernetes", {}).get("deploymentSpec", {})
         yield from deployment.get("executors", {}).items()
+
+
+def _text(path: pathlib.Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(
+            f"{path}: {type(error).__name__}; name a file that `falaj compile` wrote",
+            code="pipeline-malformed",
+        ) from error
 
 
 def _documents(name: str, text: str) -> list[dict[str, Any]]:

@@ -40,7 +40,17 @@ def read(path: pathlib.Path) -> dict[str, Compiled]:
 
 
 def _by_name(files: Iterable[pathlib.Path]) -> dict[str, Compiled]:
-    return {one.pipeline: one for one in map(Compiled.read, files)}
+    """Read files by the names that KFP knows; of two with one name nobody knows which is meant."""
+    found: dict[str, Compiled] = {}
+    for one in map(Compiled.read, files):
+        if one.pipeline in found:
+            raise UserError(
+                f"{one.name}: is named {one.pipeline}, as {found[one.pipeline].name} is; remove "
+                "the one that is not meant",
+                code="pipeline-malformed",
+            )
+        found[one.pipeline] = one
+    return found
 
 
 def _is_object(path: pathlib.Path) -> bool:

@@ -28,7 +28,7 @@ _SPOKEN = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Step:
     """A task of a pipeline with all that it runs with."""
 
@@ -36,6 +36,7 @@ class Step:
     container: Mapping[str, Any]
     pod: Mapping[str, Any]
     after: frozenset[str]
+    importer: Mapping[str, Any]
 
     @property
     def code(self) -> digests.Digest:
@@ -44,24 +45,30 @@ class Step:
 
     @property
     def secrets(self) -> Mapping[str, str]:
-        """Each Secret, as what -> which of its keys."""
-        return {
-            f"{one.get('secretName', 'given at run time')} as {how}": str(one.get("keyToEnv"))
-            for kind, how in _KEYS.items()
-            for one in self.pod.get(kind, [])
-        }
+        """Each Secret, as what -> in which ways: keys, paths, and whether it has to be there."""
+        ways: dict[str, list[str]] = {}
+        for kind, how in _KEYS.items():
+            for one in self.pod.get(kind, []):
+                name = one.get("secretName", "given at run time")
+                ways.setdefault(f"{name} as {how}", []).append(digests.of_json(one).short)
+        return {name: " ".join(sorted(each)) for name, each in ways.items()}
 
     @property
     def facts(self) -> Mapping[str, Any]:
         """What is worth a word when it is another."""
         retries, cached = self.task.get("retryPolicy", {}), self.task.get("cachingOptions", {})
+        starts = self.task.get("triggerPolicy", {})
         spoken = {word: self.pod.get(kind) for kind, word in _SPOKEN.items()}
         unspoken = {kind: self.pod[kind] for kind in self.pod.keys() - {*_SPOKEN, *_KEYS}}
         return {
-            "condition": self.task.get("triggerPolicy", {}).get("condition"),
+            "condition": starts.get("condition"),
+            "start": starts.get("strategy"),
             "cached": cached.get("enableCache", False),
             "retries": retries.get("maxRetryCount", 0),
+            "waiting between retries": {**retries, "maxRetryCount": None} if retries else None,
             "loop": self.task.get("parameterIterator") or self.task.get("artifactIterator"),
+            "turns at one time": self.task.get("iteratorPolicy", {}).get("parallelismLimit"),
+            "import": self.importer,
             "variables": self.container.get("env"),
             **self._resources,
             **spoken,
@@ -123,9 +130,9 @@ def _titles(tasks: Mapping[str, Any]) -> Mapping[str, str]:
 def _made(compiled: Compiled, task: Mapping[str, Any], after: frozenset[str]) -> Step:
     component = compiled.spec["components"].get(task["componentRef"]["name"], {})
     executor = component.get("executorLabel", "")
-    executors = compiled.spec.get("deploymentSpec", {}).get("executors", {})
-    container = executors.get(executor, {}).get("container", {})
-    return Step(task, container, dict(compiled.pods()).get(executor, {}), after)
+    made = compiled.spec.get("deploymentSpec", {}).get("executors", {}).get(executor, {})
+    pod = dict(compiled.pods()).get(executor, {})
+    return Step(task, made.get("container", {}), pod, after, made.get("importer", {}))
 
 
 def _words(old: Step, new: Step, *, both: Set[str]) -> Iterator[str]:
@@ -139,7 +146,7 @@ def _words(old: Step, new: Step, *, both: Set[str]) -> Iterator[str]:
     yield from gone_and_new(old.after & both, new.after & both, **wait)
     given = ("is no longer given", "is now given", "is given another")
     yield from _entries(_given(old.task), _given(new.task), given)
-    reads = ("no longer reads Secret", "now reads Secret", "reads other keys of Secret")
+    reads = ("no longer reads Secret", "now reads Secret", "reads otherwise Secret")
     yield from _entries(old.secrets, new.secrets, reads)
     yield from _facts(old.facts, new.facts)
 

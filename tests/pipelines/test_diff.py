@@ -211,7 +211,39 @@ RUNS: dict[str, tuple[Edit, list[str]]] = {
     ),
     "keys of a secret": (
         lambda one: pod(one).update(secretAsEnv=[secret("falaj-object-store", "A")]),
-        ["step Deploy dark: reads other keys of Secret falaj-object-store as variables"],
+        ["step Deploy dark: reads otherwise Secret falaj-object-store as variables"],
+    ),
+    "secret twice": (
+        lambda one: pod(one)["secretAsEnv"].insert(0, secret("falaj-object-store", "A")),
+        ["step Deploy dark: reads otherwise Secret falaj-object-store as variables"],
+    ),
+    "path of a secret": (
+        lambda one: pod(one)["secretAsVolume"][0].update(mountPath="/elsewhere"),
+        ["step Deploy dark: reads otherwise Secret falaj-keys as files"],
+    ),
+    "secret that need not be there": (
+        lambda one: pod(one)["secretAsVolume"][0].update(optional=True),
+        ["step Deploy dark: reads otherwise Secret falaj-keys as files"],
+    ),
+    "start": (
+        lambda one: tasks(one)["register"].update(
+            triggerPolicy={"strategy": "ALL_UPSTREAM_TASKS_COMPLETED"}
+        ),
+        ["step Register as champion: start none -> ALL_UPSTREAM_TASKS_COMPLETED"],
+    ),
+    "waiting": (
+        lambda one: tasks(one)["deploy"].update(retryPolicy={"backoffDuration": "99s"}),
+        ["step Deploy dark: other waiting between retries"],
+    ),
+    "turns of a loop": (
+        lambda one: tasks(one)["deploy"].update(iteratorPolicy={"parallelismLimit": 2}),
+        ["step Deploy dark: turns at one time none -> 2"],
+    ),
+    "import": (
+        lambda one: one["deploymentSpec"]["executors"]["exec-deploy"].update(
+            importer={"artifactUri": {"constant": "s3://a/b"}}
+        ),
+        ["step Deploy dark: other import"],
     ),
     "condition": (
         lambda one: tasks(one)["register"].update(triggerPolicy={"condition": "false"}),
@@ -329,8 +361,10 @@ def test_objects_for_kubernetes_beside_the_released_files_are_passed_over(
         ("", "not a compiled pipeline"),
         ("a: [", "not YAML"),
         ("kind: Pipeline", "not a compiled pipeline"),
+        ("pipelineInfo: x\nroot: {}\n", "not a compiled pipeline"),
+        ("pipelineInfo: {description: x}\nroot: {}\n", "pipelineInfo with a name"),
     ],
-    ids=["missing", "empty", "not YAML", "an object"],
+    ids=["missing", "empty", "not YAML", "an object", "a text", "no name"],
 )
 def test_what_is_no_released_pipeline_is_refused(
     text: str | None, sentence: str, tmp_path: pathlib.Path
@@ -345,4 +379,20 @@ def test_what_is_no_released_pipeline_is_refused(
 
 def test_an_empty_folder_is_refused(tmp_path: pathlib.Path) -> None:
     with pytest.raises(UserError, match="holds no compiled pipeline"):
+        diff.read(tmp_path)
+
+
+def test_what_is_no_text_is_refused_and_named(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "released.yaml"
+    path.write_bytes(b"\xff\xfe")
+
+    with pytest.raises(UserError, match=r"released.yaml: UnicodeDecodeError; name a file"):
+        diff.read(path)
+
+
+def test_two_files_of_one_name_are_refused_and_both_named(tmp_path: pathlib.Path) -> None:
+    for name in ("a.yaml", "b.yaml"):
+        (tmp_path / name).write_text(DEPLOYMENT.read_text())
+
+    with pytest.raises(UserError, match=rf"b.yaml: is named {NAME}, as .*a.yaml is"):
         diff.read(tmp_path)
