@@ -9,7 +9,7 @@ from inference.transport.limits import Budget, Limits
 from inference.transport.messages import RETRY_SOON, Buffer, Rejected
 from inference.transport.room import room
 
-PREFETCH: Final = 64 << 10  # of a body, before anybody has asked for it
+PREFETCH: Final = 32 << 10  # of a body, before anybody has asked for it
 _HEADER: Final = 32  # what a header costs beyond its bytes
 
 

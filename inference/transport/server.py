@@ -16,7 +16,7 @@ from inference.transport.tls import Certificates
 
 _LOG = logging.getLogger("http")
 _TICK_SECONDS = 0.5
-_RECEIVED = 256 << 10  # bytes at a time
+_RECEIVED = 64 << 10  # bytes at a time; of a large body only these are moved to their place
 BACKLOG = 2048
 DRAIN_SECONDS = 25.0  # below the 30 s that Kubernetes grants by default
 

@@ -86,6 +86,20 @@ def test_the_quick_reading_is_the_sure_one(datatype: str, shape: list[int], data
     assert_one_opinion(body(datatype, shape, data), Tensor("x", datatype, (-1,) * len(shape)))
 
 
+@pytest.mark.parametrize("rows", [2, 28, 29, 30, 31, 60])
+def test_a_list_too_deep_is_found_among_few_and_many(rows: int) -> None:
+    tensor = Tensor("x", "FP32", (-1, 1))
+    deep = ", ".join(["[1]"] * (rows - 1) + ["[[1]]"])
+    flat = [1.0] * rows
+
+    documents._quickly(body("FP32", [rows, 1], [[1.0]] * rows))
+    documents._quickly(body("FP32", [rows, 1], flat))
+    for data in (f"[{deep}]", str([*flat[1:], [1]])):
+        with pytest.raises(documents._Unsure):
+            documents._quickly(body("FP32", [rows, 1], data))
+        assert_one_opinion(body("FP32", [rows, 1], data), tensor)
+
+
 @few
 @given(st.binary(min_size=1, max_size=4), st.data())
 def test_a_changed_byte_is_taken_alike(changed: bytes, data: st.DataObject) -> None:
