@@ -32,8 +32,16 @@ def hold(arguments: argparse.Namespace, place: Place) -> None:
             f"site {place.site.name}: --traffic is for laptops; here clients ask the model",
             code="site-is-a-cluster",
         )
-    named = {"--name": arguments.name, "--experiment": arguments.experiment}
-    given = [name for name, value in (named | {"--no-wait": arguments.no_wait}).items() if value]
+    named = {
+        "--name": arguments.name,
+        "--experiment": arguments.experiment,
+        "--no-wait": arguments.no_wait,
+        "--tag": arguments.tags,
+        "--token-file": arguments.token_file,
+        "--ca-file": arguments.ca_file,
+        "--unsafe-skip-tls": arguments.unsafe_skip_tls,
+    }
+    given = [name for name, value in named.items() if value]
     if given and not place.on_kubernetes:
         raise UserError(
             f"site {place.site.name}: {given[0]} is for clusters; name one with --site",

@@ -1,8 +1,10 @@
 """`falaj schedule`: runs of a pipeline by the clock; `falaj schedules`: those there are."""
 
 import argparse
-from typing import TYPE_CHECKING, Any
+import pathlib
+from typing import TYPE_CHECKING, Any, TypeAlias
 
+from components.foundation.errors import UserError
 from pipelines.commands import options, there
 from pipelines.commands.screen import say
 
@@ -10,8 +12,10 @@ if TYPE_CHECKING:
     from components.foundation.site import Site
     from pipelines.commands.options import Verbs
     from pipelines.kubeflow.client import Client
-    from pipelines.kubeflow.uploading import Uploaded
-    from pipelines.kubeflow.values import Schedule, Scheduled
+    from pipelines.kubeflow.values import Schedule, Scheduled, Version
+    from pipelines.project import Project
+
+    When: TypeAlias = tuple[str, int]  # a line of cron, or seconds between starts
 
 _EXAMPLES = (
     "falaj schedule monitoring --cron '30 6 * * *' --set since=2013-08-01 --set until=2013-09-01",
@@ -71,7 +75,7 @@ def _when(parser: argparse.ArgumentParser) -> None:
 
 def _which(parser: argparse.ArgumentParser) -> None:
     which = parser.add_mutually_exclusive_group()
-    pinned = "stay with this version; without it, with what the project compiles to now"
+    pinned = "stay with this version and upload none; else with what the project compiles to now"
     which.add_argument("--pin", metavar="VERSION", help=pinned)
     floats = "take the newest version at each start"
     which.add_argument("--latest", action="store_true", help=floats)
@@ -83,17 +87,45 @@ def do(arguments: argparse.Namespace) -> int:
     from pipelines.kubeflow import scheduling
     from pipelines.project import load
 
+    when = _said(arguments)
     place, project = there.cluster(arguments.site), load(arguments.project)
     client = there.client(arguments, place.site)
     with there.compiled([arguments.pipeline], project, place) as made:
         ((file, pipeline),) = made.values()
         values = parameters.parse(arguments.values, pipeline)
-        uploaded = there.upload(client, file, project, arguments)
-    say(uploaded)
-    wanted = _wanted(arguments, client, uploaded, place.site, values)
+        version = _version(arguments, client, file, project)
+    wanted = _wanted(arguments, client, version, place.site, when=when, values=values)
     kept = scheduling.keep(client, wanted)
     say(f"schedule {wanted.name}: {kept.made}; {_told(kept.scheduled)}")
     return 0
+
+
+def _said(arguments: argparse.Namespace) -> "When":
+    """Read when runs start, and refuse what would be ignored, before anything is sent."""
+    from pipelines.kubeflow import timing
+
+    if arguments.pin and arguments.tags:
+        raise UserError(
+            "--tag: marks a version that is uploaded, and --pin uploads none; leave one out",
+            code="kfp-tag-malformed",
+        )
+    if arguments.cron is not None:
+        return timing.cron(arguments.cron), 0
+    return "", timing.every(arguments.every)
+
+
+def _version(
+    arguments: argparse.Namespace, client: "Client", file: pathlib.Path, project: "Project"
+) -> "Version":
+    """Find the version that is pinned; without one, upload what the project compiles to."""
+    from pipelines.ir import Compiled
+    from pipelines.kubeflow import scheduling
+
+    if arguments.pin:
+        return scheduling.pinned(client, Compiled.read(file).pipeline, arguments.pin)
+    uploaded = there.upload(client, file, project, arguments)
+    say(uploaded)
+    return uploaded.version
 
 
 def listed(arguments: argparse.Namespace) -> int:
@@ -121,22 +153,22 @@ def listed(arguments: argparse.Namespace) -> int:
 def _wanted(
     arguments: argparse.Namespace,
     client: "Client",
-    uploaded: "Uploaded",
+    version: "Version",
     site: "Site",
+    *,
+    when: "When",
     values: dict[str, Any],
 ) -> "Schedule":
-    from pipelines.kubeflow import running, scheduling, timing
+    from pipelines.kubeflow import running
     from pipelines.kubeflow.values import Schedule
 
-    version = uploaded.version.id
-    if arguments.pin:
-        version = scheduling.pinned(client, uploaded.pipeline, arguments.pin).id
+    cron, every = when
     return Schedule(
         name=arguments.name or arguments.pipeline,
-        pipeline=uploaded.pipeline.id,
-        version="" if arguments.latest else version,
-        cron=timing.cron(arguments.cron) if arguments.cron else "",
-        every=timing.every(arguments.every) if arguments.every else 0,
+        pipeline=version.pipeline,
+        version="" if arguments.latest else version.id,
+        cron=cron,
+        every=every,
         parameters=values,
         concurrency=arguments.concurrency,
         root=site.pipeline_root,

@@ -30,7 +30,7 @@ def identity(parser: argparse.ArgumentParser) -> None:
 
 
 def tags(parser: argparse.ArgumentParser) -> None:
-    what = "mark the new version, e.g. revision=4c1f; may be repeated"
+    what = "mark the version, new or there already, e.g. revision=4c1f; may be repeated"
     parser.add_argument(
         "--tag", action="append", default=[], metavar="NAME=VALUE", dest="tags", help=what
     )
@@ -51,7 +51,7 @@ def client(arguments: argparse.Namespace, site: "Site") -> "Client":
         authorities=arguments.ca_file,
         unsafe_skip_tls_verification=arguments.unsafe_skip_tls,
     )
-    return Client.at(site, who)
+    return Client.at(site, who, os.environ)
 
 
 def cluster(name: str) -> "Place":

@@ -1,5 +1,6 @@
 """KFP's API by the verbs that we use, over the typed client of kfp-server-api."""
 
+import contextlib
 import functools
 import json
 import pathlib
@@ -12,8 +13,9 @@ import kfp_server_api as kfp
 from components.foundation.errors import UserError
 from components.foundation.site import Site
 from components.foundation.storage import NotFound
-from pipelines.kubeflow import transport
+from pipelines.kubeflow import transport, way
 from pipelines.kubeflow.identity import Identity
+from pipelines.kubeflow.proxy import Proxy
 from pipelines.kubeflow.values import Pipeline, Run, Schedule, Scheduled, Version
 
 _PAGE = 100
@@ -33,10 +35,9 @@ class Client:
         *,
         namespace: str,
         link: str = "",
+        proxy: Proxy | None = None,
     ) -> None:
-        settings = transport.configuration(address, identity)
-        api = kfp.ApiClient(settings)
-        api.rest_client = transport.Transport(settings, identity)
+        api = transport.connected(address, identity, proxy)
         self.link = link or address
         self._ours = namespace
         self._health = kfp.HealthzServiceApi(api)
@@ -47,8 +48,12 @@ class Client:
         self._schedules = kfp.RecurringRunServiceApi(api)
 
     @classmethod
-    def at(cls, site: Site, identity: Identity) -> Self:
-        """Connect to the API that a site names."""
+    def at(cls, site: Site, identity: Identity, environment: Mapping[str, str]) -> Self:
+        """Connect to the API that a site names, through the proxy that an environment names.
+
+        Raises:
+            Refused: nobody knows of one of them that it stands where the site's law wants it.
+        """
         if site.pipelines is None:
             raise UserError(
                 f"site {site.name}: names no API of Kubeflow Pipelines; add `pipelines:` with "
@@ -56,7 +61,9 @@ class Client:
                 code="kfp-unconfigured",
             )
         named = site.pipelines
-        return cls(named.api, identity, namespace=site.namespace, link=named.link)
+        proxy = Proxy.of(environment, target=named.api)
+        way.hold(site, proxy)
+        return cls(named.api, identity, namespace=site.namespace, link=named.link, proxy=proxy)
 
     @functools.cached_property
     def namespace(self) -> str | None:
@@ -66,9 +73,8 @@ class Client:
     # pipelines and versions
 
     def pipeline(self, name: str) -> Pipeline | None:
-        given = {"namespace": self.namespace} if self.namespace else {}
         try:
-            found = self._pipelines.pipeline_service_get_pipeline_by_name(name, **given)
+            found = self._pipelines.pipeline_service_get_pipeline_by_name(name, **self._here)
         except NotFound:
             return None
         return Pipeline.of(found)
@@ -119,6 +125,13 @@ class Client:
                 tags=json.dumps(dict(tags)),
             )
         return Version.of(made)
+
+    def tag_version(self, version: Version, tags: Mapping[str, str]) -> Version:
+        """Give a version these tags in the place of those that it has."""
+        changed = self._pipelines.pipeline_service_update_pipeline_version(
+            version.pipeline, version.id, kfp.InlineObject1(tags=dict(tags))
+        )
+        return Version.of(changed)
 
     # experiments and runs
 
@@ -188,8 +201,9 @@ class Client:
         found = [Scheduled.of(one) for one in _pages(ask, "recurring_runs", name)]
         return [one for one in found if name in ("", one.schedule.name)]
 
-    def create_schedule(self, wanted: Schedule) -> Scheduled:
+    def create_schedule(self, wanted: Schedule, *, enabled: bool) -> Scheduled:
         """Create a recurring run that starts no run for a time that has passed."""
+        modes = kfp.RecurringRunMode
         asked = kfp.V2beta1RecurringRun(
             display_name=wanted.name,
             experiment_id=wanted.experiment,
@@ -198,7 +212,7 @@ class Client:
             service_account=wanted.service_account or None,
             max_concurrency=str(wanted.concurrency),
             trigger=_trigger(wanted),
-            mode=kfp.RecurringRunMode.ENABLE,
+            mode=modes.ENABLE if enabled else modes.DISABLE,
             no_catchup=True,
         )
         return Scheduled.of(self._schedules.recurring_run_service_create_recurring_run(asked))
@@ -210,7 +224,9 @@ class Client:
         self._schedules.recurring_run_service_disable_recurring_run(schedule.id)
 
     def delete(self, schedule: Scheduled) -> None:
-        self._schedules.recurring_run_service_delete_recurring_run(schedule.id)
+        """Delete a schedule; one that somebody deleted meanwhile is deleted."""
+        with contextlib.suppress(NotFound):
+            self._schedules.recurring_run_service_delete_recurring_run(schedule.id)
 
     @property
     def _here(self) -> dict[str, str]:

@@ -7,16 +7,20 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import urllib3.exceptions as silence
+from urllib3.util.ssl_match_hostname import CertificateError
 
 from components.foundation.errors import FalajError, InfrastructureError, Refused, UserError
 from components.foundation.storage import Conflict, NotFound
 from pipelines.kubeflow.identity import AUTHORITIES, COOKIE, TOKEN, TOKEN_PATH, Identity
+from pipelines.kubeflow.proxy import Proxy
 
 if TYPE_CHECKING:
     from kfp_server_api import ApiException
 
-_BUSY = {429, 502, 503, 504}
+REJECTED, BUSY = 429, frozenset({502, 503, 504})
+_UPLOADS = ("/pipelines/upload", "/pipelines/upload_version")  # which say 400 for 401 and 403
 _UPLOADS_SAY = re.compile(r"denied|authentication failed|authorization", re.IGNORECASE)
+_TUNNEL = re.compile(r"Tunnel connection failed: (4\d\d[^'\")]*)")
 
 
 class Unsettled(InfrastructureError):
@@ -30,31 +34,46 @@ class Asked:
     method: str
     url: str
     identity: Identity
+    proxy: Proxy | None = None
+
+    @property
+    def path(self) -> str:
+        return self.url.partition("?")[0]
 
     def __str__(self) -> str:
-        return f"{self.method} {self.url.partition('?')[0]}"
+        return f"{self.method} {self.path}"
 
 
 def answered(asked: Asked, error: "ApiException") -> FalajError:
     """Turn an answer that is no success into an error of ours."""
     said = _said(error.body)
     match error.status:
-        case 400 if _UPLOADS_SAY.search(said):
+        case 400 if asked.path.endswith(_UPLOADS) and _UPLOADS_SAY.search(said):
             return _forbidden(asked, said)
-        case 400 | 422:
-            return UserError(f"{asked}: {said}", code="kfp-invalid")
         case 401:
             return unauthenticated(asked, "it answered 401")
         case 403:
             return _forbidden(asked, said)
+        case 404 if not _is_json(error):
+            return _not_there(asked, f"404 and {_content(error)}")
         case 404:
             return NotFound(f"{asked}: {said}", code="kfp-missing")
+        case 405 | 501:
+            return UserError(
+                f"{asked}: this KFP does not know how ({said}); update it, or do without what "
+                "asks for it",
+                code="kfp-unsupported",
+            )
+        case 407:
+            return _not_passed(asked, said)
         case 409:
             return Conflict(f"{asked}: {said}; another has that name already", code="kfp-conflict")
         case status if 300 <= status < 400:
             where = (error.headers or {}).get("location", "nowhere").partition("?")[0]
             return unauthenticated(asked, f"it sent us to {where}")
-        case status if asked.method != "GET" and status in _BUSY - {429}:
+        case status if 400 <= status < 500 and status not in {408, 425, REJECTED}:
+            return UserError(f"{asked}: {said} ({status})", code="kfp-invalid")
+        case status if asked.method != "GET" and status in BUSY:
             return Unsettled(
                 f"{asked}: something before KFP answered {status}, and whether KFP did it cannot "
                 "be known; run again",
@@ -72,12 +91,26 @@ def unanswered(asked: Asked, error: silence.HTTPError) -> FalajError:
     """Turn what went wrong on the way into an error of ours."""
     cause = error.reason if isinstance(error, silence.MaxRetryError) else error
     match cause:
-        case silence.SSLError():
+        case silence.SSLError() if distrusts(error):
             return _distrusted(asked, cause)
+        case silence.ProxyError() if found := _TUNNEL.search(str(cause)):
+            return _not_passed(asked, found[1])
+        case silence.ProxyError():
+            return InfrastructureError(
+                f"{asked}: the proxy {asked.proxy} passes nothing on ({cause.original_error}); "
+                "check that it runs, or name KFP's host in NO_PROXY",
+                code="kfp-unreachable",
+            )
         case _ if never_sent(error):
             return InfrastructureError(
                 f"{asked}: nothing answers there ({type(cause).__name__}); check that KFP runs "
                 "and that the site's pipelines.api names it",
+                code="kfp-unreachable",
+            )
+        case silence.SSLError() if asked.method == "GET":
+            return InfrastructureError(
+                f"{asked}: TLS failed ({cause}); run again, and if it stays, check that the site's "
+                "pipelines.api is an address that speaks it",
                 code="kfp-unreachable",
             )
         case _ if asked.method == "GET":
@@ -106,17 +139,39 @@ def unexpected(asked: Asked, content: str) -> FalajError:
     """Say that a success is not of KFP: a page of something else that listens there."""
     if "html" in content:
         return unauthenticated(asked, "it answered with a page for people, as a login does")
+    return _not_there(asked, content or "nothing")
+
+
+def unreadable(asked: str, why: Exception | str) -> FalajError:
+    """Say that an answer is JSON and yet not what KFP's contract has there."""
     return UserError(
-        f"{asked}: answered {content or 'nothing'} where KFP answers JSON; check the site's "
-        "pipelines.api: below it lies /apis/v2beta1",
+        f"{asked}: answered JSON that is not KFP's ({why}); check the site's pipelines.api: below "
+        "it lies /apis/v2beta1 of KFP 2",
         code="kfp-not-there",
     )
 
 
 def never_sent(error: Exception) -> bool:
-    """Say whether not a byte of a request has left, so that it may be sent again."""
+    """Say whether not a byte of a request has left, so that it may be sent again.
+
+    urllib3 tells of a proxy's failure only before a connection through it stands.
+    """
     cause = error.reason if isinstance(error, silence.MaxRetryError) else error
-    return isinstance(cause, silence.NewConnectionError | silence.ConnectTimeoutError)
+    before = silence.NewConnectionError | silence.ConnectTimeoutError | silence.ProxyError
+    return isinstance(cause, before)
+
+
+def in_vain(error: Exception) -> bool:
+    """Say whether the same again would fail the same: a certificate, or a proxy's no."""
+    cause = error.reason if isinstance(error, silence.MaxRetryError) else error
+    return distrusts(error) or bool(_TUNNEL.search(str(cause)))
+
+
+def distrusts(error: Exception) -> bool:
+    """Say whether a certificate is not believed, of all that can go wrong with TLS."""
+    cause = error.reason if isinstance(error, silence.MaxRetryError) else error
+    reason = cause.args[0] if isinstance(cause, silence.SSLError) and cause.args else None
+    return isinstance(reason, ssl.SSLCertVerificationError | CertificateError)
 
 
 def _forbidden(asked: Asked, said: str) -> FalajError:
@@ -125,6 +180,30 @@ def _forbidden(asked: Asked, said: str) -> FalajError:
         "pipelines.kubeflow.org in that namespace",
         code="kfp-forbidden",
     )
+
+
+def _not_there(asked: Asked, answer: str) -> FalajError:
+    return UserError(
+        f"{asked}: answered {answer} where KFP answers JSON; check the site's pipelines.api: below "
+        "it lies /apis/v2beta1",
+        code="kfp-not-there",
+    )
+
+
+def _not_passed(asked: Asked, said: str) -> FalajError:
+    return Refused(
+        f"{asked}: the proxy {asked.proxy} does not pass it on ({said.strip()}); ask who runs the "
+        "proxy, give it user:password@ in that variable, or name KFP's host in NO_PROXY",
+        code="kfp-proxy-refused",
+    )
+
+
+def _is_json(error: "ApiException") -> bool:
+    return "json" in _content(error)
+
+
+def _content(error: "ApiException") -> str:
+    return str((error.headers or {}).get("content-type", "nothing"))
 
 
 def _distrusted(asked: Asked, error: Exception) -> FalajError:

@@ -81,7 +81,7 @@ class Identity:
         """Refuse to send a secret where anybody on the way could read it."""
         parts = urllib.parse.urlsplit(address)
         secret = self.token or self.token_file or self.cookie
-        if secret and parts.scheme == "http" and not _stays_inside(parts.hostname or ""):
+        if secret and parts.scheme == "http" and not stays_inside(parts.hostname or ""):
             raise Refused(
                 f"{address}: {self.told} would travel in clear; name an https address",
                 code="kfp-token-in-clear",
@@ -113,13 +113,17 @@ def _checked(secret: str, where: str) -> str:
     return secret
 
 
-def _stays_inside(host: str) -> bool:
-    """Say whether a host is this machine's or a Service's inside a cluster."""
+def is_loopback(host: str) -> bool:
+    """Say whether a host is this machine."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
-        inside = (".svc", ".svc.cluster.local", ".localhost")
-        return host == "localhost" or host.endswith(inside)
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def stays_inside(host: str) -> bool:
+    """Say whether a host is this machine or a Service of the cluster we are in."""
+    return is_loopback(host) or host.endswith((".svc", ".svc.cluster.local"))
 
 
 def _hold_authorities(path: pathlib.Path) -> None:

@@ -10,7 +10,7 @@ from components.foundation import digests
 from components.foundation.errors import UserError
 
 CONTENT, PROJECT = "content", "project"
-_TAGS, _LENGTH = 20, 63  # what KFP takes
+_TAGS, LENGTH = 20, 63  # what KFP takes
 
 
 def tag(digest: digests.Digest) -> str:
@@ -20,14 +20,19 @@ def tag(digest: digests.Digest) -> str:
 
 def tags(pairs: Sequence[str]) -> dict[str, str]:
     """Read `--tag NAME=VALUE`; raises UserError for what KFP would not take."""
-    found = {}
+    found: dict[str, str] = {}
     for pair in pairs:
         name, equals, value = pair.partition("=")
-        fits = max(len(name), len(value)) <= _LENGTH and "." not in name
+        fits = max(len(name), len(value)) <= LENGTH and "." not in name
         if not (name and equals and fits) or name in (CONTENT, PROJECT):
             raise UserError(
-                f"--tag {pair!r}: expected NAME=VALUE, each of at most {_LENGTH} characters, no "
+                f"--tag {pair!r}: expected NAME=VALUE, each of at most {LENGTH} characters, no "
                 f"'.' in the name, and a name that is not ours ({CONTENT}, {PROJECT})",
+                code="kfp-tag-malformed",
+            )
+        if name in found:
+            raise UserError(
+                f"--tag {name}: is given twice, {found[name]!r} and {value!r}; give it once",
                 code="kfp-tag-malformed",
             )
         found[name] = value

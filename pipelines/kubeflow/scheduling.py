@@ -2,13 +2,14 @@
 
 import enum
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from components.foundation.errors import UserError, nearest
 from pipelines.kubeflow import settling
 from pipelines.kubeflow.client import Client
 from pipelines.kubeflow.failures import Unsettled
-from pipelines.kubeflow.values import Pipeline, Schedule, Scheduled, Version
+from pipelines.kubeflow.values import Schedule, Scheduled, Version
 
 
 class Made(enum.StrEnum):
@@ -17,6 +18,7 @@ class Made(enum.StrEnum):
     NEW = "made"
     SAME = "was there already"
     CHANGED = "made anew"
+    CHANGED_PAUSED = "made anew, and is disabled as the one before"
     PAUSED = "was there already, and is disabled"
 
 
@@ -36,30 +38,33 @@ def keep(client: Client, wanted: Schedule) -> Kept:
     """
     found = client.schedules(wanted.name)
     same = [one for one in found if one.schedule == wanted]
-    kept = same[0] if same else _make(client, wanted)
+    paused = bool(found) and not any(one.enabled for one in found)
+    kept = same[0] if same else _make(client, wanted, enabled=not paused)
     for other in found:
         if other.id != kept.id:
             client.delete(other)
-    match same, found:
-        case [], []:
-            made = Made.NEW
-        case [], _:
-            made = Made.CHANGED
-        case _:
-            made = Made.SAME if kept.enabled else Made.PAUSED
-    return Kept(kept, made)
+    return Kept(kept, _made(same, found, enabled=kept.enabled))
 
 
-def pinned(client: Client, pipeline: Pipeline, name: str) -> Version:
-    """Find the version that a schedule is to stay with."""
-    versions = client.versions(pipeline)
+def _made(same: Sequence[Scheduled], found: Sequence[Scheduled], *, enabled: bool) -> Made:
+    if same:
+        return Made.SAME if enabled else Made.PAUSED
+    if found:
+        return Made.CHANGED if enabled else Made.CHANGED_PAUSED
+    return Made.NEW
+
+
+def pinned(client: Client, pipeline: str, name: str) -> Version:
+    """Find the version of a pipeline that a schedule is to stay with."""
+    there = client.pipeline(pipeline)
+    versions = client.versions(there) if there else []
     for one in versions:
         if name in (one.name, one.id):
             return one
+    known = [one.name for one in versions]
+    do = nearest(name, known) if known else "it has none; `falaj upload` makes one"
     raise UserError(
-        f"--pin {name}: {pipeline.name} has no such version; "
-        f"{nearest(name, [one.name for one in versions])}",
-        code="kfp-version-unknown",
+        f"--pin {name}: {pipeline} has no such version; {do}", code="kfp-version-unknown"
     )
 
 
@@ -74,11 +79,11 @@ def named(client: Client, name: str) -> list[Scheduled]:
     return found
 
 
-def _make(client: Client, wanted: Schedule) -> Scheduled:
+def _make(client: Client, wanted: Schedule, *, enabled: bool) -> Scheduled:
     """Create a schedule; where no answer came, look for it rather than create it twice."""
     before = {one.id for one in client.schedules(wanted.name)}
     try:
-        return client.create_schedule(wanted)
+        return client.create_schedule(wanted, enabled=enabled)
     except Unsettled:
         for pause in settling.PAUSES:
             time.sleep(pause)

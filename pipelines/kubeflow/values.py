@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+from pipelines.kubeflow.failures import unreadable
+
 ENDED = {"SUCCEEDED", "SKIPPED", "FAILED", "CANCELED"}
 WELL = {"SUCCEEDED", "SKIPPED"}
 
@@ -18,7 +20,7 @@ class Pipeline:
 
     @classmethod
     def of(cls, given: Any) -> Self:
-        return cls(given.pipeline_id, given.name or given.display_name)
+        return cls(_told(given.pipeline_id, "pipeline_id"), given.name or given.display_name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +34,12 @@ class Version:
 
     @classmethod
     def of(cls, given: Any) -> Self:
-        name = given.name or given.display_name
-        return cls(given.pipeline_version_id, given.pipeline_id, name, dict(given.tags or {}))
+        return cls(
+            _told(given.pipeline_version_id, "pipeline_version_id"),
+            _told(given.pipeline_id, "pipeline_id"),
+            given.name or given.display_name or "",
+            dict(given.tags or {}),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +82,8 @@ class Run:
         told = given.error.message if given.error else ""
         details = given.run_details.task_details if given.run_details else None
         tasks = tuple(Task.of(one) for one in details or ())
-        return cls(given.run_id, given.display_name or "", given.state or "", told or "", tasks)
+        id = _told(given.run_id, "run_id")
+        return cls(id, given.display_name or "", given.state or "", told or "", tasks)
 
     @property
     def ended(self) -> bool:
@@ -137,7 +144,15 @@ class Scheduled:
 
     @classmethod
     def of(cls, given: Any) -> Self:
-        return cls(given.recurring_run_id, Schedule.of(given), given.status != "DISABLED")
+        id = _told(given.recurring_run_id, "recurring_run_id")
+        return cls(id, Schedule.of(given), given.status != "DISABLED")
+
+
+def _told(id: str | None, field: str) -> str:
+    """Return an id; an object without one is not KFP's, whatever answered."""
+    if not id:
+        raise unreadable("an object", f"without {field}")
+    return id
 
 
 def _between(start: datetime.datetime | None, end: datetime.datetime | None) -> float:

@@ -39,11 +39,13 @@ class Authority:
         made = _builder(self._name, self._name, self._key.public_key(), days=2)
         self.cert = _pem(made.add_extension(basic, critical=True).sign(self._key, hashes.SHA256()))
 
-    def issue(self, name: str, purpose: Purpose = SERVER, *, days: float = 1) -> Pair:
-        """Give out a certificate for 127.0.0.1 and localhost."""
+    def issue(
+        self, name: str, purpose: Purpose = SERVER, *, days: float = 1, host: str = "localhost"
+    ) -> Pair:
+        """Give out a certificate for 127.0.0.1 and localhost, or another host."""
         key = ec.generate_private_key(ec.SECP256R1())
         names = x509.SubjectAlternativeName(
-            [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+            [x509.DNSName(host), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
         )
         made = (
             _builder(_name(name), self._name, key.public_key(), days=days)

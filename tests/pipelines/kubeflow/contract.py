@@ -101,6 +101,8 @@ def _operation(method: str, path: str, said: Mapping[str, Any]) -> Operation:
         for place in ("query", "body", "formData")
     }
     body = next((_as_asked(_closed(one["schema"])) for one in by["body"]), None)
+    if body and method == "PATCH":  # which says what is another, and no more
+        body = {**body, "required": []}
     return Operation(
         method,
         path,

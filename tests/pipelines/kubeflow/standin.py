@@ -89,10 +89,12 @@ class Standin:
         self.things: dict[str, list[Thing]] = {
             kind: [] for kind in ("pipelines", "versions", "experiments", "runs", "recurringruns")
         }
+        self.keeps_tags = True  # as from 2.17 on
         self.uploads: dict[str, str] = {}
         self.script: list[Thing] = [{"state": "SUCCEEDED"}]
         self.faults: list[Fault] = []
         self.seen: Counter[str] = Counter()
+        self.headers: list[Message] = []
         self.breaches: list[str] = []
         self._ids = itertools.count(1)
         self._lock = threading.Lock()
@@ -112,6 +114,7 @@ class Standin:
                 raise self._breach(f"{operation}: no such query parameter: {name}")
         body = self._body(operation, headers, content)
         self.seen[str(operation)] += 1
+        self.headers.append(headers)
         return Request(operation, path, query, body, headers)
 
     def _body(self, operation: Operation, headers: Message, content: bytes) -> Any:
@@ -162,6 +165,8 @@ class Standin:
                 return self._list(request, name, self._under(request, kind))
             case "GET", ["runs", run]:
                 return self._went_on(self._one("runs", "run_id", run))
+            case "PATCH", ["pipelines", _, "versions", version]:
+                return self._retagged(version, request.body)
             case "POST", ["pipelines", "upload_version"]:
                 return self._uploaded(request)
             case "POST", [("pipelines" | "experiments") as kind]:
@@ -201,6 +206,16 @@ class Standin:
         )
         self.uploads[made["pipeline_version_id"]] = request.body["uploadfile"]
         return made
+
+    def _retagged(self, version: str, body: Thing) -> Thing:
+        """Change what may change of a version; tags take the place of all that it had."""
+        if not self.keeps_tags:
+            raise Refusal(501, "Method Not Allowed")
+        if len(body["tags"]) > 20:
+            raise Refusal(400, "at most 20 tags")
+        found = self._one("versions", "pipeline_version_id", version)
+        found["tags"] = dict(body["tags"])
+        return found
 
     def _started(self, kind: str, body: Thing) -> Thing:
         self._one("experiments", "experiment_id", body["experiment_id"])

@@ -46,6 +46,26 @@ def test_upload_says_what_it_made_and_then_what_it_found(
     assert kfp.things["versions"][0]["tags"]["revision"] == "4c1f"
 
 
+def test_upload_gives_a_version_that_is_there_another_tag(
+    kfp: Standin, site_file: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    typed("upload collection --tag revision=4c1f", site_file)
+    assert typed("upload collection --tag revision=5d2e", site_file) == 0
+
+    assert "has other tags now: revision=5d2e (was 4c1f); https://" in capsys.readouterr().out
+    assert kfp.things["versions"][0]["tags"]["revision"] == "5d2e"
+
+
+@pytest.mark.parametrize(
+    "option", ["--tag a=b", "--token-file x", "--ca-file x", "--unsafe-skip-tls", "--no-wait"]
+)
+def test_what_a_run_on_a_laptop_would_ignore_is_refused(
+    option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", "collection", "--site", "laptop", *option.split()]) == UserError.exit_code
+    assert f"{option.split()[0]} is for clusters" in capsys.readouterr().err
+
+
 def test_upload_takes_what_the_site_names_into_the_version(
     kfp: Standin, site_file: pathlib.Path
 ) -> None:
@@ -67,14 +87,20 @@ def test_upload_takes_what_the_site_names_into_the_version(
         ("schedule collection --cron 6", "--cron '6': expected"),
         ("schedule collection --every 1h --set sourc=x", "did you mean 'source'?"),
         ("schedule collection --every 1h --pin nothing", "flights-collection has no such version"),
+        ("schedule collection --every 1h --pin x --tag a=b", "--tag: marks a version that is up"),
         ("schedules --delete collection", "no such schedule"),
     ],
 )
 def test_what_is_wrong_is_said_and_nothing_is_made(
-    line: str, words: str, site_file: pathlib.Path, capsys: pytest.CaptureFixture[str]
+    line: str,
+    words: str,
+    kfp: Standin,
+    site_file: pathlib.Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert typed(line, site_file) == UserError.exit_code
     assert words in capsys.readouterr().err
+    assert not [one for one in kfp.seen if not one.startswith("GET ")]
 
 
 @pytest.mark.parametrize("line", ["upload", "schedule collection --every 1h", "schedules"])
@@ -253,6 +279,18 @@ def test_schedule_floats_or_stays_with_a_version_that_is_named(
 
     assert pinned["pipeline_version_id"] == kfp.things["versions"][0]["pipeline_version_id"]
     assert "pipeline_version_id" not in floating["pipeline_version_reference"]
+
+
+def test_who_pins_an_older_version_uploads_none(
+    kfp: Standin, site_file: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    """One that goes back to a version that was well does not upload the other beside it."""
+    typed("upload collection", site_file)
+    older = version(kfp)
+    site_file.write_text(site_file.read_text() + "pods: {every: {labels: {team: delays}}}\n")
+
+    assert typed(f"schedule collection --every 1h --pin {older}", site_file) == 0
+    assert [one["name"] for one in kfp.things["versions"]] == [older]
 
 
 def test_a_line_of_cron_starts_one_run_a_day(kfp: Standin, site_file: pathlib.Path) -> None:

@@ -145,18 +145,52 @@ def test_a_schedule_that_somebody_disabled_stays_so(kfp: Standin, client: Client
     assert scheduling.keep(client, wanted(client)).made is Made.SAME
 
 
+def test_a_disabled_schedule_that_is_made_anew_stays_disabled(kfp: Standin, client: Client) -> None:
+    """Every upload makes another version: who stopped a schedule would find it running again."""
+    client.disable(scheduling.keep(client, wanted(client)).scheduled)
+
+    kept = scheduling.keep(client, replace(wanted(client), every=60))
+
+    assert kept.made is Made.CHANGED_PAUSED
+    (one,) = client.schedules("collection")
+    assert (one.enabled, one.schedule.every) == (False, 60)
+
+
+def test_one_that_is_enabled_beside_a_disabled_one_is_made_anew_enabled(
+    kfp: Standin, client: Client
+) -> None:
+    first = scheduling.keep(client, wanted(client)).scheduled
+    client.create_schedule(replace(wanted(client), every=60), enabled=True)
+    client.disable(first)
+
+    assert scheduling.keep(client, replace(wanted(client), every=30)).made is Made.CHANGED
+    (one,) = client.schedules("collection")
+    assert one.enabled
+
+
+def test_a_schedule_that_somebody_deleted_meanwhile_is_deleted(
+    kfp: Standin, client: Client
+) -> None:
+    kept = scheduling.keep(client, wanted(client)).scheduled
+    client.delete(kept)
+
+    client.delete(kept)
+
+    assert not kfp.things["recurringruns"]
+
+
 def test_a_schedule_is_pinned_by_the_name_of_a_version_or_its_id(client: Client) -> None:
     there = uploaded(client)
 
     for name in (there.version.name, there.version.id):
-        assert scheduling.pinned(client, there.pipeline, name) == there.version
+        assert scheduling.pinned(client, there.pipeline.name, name) == there.version
 
 
 def test_a_version_that_is_not_there_is_answered_with_the_nearest(client: Client) -> None:
     there = uploaded(client)
 
     with pytest.raises(UserError, match=f"did you mean '{there.version.name}'"):
-        scheduling.pinned(client, there.pipeline, there.version.name[:-1])
+        scheduling.pinned(client, there.pipeline.name, there.version.name[:-1])
 
 
 def test_a_schedule_that_is_not_there_is_answered_with_the_nearest(client: Client) -> None:

@@ -8,11 +8,11 @@ import pytest
 
 from components.foundation.errors import FalajError, InfrastructureError, Refused, UserError
 from components.foundation.site import Site
-from pipelines.kubeflow import transport
+from pipelines.kubeflow import transport, uploading
 from pipelines.kubeflow.client import Client
 from pipelines.kubeflow.identity import Identity
 from tests import ports
-from tests.pipelines.kubeflow.conftest import CLUSTER
+from tests.pipelines.kubeflow.conftest import CLUSTER, COMPILED
 from tests.pipelines.kubeflow.standin import Fault, Standin
 
 LOGIN = ("<html><form action='/dex/auth'></form></html>", "text/html; charset=utf-8")
@@ -21,12 +21,6 @@ DENIED = ('{"error_message": "pipeline upload denied: permission to create"}', "
 ANSWERS = {
     "401": (Fault("GET", "z", 401), Refused, "kfp-unauthenticated", "it answered 401"),
     "403": (Fault("GET", "z", 403), Refused, "kfp-forbidden", "ask for a Role on pipelines"),
-    "upload denied": (
-        Fault("GET", "z", 400, body=DENIED),
-        Refused,
-        "kfp-forbidden",
-        "permission to create",
-    ),
     "login page": (
         Fault("GET", "z", 200, body=LOGIN),
         Refused,
@@ -46,6 +40,37 @@ ANSWERS = {
         "check the site's pipelines.api",
     ),
     "400": (Fault("GET", "z", 400), UserError, "kfp-invalid", "no healthy upstream"),
+    "400 of something denied": (
+        Fault("GET", "z", 400, body=DENIED),
+        UserError,
+        "kfp-invalid",
+        "permission to create",
+    ),
+    "404 of another server": (
+        Fault("GET", "z", 404, body=("<h1>nginx</h1>", "text/html")),
+        UserError,
+        "kfp-not-there",
+        "answered 404 and text/html where KFP answers JSON; check the site's pipelines.api",
+    ),
+    "too large": (
+        Fault("GET", "z", 413, body=("<h1>too large</h1>", "text/html")),
+        UserError,
+        "kfp-invalid",
+        "too large</h1> (413)",
+    ),
+    "unknown to it": (Fault("GET", "z", 501), UserError, "kfp-unsupported", "does not know how"),
+    "cut JSON": (
+        Fault("GET", "z", 200, body=('{"multi_user": fal', "application/json")),
+        UserError,
+        "kfp-not-there",
+        "it ends too early",
+    ),
+    "a list": (
+        Fault("GET", "z", 200, body=("[]", "application/json")),
+        UserError,
+        "kfp-not-there",
+        "a list, not an object",
+    ),
     "409": (Fault("GET", "z", 409), Refused, "kfp-conflict", "another has that name already"),
     "500": (Fault("GET", "z", 500), InfrastructureError, "kfp-failed", "KFP failed (500)"),
     "a page for 500": (
@@ -73,6 +98,44 @@ def test_an_answer_that_is_no_success_is_one_sentence(
     assert "GET http://127.0.0.1" in str(failed.value)
     assert "secret" not in str(failed.value)
     assert "\n" not in str(failed.value)
+
+
+def test_an_upload_that_is_denied_with_400_is_told_as_the_denial_it_is(
+    kfp: Standin, client: Client
+) -> None:
+    kfp.faults = [Fault("POST", "/upload_version", 400, body=DENIED)]
+
+    with pytest.raises(Refused, match="permission to create") as refused:
+        uploading.upload(client, COMPILED, project="flights")
+    assert refused.value.code == "kfp-forbidden"
+
+
+@pytest.mark.parametrize(
+    ("kind", "answer"),
+    [
+        ("no id", '{"status": "ok"}'),
+        ("no date", '{"pipeline_id": "1", "name": "x", "created_at": "yesterday"}'),
+        ("no tags", '{"pipeline_id": "1", "name": "x", "tags": 7}'),
+    ],
+)
+def test_an_object_that_is_not_kfps_is_taken_for_none(
+    kind: str, answer: str, kfp: Standin, client: Client
+) -> None:
+    kfp.faults = [Fault("GET", "/names/x", 200, body=(answer, "application/json"))]
+
+    with pytest.raises(UserError, match="JSON that is not KFP's") as refused:
+        client.pipeline("x")
+    assert refused.value.code == "kfp-not-there"
+
+
+def test_an_address_that_speaks_no_tls_is_told_and_not_as_a_certificate(
+    kfp: Standin, address: str
+) -> None:
+    client = Client(address.replace("http://", "https://"), Identity(), namespace="falaj")
+
+    with pytest.raises(InfrastructureError, match="TLS failed") as failed:
+        client.schedules()
+    assert failed.value.code == "kfp-unreachable"
 
 
 def test_the_client_as_it_comes_takes_a_login_page_for_an_empty_pipeline(
@@ -180,4 +243,4 @@ def test_a_site_without_pipelines_says_what_to_add() -> None:
     site = Site.parse(head + tail.partition("runner\n\n")[2])
 
     with pytest.raises(UserError, match="add `pipelines:` with `api:`"):
-        Client.at(site, Identity())
+        Client.at(site, Identity(), {})

@@ -64,6 +64,78 @@ def test_the_same_content_again_makes_nothing(kfp: Standin, client: Client) -> N
     assert kfp.seen["POST /apis/v2beta1/pipelines/upload_version"] == 1
 
 
+PATCH = (
+    "PATCH /apis/v2beta1/pipelines/{pipeline_version.pipeline_id}/versions/"
+    "{pipeline_version.pipeline_version_id}"
+)
+
+
+def test_a_version_that_is_there_gets_the_tags_that_are_asked_for_and_keeps_its_others(
+    kfp: Standin, client: Client
+) -> None:
+    upload(client, revision="4c1f", owner="delays")
+    made = upload(client, revision="5d2e", stage="test")
+
+    tags = kfp.things["versions"][0]["tags"]
+    assert (tags["revision"], tags["owner"], tags["stage"]) == ("5d2e", "delays", "test")
+    assert (tags["project"], len(tags["content"])) == ("flights", 40)
+    assert made.version.tags == tags
+    assert "has other tags now: revision=5d2e (was 4c1f), stage=test (was none)" in str(made)
+
+
+def test_tags_that_are_there_are_not_written_again(kfp: Standin, client: Client) -> None:
+    upload(client, revision="4c1f")
+
+    assert "other tags" not in str(upload(client, revision="4c1f"))
+    assert "other tags" not in str(upload(client))
+    assert kfp.seen[PATCH] == 0
+
+
+def test_a_version_of_other_content_gets_no_tags_of_ours(kfp: Standin, client: Client) -> None:
+    upload(client)
+    kfp.things["versions"][0]["tags"]["content"] = "0" * 40
+
+    with pytest.raises(Refused):
+        upload(client, revision="4c1f")
+    assert kfp.seen[PATCH] == 0
+
+
+def test_a_kfp_that_keeps_no_tags_says_so_when_they_are_asked_for(
+    kfp: Standin, client: Client
+) -> None:
+    upload(client)
+    kfp.keeps_tags = False
+
+    with pytest.raises(UserError, match="this KFP does not know how") as refused:
+        upload(client, revision="4c1f")
+    assert refused.value.code == "kfp-unsupported"
+    assert not upload(client).new_version
+
+
+def test_tags_that_kfp_takes_and_forgets_are_told(
+    kfp: Standin, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload(client)
+    monkeypatch.setattr(kfp, "_retagged", lambda *_: kfp.things["versions"][0])
+
+    with pytest.raises(UserError, match="did not keep its tags: revision=4c1f"):
+        upload(client, revision="4c1f")
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before it was done", "after it was done"])
+def test_tags_of_which_no_answer_came_are_right_after_another_run(
+    after: bool, kfp: Standin, client: Client
+) -> None:
+    version = upload(client).version.id
+    kfp.faults = [Fault("PATCH", version, after=after)]
+    with pytest.raises(InfrastructureError, match="run again"):
+        upload(client, revision="4c1f")
+
+    upload(client, revision="4c1f")
+
+    assert kfp.things["versions"][0]["tags"]["revision"] == "4c1f"
+
+
 def test_comments_and_layout_are_not_content(
     kfp: Standin, client: Client, tmp_path: pathlib.Path
 ) -> None:
@@ -198,6 +270,11 @@ def test_a_tag_that_kfp_would_not_take_is_refused(pair: str) -> None:
     with pytest.raises(UserError, match="--tag") as refused:
         names.tags([pair])
     assert refused.value.code == "kfp-tag-malformed"
+
+
+def test_a_tag_that_is_given_twice_is_refused() -> None:
+    with pytest.raises(UserError, match="--tag a: is given twice, '1' and '2'"):
+        names.tags(["a=1", "a=2"])
 
 
 def test_kfp_takes_twenty_tags_and_two_are_ours() -> None:
