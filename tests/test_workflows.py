@@ -7,7 +7,9 @@ import shlex
 import shutil
 import string
 import subprocess
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -55,7 +57,7 @@ def steps() -> Iterator[tuple[str, Thing]]:
 def lines() -> list[str]:
     """Every command of the workflow, its variables filled in."""
     texts = [step["run"] for _, step in steps() if "run" in step]
-    env = {**WORKFLOW["env"], "GITHUB_SHA": "4c1f"}
+    env = {**WORKFLOW["env"], "GITHUB_SHA": "4c1f", "GITHUB_WORKSPACE": "."}
     return [
         string.Template(one).safe_substitute(env) for text in texts for one in text.splitlines()
     ]
@@ -130,7 +132,7 @@ def test_uploads_come_one_after_the_other_and_after_the_checks() -> None:
 def test_every_make_target_is_there() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 
-    asked = {line.removeprefix("make ") for line in lines() if line.startswith("make ")}
+    asked = {line.rpartition(" ")[2] for line in lines() if line.startswith("make ")}
     assert asked <= targets
     assert asked
 
@@ -159,49 +161,200 @@ def test_the_commands_that_need_no_cluster_run_in_their_order(checkout: pathlib.
 
     assert [words[0] for words in here] == ["residency", "compile", "compile", "compile"]
     for words in here:
-        if "--against" in words:  # what was compiled before is what is released
-            shutil.copytree(checkout / "build", checkout / "released")
         assert main(words) == 0, words
-    assert (checkout / "released/kubernetes/pipeline-collection.yaml").exists()
+    assert (checkout / "build/kubernetes/pipeline-collection.yaml").exists()
 
 
-def test_a_break_fails_the_comparison(checkout: pathlib.Path) -> None:
-    (compare,) = (shlex.split(line)[1:] for line in FALAJ if "--against" in line)
-    assert main(["compile", "--out", "released"]) == 0
-    file = checkout / "released/pipelines/collection.yaml"
+# what was released
+
+
+def command(beginning: str) -> str:
+    (found,) = (step["run"] for _, step in steps() if step.get("name", "").startswith(beginning))
+    return str(found)
+
+
+COMPILE = command("Compile what was last released")
+COMPARE = command("Compare with it")
+STUB = """install:
+\tmkdir --parents .venv/bin
+\tprintf '#!/bin/sh\\necho compiled $$(cat version) by \"$$*\"\\n' > .venv/bin/falaj
+\tchmod +x .venv/bin/falaj
+"""
+REAL = f"""install:
+\tmkdir --parents .venv/bin
+\tprintf '#!/bin/sh\\nexec {sys.executable} -m pipelines "$$@"\\n' > .venv/bin/falaj
+\tchmod +x .venv/bin/falaj
+"""
+SMALL = """
+BUILDERS = {"collection": collection.build}
+
+
+def components():
+    return iter(())
+"""
+
+
+@dataclass(frozen=True)
+class Repository:
+    """A repository of its own, in which the commands of the workflow are run as GitHub does."""
+
+    folder: pathlib.Path
+
+    def git(self, *words: str) -> str:
+        done = _program([GIT, *words], self.folder, {})
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def commit(self, version: str) -> None:
+        (self.folder / "version").write_text(version)
+        self.git("add", "--all", "--force")
+        self.git("commit", "--quiet", "--message", version)
+
+    def run(self, text: str) -> subprocess.CompletedProcess[str]:
+        """Run a step of the workflow with bash, told as GitHub tells it where things are."""
+        temporary = self.folder.parent / "temporary"
+        temporary.mkdir(exist_ok=True)
+        said = {
+            **WORKFLOW["env"],
+            "RUNNER_TEMP": str(temporary),
+            "GITHUB_WORKSPACE": str(self.folder),
+            "GITHUB_ENV": str(temporary / "environment"),
+        }
+        words = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", text]
+        return _program(words, self.folder, said)
+
+    @property
+    def released(self) -> str:
+        """What the step says to the next one of the release; nothing where it is the first."""
+        file = self.folder.parent / "temporary" / "environment"
+        return file.read_text().strip() if file.exists() else ""
+
+
+@pytest.fixture
+def repository(tmp_path: pathlib.Path) -> Repository:
+    """A repository whose programs only say what they were asked."""
+    made = Repository(tmp_path / "repository")
+    made.folder.mkdir()
+    (made.folder / "Makefile").write_text(STUB)
+    made.git("init", "--quiet", "--initial-branch", "main")
+    made.commit("first")
+    return made
+
+
+def test_the_first_release_says_so_and_compares_with_nothing(repository: Repository) -> None:
+    repository.git("tag", "v1.0.0")  # the commit that is released now is not what was released
+
+    done = repository.run(COMPILE)
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        "::notice::No tag v* is before this commit: it is the first release, and breaks nobody."
+    ]
+    assert repository.released == ""
+
+
+def test_the_last_tag_before_a_commit_is_compiled_by_its_own_code(repository: Repository) -> None:
+    for version in ("v1.9.0", "v1.10.0"):
+        repository.commit(version)
+        repository.git("tag", version)
+    repository.git("checkout", "--quiet", "-b", "other")
+    repository.commit("v9.0.0")
+    repository.git("tag", "v9.0.0")
+    repository.git("checkout", "--quiet", "main")
+    repository.commit("now")
+    repository.git("tag", "v1.11.0")
+
+    done = repository.run(COMPILE)
+
+    assert done.returncode == 0, done.stderr
+    (said,) = (line for line in done.stdout.splitlines() if line.startswith("compiled"))
+    assert said.startswith("compiled v1.10.0 by compile --project examples/flights --site pipelin")
+    assert said.endswith(f"--out {repository.folder}/released")
+    assert repository.released == "RELEASED=v1.10.0"
+
+
+def test_a_release_that_cannot_be_compiled_fails_and_is_not_passed_over(
+    repository: Repository,
+) -> None:
+    (repository.folder / "Makefile").write_text("install:\n\tfalse\n")
+    repository.commit("v1.0.0")
+    repository.git("tag", "v1.0.0")
+    repository.commit("now")
+
+    assert repository.run(COMPILE).returncode != 0
+    assert repository.released == ""
+
+
+def test_a_shallow_checkout_knows_no_release_and_says_so(
+    repository: Repository, tmp_path: pathlib.Path
+) -> None:
+    repository.git("tag", "v1.0.0")
+    repository.commit("now")
+    source = repository.folder.as_uri()
+    repository.git("clone", "--quiet", "--depth", "1", source, str(tmp_path / "shallow"))
+
+    done = Repository(tmp_path / "shallow").run(COMPILE)
+
+    assert done.returncode == 1
+    assert "say fetch-depth: 0" in done.stdout
+
+
+def test_the_job_that_compares_fetches_every_tag_and_goes_by_what_was_found() -> None:
+    (checkout,) = (one for one in JOBS["check"]["steps"] if "checkout" in one.get("uses", ""))
+    (compare,) = (one for one in JOBS["check"]["steps"] if one.get("run") == COMPARE)
+
+    assert checkout["with"]["fetch-depth"] == 0
+    assert compare["if"] == "env.RELEASED != ''"
+
+
+@pytest.fixture
+def tree(tmp_path: pathlib.Path) -> Repository:
+    """A repository of this project's own code, of which one small pipeline is compiled."""
+    made = Repository(tmp_path / "tree")
+    tracked = _program([GIT, "ls-files", "components", "pipelines", "examples"], ROOT, {})
+    for name in tracked.stdout.splitlines():
+        if (ROOT / name).is_file():
+            (made.folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, made.folder / name)
+    with (made.folder / "pipelines/compiled.py").open("a") as file:
+        file.write(SMALL)
+    (made.folder / "Makefile").write_text(REAL)
+    made.git("init", "--quiet", "--initial-branch", "main")
+    made.commit("v1.0.0")
+    made.git("tag", "v1.0.0")
+    return made
+
+
+def test_a_commit_is_held_to_what_the_last_release_compiles_to(tree: Repository) -> None:
+    tree.commit("now")
+    assert tree.run("make install").returncode == 0
+    assert tree.run(COMPILE).returncode == 0, "the release"
+
+    same = tree.run(COMPARE)
+    file = tree.folder / "pipelines/collection.py"
+    renamed = file.read_text().replace("collection(source:", "collection(objects:")
     file.write_text(
-        file.read_text().replace("source:\n        defaultValue", "gone:\n        defaultValue")
+        renamed.replace("source=source", "source=objects").replace("source: o", "objects: o")
     )
+    broken = tree.run(COMPARE)
 
-    assert main(compare) == 3
-
-
-@pytest.mark.parametrize("change", ["none", "edited", "new"])
-def test_a_tag_whose_released_files_differ_is_refused(change: str, tmp_path: pathlib.Path) -> None:
-    released = tmp_path / "released"
-    released.mkdir()
-    (released / "a.yaml").write_text("a: 1\n")
-    _git(tmp_path, "init", "--quiet")
-    _git(tmp_path, "add", "released")
-    _git(tmp_path, "-c", "user.name=a", "-c", "user.email=a@b", "commit", "--quiet", "-m", "a")
-    if change != "none":
-        (released / {"edited": "a.yaml", "new": "b.yaml"}[change]).write_text("a: 2\n")
-
-    add, differs = (shlex.split(line)[1:] for line in lines() if line.startswith("git "))
-    assert _git(tmp_path, *add) == 0
-    assert _git(tmp_path, *differs) == (0 if change == "none" else 1)
+    assert same.returncode == 0, same.stderr
+    assert "0 changed since released, 0 breaks not accepted" in same.stdout
+    assert broken.returncode == 3, broken.stderr
+    assert "breaks   the parameter source is gone" in broken.stdout
 
 
-def _git(folder: pathlib.Path, *words: str) -> int:
+def _program(
+    words: list[str], folder: pathlib.Path, said: Mapping[str, str]
+) -> subprocess.CompletedProcess[str]:
+    """Run a program that knows nothing of who runs the tests."""
     alone = {
         "GIT_CONFIG_GLOBAL": os.devnull,
         "GIT_CONFIG_NOSYSTEM": "1",
+        **{f"GIT_{who}_NAME": "a" for who in ("AUTHOR", "COMMITTER")},
+        **{f"GIT_{who}_EMAIL": "a@b" for who in ("AUTHOR", "COMMITTER")},
         "PATH": os.environ["PATH"],
+        "HOME": str(folder),
+        **said,
     }
-    return subprocess.run(
-        [GIT, *words],
-        cwd=folder,
-        env=alone,
-        capture_output=True,
-        check=False,
-    ).returncode
+    return subprocess.run(words, cwd=folder, env=alone, capture_output=True, text=True, check=False)
