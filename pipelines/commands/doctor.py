@@ -4,7 +4,6 @@ import argparse
 import json
 import os
 from collections import Counter
-from itertools import groupby
 from typing import TYPE_CHECKING
 
 from components.foundation.errors import Refused, UserError
@@ -39,14 +38,21 @@ def add(verbs: "Verbs") -> None:
 
 
 def do(arguments: argparse.Namespace) -> int:
-    """Look at everything; refuse when something is missing that is needed."""
+    """Look at everything, and say it as it comes; refuse when something needed is missing."""
     from components.governance.doctor import examining
 
-    findings = list(examining.examine(_installation(arguments)))
-    if arguments.as_json:
-        say(json.dumps({"findings": [one.to_dict() for one in findings]}, indent=2))
-    else:
-        _tell(findings)
+    findings = []
+    told = _Table()
+    try:
+        for one in examining.examine(_installation(arguments)):
+            findings.append(one)
+            if not arguments.as_json:
+                told.add(one)
+    finally:
+        if arguments.as_json:
+            say(json.dumps({"findings": [one.to_dict() for one in findings]}, indent=2))
+        else:
+            told.end()
     if absent := examining.lacking(findings):
         raise Refused(f"{len(absent)} missing; the first is {absent[0]}", code="doctor-missing")
     return 0
@@ -76,13 +82,22 @@ def _installation(arguments: argparse.Namespace) -> "Installation":
     )
 
 
-def _tell(findings: "list[Finding]") -> None:
-    """Print a heading for each check, a line for each thing, and below it what is to be done."""
-    for check, group in groupby(findings, key=lambda one: one.check):
-        say(check)
-        for one in group:
-            say(f"  {one.status:<{_COLUMN}} {one.what}: {one.got}")
-            for text in filter(None, (one.expected and f"expected {one.expected}", one.do)):
-                say(f"  {'':<{_COLUMN}}   {text}")
-    counted = Counter(str(one.status) for one in findings)
-    say("\n" + ", ".join(f"{number} {status}" for status, number in counted.items()))
+class _Table:
+    """A heading for each check, a line for each thing, and below it what is to be done."""
+
+    def __init__(self) -> None:
+        self._check = ""
+        self._counted: Counter[str] = Counter()
+
+    def add(self, one: "Finding") -> None:
+        if one.check != self._check:
+            say(one.check)
+        self._check = one.check
+        self._counted[str(one.status)] += 1
+        say(f"  {one.status:<{_COLUMN}} {one.what}: {one.got}")
+        for text in filter(None, (one.expected and f"expected {one.expected}", one.do)):
+            say(f"  {'':<{_COLUMN}}   {text}")
+
+    def end(self) -> None:
+        if self._counted:
+            say("\n" + ", ".join(f"{number} {status}" for status, number in self._counted.items()))

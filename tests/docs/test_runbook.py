@@ -110,7 +110,9 @@ def test_what_the_doctor_is_shown_to_say_is_what_it_says(
     waiting = {"type": "Accepted", "status": "Unknown", "message": "Waiting for controller"}
     case.api.at[fit.GATEWAY]["status"] = {"conditions": [waiting]}
 
-    doctor._tell(list(case.findings().values()))
+    table = doctor._Table()
+    for one in case.examined():
+        table.add(one)
 
     [shown] = re.findall(r"^```text\n(gateway\n.*?)^```", PAGE, re.M | re.DOTALL)
     assert shown in capsys.readouterr().out

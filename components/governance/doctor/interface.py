@@ -3,10 +3,12 @@
 import enum
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from components.deployment.traffic.probing import Found
 from components.foundation.site import Site
+from components.governance.doctor import web
+from components.governance.doctor.web import Page
 
 Thing = Mapping[str, Any]
 
@@ -29,13 +31,21 @@ class Answer:
     expected: str = ""
     do: str = ""
 
+    @classmethod
+    def well(cls, got: str) -> Self:
+        return cls(Status.WELL, got)
 
-@dataclass(frozen=True, slots=True)
-class Question:
-    """One thing to look at; asking raises Refused where the identity may not look."""
+    @classmethod
+    def warning(cls, got: str, *, expected: str, do: str) -> Self:
+        return cls(Status.WARNING, got, expected, do)
 
-    what: str
-    ask: Callable[[], Answer]
+    @classmethod
+    def missing(cls, got: str, *, expected: str, do: str) -> Self:
+        return cls(Status.MISSING, got, expected, do)
+
+    @classmethod
+    def unknown(cls, why: str, *, do: str) -> Self:
+        return cls(Status.UNKNOWN, why, do=do)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,20 +104,12 @@ class Api(Protocol):
         """Return what there is to split traffic with."""
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
-    """What a web server answered."""
-
-    status: int
-    text: str
-
-
 @dataclass(frozen=True)
 class Installation:
     """What is looked at, and from where.
 
     Attributes:
-        environment: where credentials of the object store may be.
+        environment: whether this is a pod, and where credentials of the object store may be.
         must: the tasks that the identity itself has to be able to do.
         fetch: gets a page; raises InfrastructureError where nothing answers.
         several_users: asks Kubeflow Pipelines, as who we are there, whether it is for several
@@ -129,21 +131,24 @@ class Installation:
         """Return the path of an object of the namespace, of Kubernetes' own first kinds."""
         return f"/api/v1/namespaces/{self.namespace}/{plural}/{name}"
 
+    def out_of_reach(self, url: str) -> Answer | None:
+        """Say so of a name inside the cluster, unless this is a pod; None where it can be asked."""
+        if "KUBERNETES_SERVICE_HOST" in self.environment or not web.is_inside(url):
+            return None
+        do = "run the doctor in a pod, or name in the site file an address that leads there too"
+        return Answer.unknown(f"{url} is a name inside the cluster", do=do)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One thing to look at.
+
+    Asking raises Refused where the identity may not look. There is no answer where another
+    question has said already that what this one is about is not there.
+    """
+
+    what: str
+    ask: Callable[[Installation], Answer | None]
+
 
 Check = Callable[[Installation], Iterator[Question]]
-
-
-def well(got: str) -> Answer:
-    return Answer(Status.WELL, got)
-
-
-def warning(got: str, *, expected: str, do: str) -> Answer:
-    return Answer(Status.WARNING, got, expected, do)
-
-
-def missing(got: str, *, expected: str, do: str) -> Answer:
-    return Answer(Status.MISSING, got, expected, do)
-
-
-def unknown(why: str, *, do: str) -> Answer:
-    return Answer(Status.UNKNOWN, why, "", do)

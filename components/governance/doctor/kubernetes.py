@@ -1,9 +1,10 @@
 """Ask a real Kubernetes API, as the identity that KUBECONFIG names."""
 
-import dataclasses
 import functools
-from dataclasses import dataclass
-from typing import Any
+import re
+from collections.abc import Callable, Hashable
+from dataclasses import asdict, dataclass
+from typing import Any, TypeVar, cast
 
 from components.deployment.traffic.probing import Found, probe
 from components.foundation.kubernetes import calling
@@ -12,51 +13,46 @@ from components.foundation.kubernetes.client import Cluster
 from components.foundation.storage import NotFound
 from components.governance.doctor.interface import Right, Thing
 
-_REVIEWS = "/apis/authorization.k8s.io/v1"
-_WHO = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
+T = TypeVar("T")
+
 _METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+_OBJECT = re.compile(r"/(?:api|apis/([^/]+))/[^/]+/(?:namespaces/[^/]+/)?([^/]+)(/[^/]+)?")
 
 
 @dataclass(frozen=True)
 class Kubernetes:
-    """Reads one cluster; what is at a path is asked once."""
+    """Reads one cluster, and asks everything once."""
 
     cluster: Cluster
 
     def find(self, path: str) -> Thing | None:
-        if path not in self._seen:
-            self._seen[path] = self._got(Call("GET", path, f"GET {path}", f"get on {path}"))
-        return self._seen[path]
+        return self._once(path, lambda: self._got(path))
 
     def heading(self, path: str) -> Thing | None:
         """Ask for metadata alone: what a Secret holds does not leave the API server."""
-        what = f"GET the metadata of {path}"
-        return self._got(Call("GET", path, what, f"get on {path}", accept=_METADATA))
+        return self._got(path, accept=_METADATA)
 
     def may(self, right: Right, *, account: str = "") -> bool:
-        """Post a review, which the API server answers and does not keep."""
         kind = "SubjectAccessReview" if account else "SelfSubjectAccessReview"
-        wanted = {**dataclasses.asdict(right), "namespace": self.cluster.namespace}
+        wanted = {**asdict(right), "namespace": self.cluster.namespace}
         spec = {"resourceAttributes": wanted, **(self._as(account) if account else {})}
-        found = self._review(f"{_REVIEWS}/{kind.lower()}s", f"{_REVIEWS[6:]}", kind, spec)
-        return bool(found["status"]["allowed"])
+        ask = functools.partial(self._review, "authorization.k8s.io/v1", kind, spec)
+        return bool(self._once((right, account), ask)["allowed"])
 
     def identity(self) -> str:
-        version = "authentication.k8s.io/v1"
-        found = self._review(_WHO, version, "SelfSubjectReview", {})
-        return str(found["status"]["userInfo"]["username"])
+        found = self._review("authentication.k8s.io/v1", "SelfSubjectReview", {})
+        return str(found["userInfo"]["username"])
 
     def traffic(self, gateway: str) -> Found:
-        if gateway not in self._found:
-            self._found[gateway] = probe(self.cluster, gateway)
-        return self._found[gateway]
+        return self._once(("traffic", gateway), lambda: probe(self.cluster, gateway))
+
+    def _once(self, what: Hashable, ask: Callable[[], T]) -> T:
+        if what not in self._known:
+            self._known[what] = ask()
+        return cast(T, self._known[what])
 
     @functools.cached_property
-    def _found(self) -> dict[str, Found]:
-        return {}
-
-    @functools.cached_property
-    def _seen(self) -> dict[str, Thing | None]:
+    def _known(self) -> dict[Hashable, Any]:
         return {}
 
     def _as(self, account: str) -> dict[str, Any]:
@@ -68,15 +64,28 @@ class Kubernetes:
             "groups": [*everyone, "system:authenticated"],
         }
 
-    def _review(self, path: str, version: str, kind: str, spec: dict[str, Any]) -> Thing:
+    def _review(self, version: str, kind: str, spec: dict[str, Any]) -> Thing:
+        """Post a review, which the API server answers and does not keep."""
+        path = f"/apis/{version}/{kind.lower()}s"
         body = {"apiVersion": version, "kind": kind, "spec": spec}
-        return self._ask(Call("POST", path, f"POST {kind}", f"create on {path}", body=body))
+        needs = f"create on {_kind(path)}"
+        status: Thing = self._ask(Call("POST", path, f"POST {kind}", needs, body))["status"]
+        return status
 
-    def _got(self, call: Call) -> Thing | None:
+    def _got(self, path: str, **more: Any) -> Thing | None:
+        found = _OBJECT.fullmatch(path)
+        verb = "list" if found and not found[3] else "get"
+        needs = f"{verb} on {_kind(path)}"
         try:
-            return self._ask(call)
+            return self._ask(Call("GET", path, f"GET {path}", needs, **more))
         except NotFound:
             return None
 
     def _ask(self, call: Call) -> Thing:
         return calling.ask(self.cluster.api, call, self.cluster.retries)
+
+
+def _kind(path: str) -> str:
+    """Name what lies at a path as a Role does; what is no object is its path there too."""
+    found = _OBJECT.fullmatch(path)
+    return f"{found[2]}.{found[1] or ''}".rstrip(".") if found else path

@@ -1,11 +1,19 @@
 """Get a page from where the user stands; a name inside the cluster leads nowhere from outside."""
 
 import urllib.parse
+from dataclasses import dataclass
 
 from components.foundation.errors import InfrastructureError
-from components.governance.doctor.interface import Page
 
 _TIMEOUT_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What a web server answered."""
+
+    status: int
+    text: str
 
 
 def fetch(url: str) -> Page:

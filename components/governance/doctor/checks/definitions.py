@@ -3,171 +3,119 @@
 Asked of discovery and of OpenAPI, which everybody who is known may read.
 """
 
-import enum
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from components.governance.doctor.interface import (
-    Answer,
-    Installation,
-    Question,
-    missing,
-    unknown,
-    warning,
-    well,
-)
+from components.governance.doctor.interface import Answer, Installation, Question
 
 Schema = Mapping[str, Any]
 
+_SERVING, _ROUTING = "serving.kserve.io", "gateway.networking.k8s.io"
 _KSERVE = "install KServe 0.21 or newer"
 _PIPELINES = "install Kubeflow Pipelines 2.17"
 _GATEWAY = "install the Gateway API's standard definitions, 1.0 or newer"
+_KNATIVE = "install Knative Serving, or say serving: standard in the site file"
+_OPERATOR = "install the Prometheus operator"
 _TRAINER = "install Kubeflow Trainer 2.2 or newer"
 _OURS = "run `kubectl apply --server-side -k manifests/definitions`"
 
-
-class Need(enum.Enum):
-    """Which installations cannot do without a kind."""
-
-    EVERYWHERE = enum.auto()
-    STANDARD = enum.auto()
-    KNATIVE = enum.auto()
-    NOWHERE = enum.auto()
+EVERYWHERE = frozenset({"standard", "knative"})
+STANDARD = frozenset({"standard"})
+KNATIVE = frozenset({"knative"})
+NOWHERE: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind, who needs it, and the fields by which a release that is too old is told."""
+    """A kind that is written.
+
+    Attributes:
+        needed: the modes of serving that cannot do without it.
+        fields: what tells a release that is too old: it has no such fields.
+    """
 
     version: str
     kind: str
     use: str
     install: str
-    need: Need = Need.EVERYWHERE
+    needed: frozenset[str] = EVERYWHERE
     fields: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
         return f"{self.kind} {self.version}"
 
-    def needed(self, serving: str) -> bool:
-        match self.need:
-            case Need.EVERYWHERE:
-                return True
-            case Need.NOWHERE:
-                return False
-            case _:
-                return self.need.name.lower() == serving
-
 
 KINDS = (
     Kind(
-        "serving.kserve.io/v1beta1",
-        "InferenceService",
-        "deploy and roll_out",
-        _KSERVE,
+        f"{_SERVING}/v1beta1", "InferenceService", "deploy and roll_out", _KSERVE,
         fields=("spec.predictor.model.storageUri", "spec.predictor.model.runtime"),
     ),
     Kind(
-        "serving.kserve.io/v1alpha1",
-        "ClusterServingRuntime",
-        "manifests/serving",
-        _KSERVE,
+        f"{_SERVING}/v1alpha1", "ClusterServingRuntime", "manifests/serving", _KSERVE,
         fields=("spec.supportedModelFormats",),
     ),
     Kind(
-        "serving.kserve.io/v1alpha1",
-        "ClusterStorageContainer",
-        "the opener of sealed releases",
-        _KSERVE,
+        f"{_SERVING}/v1alpha1", "ClusterStorageContainer", "the opener of sealed releases", _KSERVE,
         fields=("spec.supportedUriFormats",),
     ),
-    Kind("gateway.networking.k8s.io/v1", "Gateway", "manifests/gateway", _GATEWAY, Need.STANDARD),
+    Kind(f"{_ROUTING}/v1", "Gateway", "manifests/gateway", _GATEWAY, STANDARD),
     Kind(
-        "gateway.networking.k8s.io/v1",
-        "HTTPRoute",
-        "the split of a rollout",
-        _GATEWAY,
-        Need.STANDARD,
+        f"{_ROUTING}/v1", "HTTPRoute", "the split of a rollout", _GATEWAY, STANDARD,
         fields=("spec.rules.backendRefs.weight",),
     ),
-    Kind(
-        "serving.knative.dev/v1",
-        "Service",
-        "KServe's Knative mode",
-        "install Knative Serving",
-        Need.KNATIVE,
-    ),
+    Kind("serving.knative.dev/v1", "Service", "KServe's Knative mode", _KNATIVE, KNATIVE),
     Kind("argoproj.io/v1alpha1", "Workflow", "runs of pipelines", _PIPELINES),
     Kind("argoproj.io/v1alpha1", "WorkflowTaskResult", "the results of steps", _PIPELINES),
     Kind(
-        "pipelines.kubeflow.org/v2beta1",
-        "PipelineVersion",
-        "pipelines as objects",
-        _PIPELINES,
-        Need.NOWHERE,
-        fields=("spec.pipelineSpec",),
+        "pipelines.kubeflow.org/v2beta1", "PipelineVersion", "pipelines as objects", _PIPELINES,
+        NOWHERE, fields=("spec.pipelineSpec",),
     ),
     Kind(
-        "trainer.kubeflow.org/v1alpha1",
-        "TrainJob",
-        "training on several nodes",
-        _TRAINER,
-        Need.NOWHERE,
-        fields=("spec.runtimeRef.name", "spec.runtimePatches"),
+        "trainer.kubeflow.org/v1alpha1", "TrainJob", "training on several nodes", _TRAINER,
+        NOWHERE, fields=("spec.runtimeRef.name", "spec.runtimePatches"),
+    ),
+    Kind("monitoring.coreos.com/v1", "PodMonitor", "the feature prometheus", _OPERATOR, NOWHERE),
+    Kind(
+        "admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicy",
+        "the policies on residency", "upgrade Kubernetes to 1.30 or newer",
     ),
     Kind(
-        "monitoring.coreos.com/v1",
-        "PodMonitor",
-        "the feature prometheus",
-        "install the Prometheus operator",
-        Need.NOWHERE,
-    ),
-    Kind(
-        "admissionregistration.k8s.io/v1",
-        "ValidatingAdmissionPolicy",
-        "the policies on residency",
-        "upgrade Kubernetes to 1.30 or newer",
-    ),
-    Kind(
-        "falaj.example/v1",
-        "ResidencyProfile",
-        "the policies on residency",
-        _OURS,
+        "falaj.example/v1", "ResidencyProfile", "the policies on residency", _OURS,
         fields=("spec.bases", "spec.networks"),
     ),
-)
+)  # fmt: skip
 CANARY = Kind(
-    "serving.kserve.io/v1beta1",
-    "InferenceService",
-    "rollouts by KServe's own canary",
-    _KSERVE,
-    Need.NOWHERE,
-    fields=("spec.canary",),
-)
+    f"{_SERVING}/v1beta1", "InferenceService", "rollouts by KServe's own canary", _KSERVE,
+    NOWHERE, fields=("spec.canary",),
+)  # fmt: skip
 
 
 def questions(at: Installation) -> Iterator[Question]:
     for kind in KINDS:
-        yield Question(kind.title, lambda kind=kind: _answer(at, kind))  # type: ignore[misc]
-    yield Question("InferenceService spec.canary", lambda: _answer(at, CANARY))
+        yield Question(kind.title, partial(_answer, kind=kind))
+    yield Question("InferenceService spec.canary", partial(_answer, kind=CANARY))
 
 
-def _answer(at: Installation, kind: Kind) -> Answer:
-    lacking = missing if kind.needed(at.site.serving) else warning
+def _answer(at: Installation, *, kind: Kind) -> Answer | None:
+    lacking = Answer.missing if at.site.serving in kind.needed else Answer.warning
     use = f"{kind.title}, for {kind.use}"
     if kind.kind not in _served(at, kind.version):
+        if kind is CANARY:
+            return None
         return lacking(_instead(at, kind), expected=use, do=kind.install)
     if not kind.fields:
-        return well("served")
+        return Answer.well("served")
     schema = _schema(at, kind)
     if schema is None:
-        return unknown("served, but its fields are not told", do=kind.install)
+        do = "look again in a minute: OpenAPI is told later than kinds"
+        return Answer.unknown("served, but its fields are not told", do=do)
     absent = [field for field in kind.fields if not _has(schema, field)]
     if absent:
         return lacking(f"has no field {', '.join(absent)}", expected=use, do=kind.install)
-    return well(f"served, with {', '.join(kind.fields)}")
+    return Answer.well(f"served, with {', '.join(kind.fields)}")
 
 
 def _served(at: Installation, version: str) -> set[str]:

@@ -5,22 +5,14 @@ import urllib.parse
 from collections.abc import Iterator
 
 from components.deployment.roll_out.counters import Counter
-from components.governance.doctor import web
-from components.governance.doctor.interface import (
-    Answer,
-    Installation,
-    Question,
-    missing,
-    unknown,
-    warning,
-    well,
-)
+from components.foundation.errors import InfrastructureError
+from components.governance.doctor.interface import Answer, Installation, Question
 
 _SCRAPE = "deploy a model, and see that its pods are scraped (feature prometheus, or annotations)"
 
 
 def questions(at: Installation) -> Iterator[Question]:
-    yield Question("Prometheus", lambda: _prometheus(at))
+    yield Question("Prometheus", _prometheus)
 
 
 def query() -> str:
@@ -31,18 +23,21 @@ def query() -> str:
 
 def _prometheus(at: Installation) -> Answer:
     url = at.site.metrics.rstrip("/")
-    if web.is_inside(url):
-        do = "look from a pod, or name an address in the site file that leads there from here"
-        return unknown(f"{url} is a name inside the cluster", do=do)
-    page = at.fetch(f"{url}/api/v1/query?{urllib.parse.urlencode({'query': query()})}")
+    if (away := at.out_of_reach(url)) is not None:
+        return away
+    try:
+        page = at.fetch(f"{url}/api/v1/query?{urllib.parse.urlencode({'query': query()})}")
+    except InfrastructureError as error:
+        do = "look again, or from where it can be reached"
+        return Answer.unknown(str(error), do=do)
     series = _series(page.text) if page.status == 200 else None
     if series is None:
-        do = "correct `metrics` in the site file"
-        return missing(f"{url}: status {page.status}", expected="Prometheus' answer", do=do)
+        do = "correct `metrics` in the site file; steps ask there without a sign-in"
+        return Answer.missing(f"{url}: status {page.status}", expected="Prometheus' answer", do=do)
     if not series:
         none = "answers, and has no counter of ours"
-        return warning(none, expected="counters of served models", do=_SCRAPE)
-    return well(f"answers, and has {', '.join(series)}")
+        return Answer.warning(none, expected="counters of served models", do=_SCRAPE)
+    return Answer.well(f"answers, and has {', '.join(series)}")
 
 
 def _series(text: str) -> list[str] | None:

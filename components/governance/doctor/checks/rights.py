@@ -4,18 +4,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 
-from components.governance.doctor.interface import (
-    Answer,
-    Installation,
-    Question,
-    Right,
-    missing,
-    warning,
-    well,
-)
+from components.governance.doctor.interface import Answer, Installation, Question, Right
 
 RUNNER = "falaj-runner"
 _STEP = f"run it as a step, which is {RUNNER}, or have a Role with these rights bound to you"
+_APPLY = "apply your overlay, which has manifests/rbac"
 _GROUP = "have yourself put into the group of the role falaj-ml-engineer"
 _KSERVE, _ROUTES = "serving.kserve.io", "gateway.networking.k8s.io"
 _KFP, _TRAINER, _ARGO = "pipelines.kubeflow.org", "trainer.kubeflow.org", "argoproj.io"
@@ -87,31 +80,31 @@ STEPS = (LAUNCH, DEPLOY, ROLL_OUT)
 
 
 def questions(at: Installation) -> Iterator[Question]:
-    yield Question(f"ServiceAccount {RUNNER}", partial(_account, at))
+    yield Question(f"ServiceAccount {RUNNER}", _account)
     for task in STEPS:
-        yield Question(f"{RUNNER} may {task.name}", partial(_runner, at, task))
+        yield Question(f"{RUNNER} may {task.name}", partial(_runner, task=task))
     for task in OWN:
-        yield Question(f"this identity may {task.name}", partial(_own, at, task))
+        yield Question(f"this identity may {task.name}", partial(_own, task=task))
 
 
 def _account(at: Installation) -> Answer:
     if at.api.find(at.core("serviceaccounts", RUNNER)) is None:
-        return missing("not there", expected="who steps are", do=_applied("manifests/rbac"))
-    return well("there")
+        return Answer.missing("not there", expected="the account of all steps", do=_APPLY)
+    return Answer.well("there")
 
 
-def _runner(at: Installation, task: Task) -> Answer:
+def _runner(at: Installation, *, task: Task) -> Answer:
     lacking = [right for right in task.rights if not at.api.may(right, account=RUNNER)]
     if lacking:
-        return missing(_not(lacking), expected=_all(task), do=_applied("manifests/rbac"))
-    return well(_all(task))
+        return Answer.missing(_not(lacking), expected=_all(task), do=_APPLY)
+    return Answer.well(_all(task))
 
 
-def _own(at: Installation, task: Task) -> Answer:
+def _own(at: Installation, *, task: Task) -> Answer:
     lacking = [right for right in task.rights if not at.api.may(right)]
     if not lacking:
-        return well(_all(task))
-    serious = missing if task.name in at.must else warning
+        return Answer.well(_all(task))
+    serious = Answer.missing if task.name in at.must else Answer.warning
     return serious(_not(lacking), expected=_all(task), do=task.how)
 
 
@@ -125,7 +118,3 @@ def _not(lacking: list[Right]) -> str:
 
 def _all(task: Task) -> str:
     return f"all {len(task.rights)} rights"
-
-
-def _applied(folder: str) -> str:
-    return f"apply your overlay, which has {folder}"

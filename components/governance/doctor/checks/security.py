@@ -2,23 +2,14 @@
 
 from collections.abc import Iterator, Mapping
 
-from components.governance.doctor.interface import (
-    Answer,
-    Installation,
-    Question,
-    missing,
-    unknown,
-    warning,
-    well,
-)
+from components.governance.doctor.interface import Answer, Installation, Question
 
-NO_NAMESPACE = unknown("there is no namespace", do="apply your overlay")
 _ENFORCE = "pod-security.kubernetes.io/enforce"
 
 
 def questions(at: Installation) -> Iterator[Question]:
-    yield Question(f"namespace {at.namespace}", lambda: _namespace(at))
-    yield Question(f"Pod Security of {at.namespace}", lambda: _level(at))
+    yield Question(f"namespace {at.namespace}", _namespace)
+    yield Question(f"Pod Security of {at.namespace}", _level)
 
 
 def labels(at: Installation) -> Mapping[str, str] | None:
@@ -29,20 +20,23 @@ def labels(at: Installation) -> Mapping[str, str] | None:
 
 def _namespace(at: Installation) -> Answer:
     if labels(at) is None:
-        do = "apply your overlay, or correct namespace in the site file"
-        return missing("not there", expected="where runs and models are", do=do)
-    return well("there")
+        return Answer.missing(
+            "not there",
+            expected="the namespace in which runs and models are",
+            do="apply your overlay, or correct namespace in the site file",
+        )
+    return Answer.well("there")
 
 
-def _level(at: Installation) -> Answer:
+def _level(at: Installation) -> Answer | None:
     said = labels(at)
     if said is None:
-        return NO_NAMESPACE
+        return None
     level = said.get(_ENFORCE, "")
     if level == "restricted":
-        return well(level)
-    return warning(
+        return Answer.well(level)
+    return Answer.warning(
         level or "nothing is enforced",
         expected="restricted, which all pods of ours meet",
-        do=f"label the namespace {_ENFORCE}=restricted",
+        do=f"label the namespace: {_ENFORCE}=restricted, as manifests/namespace does",
     )

@@ -4,15 +4,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from components.deployment.slots import Runtime
-from components.governance.doctor.interface import (
-    Answer,
-    Installation,
-    Question,
-    Thing,
-    missing,
-    warning,
-    well,
-)
+from components.governance.doctor.interface import Answer, Installation, Question, Thing
 
 OPENER = "falaj-sealed"
 ACCOUNT = "falaj-serving"
@@ -24,29 +16,30 @@ _NEVER_PUSHED = "sha256:" + 64 * "0"
 
 def questions(at: Installation) -> Iterator[Question]:
     for runtime in Runtime:
-        ask = partial(_runtime, at, runtime.value)
-        yield Question(f"ClusterServingRuntime {runtime.value}", ask)
-    yield Question(f"ClusterStorageContainer {OPENER}", partial(_opener, at))
-    yield Question(f"ServiceAccount {ACCOUNT}", partial(_account, at))
+        name = runtime.value
+        yield Question(f"ClusterServingRuntime {name}", partial(_runtime, name=name))
+    yield Question(f"ClusterStorageContainer {OPENER}", _opener)
+    yield Question(f"ServiceAccount {ACCOUNT}", _account)
 
 
-def _runtime(at: Installation, name: str) -> Answer:
+def _runtime(at: Installation, *, name: str) -> Answer:
     found = at.api.find(f"{_GROUP}/clusterservingruntimes/{name}")
     if found is None:
-        return missing("not there", expected="the runtime that `deploy` names", do=_APPLY)
+        return Answer.missing("not there", expected="the runtime that `deploy` names", do=_APPLY)
     if found["spec"].get("disabled"):
-        return missing("disabled", expected="one that KServe may use", do="take `disabled` away")
+        do = f"set spec.disabled of {name} to false, or apply your overlay"
+        return Answer.missing("disabled", expected="a runtime that KServe may use", do=do)
     return _image(found["spec"]["containers"])
 
 
 def _opener(at: Installation) -> Answer:
     found = at.api.find(f"{_GROUP}/clusterstoragecontainers/{OPENER}")
     if found is None:
-        return missing("not there", expected=f"what opens {SCHEME}", do=_APPLY)
+        return Answer.missing("not there", expected=f"one that opens {SCHEME}", do=_APPLY)
     schemes = [one.get("prefix") for one in found["spec"].get("supportedUriFormats", [])]
     if SCHEME not in schemes:
         got = f"opens {', '.join(filter(None, schemes)) or 'nothing'}"
-        return missing(got, expected=f"what opens {SCHEME}", do=_APPLY)
+        return Answer.missing(got, expected=f"one that opens {SCHEME}", do=_APPLY)
     return _image([found["spec"]["container"]])
 
 
@@ -54,17 +47,19 @@ def _image(containers: list[Thing]) -> Answer:
     """Judge which image runs; by a digest of zeros nothing was ever pushed."""
     image = str(containers[0].get("image", ""))
     if image.endswith(_NEVER_PUSHED):
-        return warning(
+        return Answer.warning(
             f"image {image}",
-            expected="one that was pushed",
+            expected="an image that was pushed",
             do="run `python -m images.build`, and apply the overlay again",
         )
     if "@sha256:" not in image:
-        return warning(f"image {image}", expected="an image by its digest", do=_APPLY)
-    return well(f"image {image}")
+        return Answer.warning(f"image {image}", expected="an image by its digest", do=_APPLY)
+    return Answer.well(f"image {image}")
 
 
 def _account(at: Installation) -> Answer:
     if at.api.find(at.core("serviceaccounts", ACCOUNT)) is None:
-        return missing("not there", expected="who serves a model", do=_APPLY)
-    return well("there")
+        return Answer.missing(
+            "not there", expected="the account of pods that serve a model", do=_APPLY
+        )
+    return Answer.well("there")

@@ -1,21 +1,15 @@
 """What the cluster says of the site, held against what the site file says to the compiler."""
 
 from collections.abc import Iterator, Mapping
-from functools import partial
 
-from components.governance.doctor.interface import (
-    Answer,
-    Installation,
-    Question,
-    missing,
-    well,
-)
+from components.governance.doctor.interface import Answer, Installation, Question
 
 SITE = "falaj-site"
 LAUNCHER = "kfp-launcher"
 _SAID = (
     "AWS_ENDPOINT_URL",
     "AWS_REGION",
+    "FALAJ_COUNTRY",
     "FALAJ_NAMESPACE",
     "FALAJ_PROVIDER",
     "FALAJ_RESIDENCY",
@@ -25,8 +19,8 @@ _APPLY = "apply your overlay"
 
 
 def questions(at: Installation) -> Iterator[Question]:
-    yield Question(f"ConfigMap {SITE}", partial(_site, at))
-    yield Question(f"ConfigMap {LAUNCHER}", partial(_launcher, at))
+    yield Question(f"ConfigMap {SITE}", _site)
+    yield Question(f"ConfigMap {LAUNCHER}", _launcher)
 
 
 def said(at: Installation) -> Mapping[str, str]:
@@ -36,30 +30,31 @@ def said(at: Installation) -> Mapping[str, str]:
 
 
 def _site(at: Installation) -> Answer:
-    found = at.api.find(at.core("configmaps", SITE))
-    if found is None:
-        return missing("not there", expected="where things of the site are", do=_APPLY)
+    if at.api.find(at.core("configmaps", SITE)) is None:
+        expected = "what steps and serving pods learn the site from"
+        return Answer.missing("not there", expected=expected, do=_APPLY)
     there, wanted = said(at), at.site.environment()
-    other = [
-        f"{name} {there.get(name)!r}, not {wanted[name]!r}"
-        for name in _SAID
-        if name in wanted and there.get(name) != wanted[name]
-    ]
+    other = [name for name in _SAID if name in wanted and there.get(name) != wanted[name]]
     if other:
-        same = "what the site file says"
-        return missing("; ".join(other), expected=same, do="correct site.yaml or the site file")
-    return well("says what the site file says")
+        return Answer.missing(
+            "; ".join(f"{name} is {there.get(name, 'not there')}" for name in other),
+            expected=f"as in the site file: {'; '.join(f'{n} {wanted[n]}' for n in other)}",
+            do="correct site.yaml of your overlay and apply it, or correct the site file",
+        )
+    return Answer.well("says what the site file says")
 
 
 def _launcher(at: Installation) -> Answer:
     found = at.api.find(at.core("configmaps", LAUNCHER))
     if found is None:
-        return missing("not there", expected="where the launcher keeps artifacts", do=_APPLY)
+        return Answer.missing(
+            "not there", expected="what tells the launcher where to keep artifacts", do=_APPLY
+        )
     root = str((found.get("data") or {}).get("defaultPipelineRoot", ""))
-    if not root.startswith("s3://") or "?" in root:
-        return missing(
+    if not root.startswith("s3://") or {"?", "#"} & set(root):
+        return Answer.missing(
             f"defaultPipelineRoot {root!r}",
             expected="s3://bucket/path without a query string",
             do=_APPLY,
         )
-    return well(root)
+    return Answer.well(root)

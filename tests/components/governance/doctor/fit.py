@@ -4,7 +4,7 @@ import copy
 import functools
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +15,8 @@ from components.foundation.errors import FalajError, InfrastructureError
 from components.foundation.site import Site
 from components.governance.doctor import examining
 from components.governance.doctor.checks import definitions, secrets
-from components.governance.doctor.interface import Finding, Installation, Page, Right
+from components.governance.doctor.interface import Finding, Installation, Right
+from components.governance.doctor.web import Page
 from tests.manifests.conftest import built
 
 Thing = dict[str, Any]
@@ -145,11 +146,11 @@ class Plain:
     at: dict[str, Any] = field(default_factory=dict)
     denied: set[tuple[str, str]] = field(default_factory=set)  # account, right
     found: Found = SPLITS
+    unseen: FalajError | None = None
+    who: str | FalajError = "amal"
 
     def find(self, path: str) -> Thing | None:
-        found = self.at.get(path)
-        if isinstance(found, FalajError):
-            raise found
+        found: Thing | None = _said(self.at.get(path))
         return found
 
     heading = find
@@ -158,13 +159,20 @@ class Plain:
         return (account, str(right)) not in self.denied
 
     def identity(self) -> str:
-        return "amal"
+        return str(_said(self.who))
 
     def traffic(self, gateway: str) -> Found:
+        _said(self.unseen)
         return self.found
 
     def put(self, thing: Thing) -> None:
         self.at[path(thing)] = thing
+
+
+def _said(found: Any) -> Any:
+    if isinstance(found, FalajError):
+        raise found
+    return found
 
 
 def api() -> Plain:
@@ -236,6 +244,10 @@ class Case:
     several_users: Callable[[], bool] = lambda: True
 
     def findings(self) -> dict[str, Finding]:
+        return {one.what: one for one in self.examined()}
+
+    def examined(self, *only: str, **patience: float) -> Iterator[Finding]:
         given = (self.environment, self.must, self.web.fetch, self.several_users)
         at = Installation(self.api, self.site, *given)
-        return {one.what: one for one in examining.examine(at)}
+        checks = {name: examining.CHECKS[name] for name in only or examining.CHECKS}
+        return examining.examine(at, checks, patience=examining.Patience(**patience))
