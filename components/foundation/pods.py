@@ -132,6 +132,7 @@ Cpu = Annotated[
 ]
 Memory = Annotated[str, _text(size, "bytes such as 4G or 512Mi")]
 ObjectName = Annotated[str, _text(is_object_name, f"the name of an object: {_LOWER}")]
+Namespace = Annotated[str, _text(is_volume_name, f"a namespace's name, 63 at most: {_LOWER}")]
 VolumeName = Annotated[str, _text(is_volume_name, f"a volume's name, 63 at most: {_LOWER}")]
 VariableName = Annotated[str, _text(is_environment_name, "a variable's name such as TOKEN")]
 LabelValue = Annotated[str, _text(is_label_value, "63 at most of letters, digits, '-', '_', '.'")]

@@ -14,7 +14,7 @@ import yaml
 
 from components.foundation import digests
 from components.foundation.errors import UserError, nearest
-from components.foundation.pods import Pods
+from components.foundation.pods import Namespace, ObjectName, Pods
 
 EMBEDDED = "embedded"
 
@@ -36,8 +36,9 @@ class Profile(enum.StrEnum):
 
 def _endpoint(value: str) -> str:
     parts = urllib.parse.urlsplit(value)
-    if parts.username or parts.query or parts.fragment:
+    if "@" in parts.netloc or parts.query or parts.fragment:
         raise ValueError(f"{parts.hostname}: an address here has no user, query or fragment")
+    _ = parts.port  # says itself that it is none
     if value != EMBEDDED and (parts.scheme not in {"http", "https"} or not parts.hostname):
         raise ValueError(
             f"expected 'embedded' or an address such as https://host:port, got {value!r}"
@@ -93,13 +94,13 @@ class Pipelines(_Strict):
 
     api: Address
     ui: Address | None = None
-    experiment: str = "falaj"
-    service_account: str = "falaj-runner"
+    experiment: Annotated[str, pydantic.StringConstraints(min_length=1)] = "falaj"
+    service_account: ObjectName = "falaj-runner"
 
     @property
     def link(self) -> str:
         """What links for people begin with."""
-        return (self.ui or self.api).rstrip("/")
+        return self.ui or self.api
 
 
 class Features(_Strict):
@@ -137,7 +138,7 @@ class Site(_Strict):
     object_store: ObjectStorePlace
     pipeline_root: PipelineRoot
     kubernetes: str = EMBEDDED
-    namespace: str = "default"
+    namespace: Namespace = "default"
     serving: Literal["standard", "knative"] = "standard"
     metrics: Endpoint = EMBEDDED
     keys: str = EMBEDDED
@@ -177,6 +178,11 @@ class Site(_Strict):
             raise UserError(
                 f"site {path}: no such file; sites ship in pipelines/sites/", code="site-missing"
             ) from None
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(
+                f"site {path}: {type(error).__name__}; expected a file of YAML in UTF-8",
+                code="site-malformed",
+            ) from error
 
     @classmethod
     def parse(cls, text: str, *, source: str = "text") -> Self:

@@ -134,6 +134,8 @@ def test_links_begin_with_the_api_where_no_other_address_is_named() -> None:
         ("embedded", "pipelines.api: is never embedded"),
         ("kubeflow.falaj.example", "pipelines.api: expected"),
         ("https://user:secret@kubeflow.falaj.example", "has no user, query or fragment"),
+        ("https://:secret@kubeflow.falaj.example", "has no user, query or fragment"),
+        ("https://kubeflow.falaj.example:99999", "pipelines.api: Port out of range"),
     ],
 )
 def test_the_address_of_pipelines_is_a_real_one(api: str, told: str) -> None:
@@ -142,6 +144,44 @@ def test_the_address_of_pipelines_is_a_real_one(api: str, told: str) -> None:
     with pytest.raises(UserError, match=told) as refused:
         Site.parse(text)
     assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "told"),
+    [
+        (
+            "service_account: falaj-runner",
+            'service_account: ""',
+            "service_account: got ''; expected",
+        ),
+        (
+            "service_account: falaj-runner",
+            "service_account: Runner",
+            "service_account: got 'Runner'",
+        ),
+        ("experiment: falaj", 'experiment: ""', "pipelines.experiment: got ''"),
+        ("namespace: falaj", "namespace: Falaj", "namespace: got 'Falaj'; expected a namespace's"),
+        ("namespace: falaj", "namespace: a.b", "namespace: got 'a.b'; expected a namespace's name"),
+    ],
+)
+def test_a_name_that_kubernetes_would_refuse_or_replace_is_refused(
+    right: str, wrong: str, told: str
+) -> None:
+    """KFP takes no service account for its own, which may read every Secret."""
+    assert right in CLUSTER
+
+    with pytest.raises(UserError) as refused:
+        Site.parse(CLUSTER.replace(right, wrong))
+    assert told in str(refused.value)
+
+
+def test_a_site_that_cannot_be_read_is_the_users_error(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "site.yaml").write_bytes(b"name: \xff")
+
+    with pytest.raises(UserError, match="IsADirectoryError; expected a file"):
+        Site.load(tmp_path)
+    with pytest.raises(UserError, match="UnicodeDecodeError; expected a file"):
+        Site.load(tmp_path / "site.yaml")
 
 
 def test_a_laptop_names_no_pipelines_of_others() -> None:
