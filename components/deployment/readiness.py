@@ -1,17 +1,16 @@
 """Whether a slot really serves the release it should.
 
 `Ready` alone lies through failed updates, and `observedGeneration` of an InferenceService is
-its Deployment's. What counts: the Deployment's pods carry the wanted release, all of them
-are updated and available, the conditions agree, the server itself answers for it, and where
-the route leads to it alone, the Gateway has something behind that.
+its Deployment's. What counts: all of the Deployment's pods carry the wanted release, as many as
+wanted are available, the conditions agree, the server itself answers for it, and where the route
+leads to it alone, the Gateway has something behind that.
 """
 
-import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from components.deployment import reach, slots
+from components.deployment import reach, slots, waiting
 from components.deployment.slots import Version
 from components.foundation.errors import FalajError, InfrastructureError, Refused, UserError
 from components.foundation.kubernetes import resources
@@ -23,7 +22,6 @@ _LABEL = "serving.kserve.io/inferenceservice"
 SOURCE = "internal.serving.kserve.io/storage-initializer-sourceuri"
 _BLOCKED = ("BlockedByFailedLoad", "InvalidSpec")
 _FINAL_CODES = (UserError.exit_code, Refused.exit_code)  # trying again cannot help
-_INTERVAL_S = 0.2
 _PROBE_S = 3.0
 
 
@@ -45,6 +43,10 @@ class Look:
     def ready(self) -> bool:
         return not (self.failed or self.unable or self.waiting)
 
+    def settled(self) -> bool:
+        """Say whether looking again, for now, would show nothing else."""
+        return not self.waiting
+
 
 def look(cluster: Cluster, version: Version, *, replicas: int, stale: Any = None) -> Look:
     """Look once at conditions, pods and the server itself.
@@ -64,12 +66,12 @@ def look(cluster: Cluster, version: Version, *, replicas: int, stale: Any = None
             return Look(failed=told(failure))
         if passing(failure):
             return Look(unable=told(failure))
-    waiting = _missing(cluster, version, replicas) or _not_ready(service)
-    if not waiting:
-        waiting = _unserved(cluster, service, version)
-    if waiting and failure and failure != stale:
-        waiting = f"{waiting}; last failure: {told(failure)}"
-    return Look(waiting=waiting)
+    lacks = _missing(cluster, version, replicas) or _not_ready(service)
+    if not lacks:
+        lacks = _unserved(cluster, service, version)
+    if lacks and failure and failure != stale:
+        lacks = f"{lacks}; last failure: {told(failure)}"
+    return Look(waiting=lacks)
 
 
 def _unserved(cluster: Cluster, service: Manifest, version: Version) -> str:
@@ -84,14 +86,14 @@ def wait(
     cluster: Cluster, version: Version, *, replicas: int, timeout_s: float, stale: Any = None
 ) -> Look:
     """Look until the slot is ready, can never be, is kept from it, or time is up."""
-    deadline = time.monotonic() + timeout_s
-    while True:
-        seen = look(cluster, version, replicas=replicas, stale=stale)
-        if not seen.waiting:
-            return seen
-        if time.monotonic() > deadline:
-            return _late(cluster, version, f"not ready after {timeout_s:g} s: {seen.waiting}")
-        time.sleep(_INTERVAL_S)
+    seen = waiting.last(
+        lambda: look(cluster, version, replicas=replicas, stale=stale),
+        enough=Look.settled,
+        seconds=timeout_s,
+    )
+    if not seen.waiting:
+        return seen
+    return _late(cluster, version, f"not ready after {timeout_s:g} s: {seen.waiting}")
 
 
 def last_failure(service: Manifest | None) -> dict[str, Any] | None:
@@ -183,7 +185,10 @@ def _transforms(deployment: Manifest, version: Version) -> bool:
 
 
 def pods_missing(deployment: Manifest | None, replicas: int) -> str:
-    """Say what is missing of a Deployment's pods; empty when all are updated and available."""
+    """Say what is missing of a Deployment's pods; empty when so many of its newest are available.
+
+    More than that may be on their way: an autoscaler that adds pods takes none of those that serve.
+    """
     if deployment is None:
         return "no Deployment yet"
     status = deployment.get("status", {})
@@ -191,8 +196,8 @@ def pods_missing(deployment: Manifest | None, replicas: int) -> str:
         return "the Deployment has not been looked at yet"
     names = ("replicas", "updatedReplicas", "availableReplicas")
     counts = {name: status.get(name, 0) for name in names}
-    if len(set(counts.values())) > 1 or counts["replicas"] < replicas:
-        return f"replicas {counts}, wanted {replicas} at least"
+    if counts["updatedReplicas"] < counts["replicas"] or counts["availableReplicas"] < replicas:
+        return f"replicas {counts}, wanted {replicas} at least, all updated"
     return ""
 
 
@@ -217,11 +222,23 @@ def event(cluster: Cluster, name: str) -> str:
     """Return the last warning about an InferenceService: some refusals are told only so."""
     try:
         events = cluster.list(resources.EVENT)
-    except Refused:
+    except FalajError:  # no right to list them; what is known without them is told anyway
         return ""
-    told = [
-        one.get("message", "")
-        for one in events
-        if one.get("type") == "Warning" and one.get("involvedObject", {}).get("name") == name
-    ]
-    return f"; {told[-1]}" if told else ""
+    warnings = [one for one in events if _warns_of(one, name)]
+    last = max(warnings, key=_happened, default=None)
+    return f"; {last.get('message', '')}" if last else ""
+
+
+def _warns_of(event: Manifest, name: str) -> bool:
+    about = event.get("involvedObject", {})
+    kind = about.get("kind", resources.INFERENCE_SERVICE.kind)
+    return (event.get("type"), about.get("name"), kind) == (
+        "Warning",
+        name,
+        resources.INFERENCE_SERVICE.kind,
+    )
+
+
+def _happened(event: Manifest) -> str:
+    """Return when an event was last seen: lists have them by name, and one is counted up."""
+    return str(event.get("lastTimestamp") or event.get("eventTime") or "")

@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import enum
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -46,6 +47,8 @@ class State:
         backend: what carries the model, one of `traffic.interface.Backend`; twins in records of
             before there was a choice.
         returning: the release that `falaj rollback` brings back; empty in a rollout.
+        because: why the backend was chosen, as `traffic.choosing` found; empty in records of
+            before this was kept.
     """
 
     phase: Phase = Phase.STABLE
@@ -56,6 +59,7 @@ class State:
     good: tuple[Version, ...] = ()
     backend: str = "twins"
     returning: str = ""
+    because: Mapping[str, Any] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -67,6 +71,7 @@ class State:
             "good": [version.to_dict() for version in self.good],
             "backend": self.backend,
             "returning": self.returning,
+            "because": dict(self.because),
         }
 
     @classmethod
@@ -81,12 +86,19 @@ class State:
             tuple(map(_good, value["good"])),
             value.get("backend", "twins"),
             value.get("returning", ""),
+            value.get("because", {}),
         )
 
     def crowned(self, version: Version) -> "State":
         """Return the state with a new champion, remembered among the good ones."""
         kept = [version, *(one for one in self.good if one.release != version.release)]
         return dataclasses.replace(self, champion=version, good=tuple(kept[:_KEPT]))
+
+    @property
+    def carried(self) -> dict[str, Any]:
+        """Say what splits the traffic and why, for the evidence of verdicts."""
+        because = {"backend_because": dict(self.because)} if self.because else {}
+        return {"backend": self.backend, **because}
 
     @property
     def comes_back(self) -> bool:
@@ -123,13 +135,12 @@ class Record:
         return cls(cluster, model, _state(found), found)
 
     @classmethod
-    def create(
-        cls, cluster: Cluster, model: str, *, owner: Manifest, backend: str = "twins"
-    ) -> "Record":
-        """Make a model's state beside its route; if another just did, read that."""
-        record = cls(cluster, model, State(backend=backend))
+    def create(cls, cluster: Cluster, model: str, *, owner: Manifest, state: State) -> "Record":
+        """Make a model's state beside its owner; if another just did, read that."""
+        record = cls(cluster, model, state)
         with contextlib.suppress(Conflict):
-            cluster.create(record._manifest(record.state, owner))
+            metadata = {"name": _name(model), "ownerReferences": [_reference(owner)]}
+            cluster.create(record._manifest(state, metadata))
         record._stored = cluster.get(resources.CONFIG_MAP, _name(model))
         record.state = _state(record._stored)
         return record
@@ -141,13 +152,9 @@ class Record:
 
     def move(self, state: State) -> None:
         """Write a new state; raises Refused when another run has moved it meanwhile."""
-        wanted = self._manifest(state, None)
-        wanted["metadata"] |= {
-            "ownerReferences": self._stored["metadata"]["ownerReferences"],
-            "resourceVersion": self._stored["metadata"]["resourceVersion"],
-        }
+        kept = {k: v for k, v in self._stored["metadata"].items() if k != "managedFields"}
         try:
-            self._stored = self.cluster.replace(wanted)
+            self._stored = self.cluster.replace(self._manifest(state, kept))
         except Conflict as error:
             raise Refused(
                 f"rollout of {self.model}: another run has moved it on from {self.state.phase}; "
@@ -160,10 +167,7 @@ class Record:
         """Move to the present state with some fields changed."""
         self.move(dataclasses.replace(self.state, **changes))
 
-    def _manifest(self, state: State, owner: Manifest | None) -> Manifest:
-        metadata: dict[str, Any] = {"name": _name(self.model)}
-        if owner is not None:
-            metadata["ownerReferences"] = [_reference(owner)]
+    def _manifest(self, state: State, metadata: Manifest) -> Manifest:
         return {
             "apiVersion": resources.CONFIG_MAP.api_version,
             "kind": resources.CONFIG_MAP.kind,
@@ -180,7 +184,20 @@ def _good(value: dict[str, Any] | str) -> Version:
 
 
 def _state(stored: Manifest) -> State:
-    return State.from_dict(json.loads(stored["data"]["state"]))
+    """Read what a ConfigMap holds; raises UserError when it is no record of ours."""
+    try:
+        state = State.from_dict(json.loads(stored["data"]["state"]))
+        if state.champion is None and state.phase not in (Phase.STABLE, Phase.STARTING):
+            raise ValueError(f"{state.phase} without a champion")
+        return state
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        name = stored["metadata"]["name"]
+        raise UserError(
+            f"ConfigMap {name}: its data.state is no record of a rollout "
+            f"({type(error).__name__}: {error}); somebody has edited it: restore it, or delete it "
+            "and deploy the release again",
+            code="rollout-edited",
+        ) from error
 
 
 def _name(model: str) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from components.deployment.slots import Version
+from components.foundation.errors import UserError
 from components.foundation.kubernetes import resources
 from components.foundation.kubernetes.client import Cluster, Manifest
 
@@ -41,14 +42,33 @@ class Route:
             },
         }
 
-    def split(self, cluster: Cluster, weights: Weights) -> Manifest:
-        """Send traffic to versions by weight; a version left out gets none."""
-        return cluster.apply(self.manifest(weights))
+    def split(self, cluster: Cluster, weights: Weights, *, force: bool = False) -> Manifest:
+        """Send traffic to versions by weight; a version left out gets none.
+
+        With `force` also over weights that somebody else has set: only where a rollout ends.
+        """
+        return cluster.apply(self.manifest(weights), force=force)
+
+
+def to(cluster: Cluster, model: str, *, host: str, gateway: str) -> Route:
+    """Return where a model is to be reached: at a host, or at the one that the site gives it."""
+    return Route(model, host or cluster.host(model), gateway)
 
 
 def of(cluster: Cluster, model: str) -> Route:
-    """Read where a model is reached from its route; raises NotFound when it has none."""
+    """Read where a model is reached from its route.
+
+    Raises:
+        NotFound: it has none.
+        UserError: the route no longer says where.
+    """
     spec = cluster.get(resources.HTTP_ROUTE, model)["spec"]
+    if not spec.get("parentRefs") or not spec.get("hostnames"):
+        raise UserError(
+            f"HTTPRoute {cluster.namespace}/{model}: names no Gateway or no host; somebody has "
+            "edited it: restore it, then run again",
+            code="rollout-edited",
+        )
     parent = spec["parentRefs"][0]
     gateway = "/".join(filter(None, (parent.get("namespace"), parent["name"])))
     return Route(model, spec["hostnames"][0], gateway)

@@ -1,12 +1,13 @@
 """The two slots of a model: InferenceServices `<model>-a` and `<model>-b`."""
 
 import enum
-import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
 from components.deployment.transformer import Transformer
+from components.deployment.waiting import until
+from components.foundation.errors import InfrastructureError
 from components.foundation.kubernetes import resources
 from components.foundation.kubernetes.client import Cluster, Manifest
 from components.foundation.programs import Framework
@@ -174,8 +175,8 @@ def stop(cluster: Cluster, version: Version) -> None:
     if found is None:
         return
     predictor = found["spec"]["predictor"]
-    capacity = Capacity(predictor.get("minReplicas", 1), predictor.get("maxReplicas", 1))
-    wanted = manifest(version, capacity)
+    live = Capacity(predictor.get("minReplicas", 1), predictor.get("maxReplicas", 1))
+    wanted = manifest(version, version.capacity or live)
     wanted["metadata"]["annotations"] |= {STOP: "true"}
     cluster.apply(wanted, force=True)
 
@@ -193,11 +194,18 @@ def stopped(cluster: Cluster, service: str) -> bool:
 
 
 def stop_and_wait(cluster: Cluster, version: Version, *, timeout_s: float) -> None:
-    """Stop a slot and wait for its pods to go, so that nothing of them is read as new."""
+    """Stop a slot and wait for its pods to go, so that nothing of them is read as new.
+
+    Raises:
+        InfrastructureError: they did not go; the same call goes on with it later.
+    """
     stop(cluster, version)
-    deadline = time.monotonic() + timeout_s
-    while not stopped(cluster, version.service) and time.monotonic() < deadline:
-        time.sleep(0.2)
+    if not until(lambda: stopped(cluster, version.service), timeout_s):
+        raise InfrastructureError(
+            f"slot {version.service}: was stopped and still has a Deployment after {timeout_s:g} "
+            "s; look at KServe's controller, then run again",
+            code="rollout-stuck",
+        )
 
 
 def condition(service: Manifest, kind: str) -> dict[str, Any]:

@@ -51,7 +51,8 @@ def show(one: "Standing") -> None:
     for role, version in versions:
         if version is not None:
             say(_ROW.format(f"  {role}", str(version), _share(one, version), _ready(one, version)))
-    for role, told in (("verdict", one.verdict), ("unseen", one.unseen), ("good", _good(one))):
+    rows = (("backend", one.because), ("verdict", one.verdict), ("unseen", one.unseen))
+    for role, told in (*rows, ("good", _good(one))):
         if told:
             say(f"  {role:<9}{told}")
 

@@ -58,6 +58,7 @@ def test_status_says_what_serves_what_waits_and_who_has_traffic(
         "one: dark, traffic by twins",
         f"champion {FIRST} in slot a 100 % ready",
         f"candidate {BETTER} in slot b 0 % ready",
+        "backend asked for auto: the API server has HTTPRoutes; its Gateway was not seen",
         f"good {FIRST}",
     ]
 

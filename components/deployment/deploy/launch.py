@@ -6,10 +6,12 @@ from typing import Any, Self
 
 from components.deployment import releases, slots
 from components.deployment.clearing import Tell, clear
+from components.deployment.readiness import Look
 from components.deployment.record import Phase, Record, State
 from components.deployment.route import Route
 from components.deployment.slots import Capacity, Runtime, Version
 from components.deployment.traffic import choosing
+from components.deployment.traffic.choosing import Chosen
 from components.deployment.traffic.interface import Traffic
 from components.deployment.transformer import Transformer
 from components.foundation.errors import InfrastructureError, Refused
@@ -29,9 +31,9 @@ class Launch:
     capacity: Capacity
     observations: str = ""
     timeout_s: float = 300.0
+    backend: str = choosing.AUTO
     runtime: Runtime = Runtime.ONNX
     transformer: Transformer | None = None
-    backend: str = choosing.AUTO
 
     def version(self, slot: str, release: ReleaseUri) -> Version:
         """Return a release in a slot, as it is deployed."""
@@ -66,28 +68,28 @@ def launch(
         InfrastructureError: its pods could not fetch it; its slot then stays, without traffic.
     """
     found = Record.find(cluster, how.route.model)
-    traffic = choosing.chosen(cluster, how.route, found, asked=how.backend)
-    record = found or _record(cluster, traffic, how.version("a", release))
+    chosen = choosing.chosen(cluster, how.route, found, asked=how.backend)
+    traffic = chosen.traffic
+    record = found or _record(cluster, chosen, how.version("a", release))
     clear(record, traffic, tell=tell)
     state = record.state
     if state.champion and state.champion.release == release:
-        if not _promoted(state):  # whatever is told there is of a candidate that is not this one
-            record.change(verdict={}, trial={})
-        return state.champion, _again(traffic, state.champion, how)
+        return state.champion, _again(record, traffic, state.champion, how)
     version = how.version(slots.other(state.champion.slot) if state.champion else "a", release)
     if state.phase in (Phase.CANARY, Phase.BAKING):
         return _under_way(record, version)
     _replace_candidate(record, traffic, version)
     stale = _start(record, traffic, version)
-    verdict = _judge(traffic, version, how, "is ready", stale=stale)
+    verdict = _judged(record, version, _waited(traffic, version, how, stale=stale), "is ready")
     _conclude(record, traffic, version, verdict)
     return version, verdict
 
 
-def _record(cluster: Cluster, traffic: Traffic, first: Version) -> Record:
+def _record(cluster: Cluster, chosen: Chosen, first: Version) -> Record:
     """Make a model's record, and what it goes with."""
-    owner, backend = traffic.owner(first), str(traffic.backend)
-    record = Record.create(cluster, traffic.model, owner=owner, backend=backend)
+    traffic, backend = chosen.traffic, str(chosen.traffic.backend)
+    state = State(backend=backend, because=chosen.because)
+    record = Record.create(cluster, traffic.model, owner=traffic.owner(first), state=state)
     if record.state.backend != backend:
         raise Refused(
             f"deploy {first.release}: another run has just deployed {traffic.model} with "
@@ -121,7 +123,8 @@ def _under_way(record: Record, version: Version) -> tuple[Version, Verdict]:
             code="rollout-in-progress",
         )
     reason = f"release {candidate} is being rolled out already"
-    return candidate, Verdict(f"deploy {version.release}", Decision.ACCEPT, reason)
+    evidence = _evidence(record, candidate)
+    return candidate, Verdict(f"deploy {version.release}", Decision.ACCEPT, reason, evidence)
 
 
 def _otherwise(candidate: Version, version: Version) -> list[str]:
@@ -151,36 +154,55 @@ def _start(record: Record, traffic: Traffic, version: Version) -> Any:
     return traffic.bring(state.champion, version)
 
 
-def _again(traffic: Traffic, champion: Version, how: Launch) -> Verdict:
-    """Wait for a champion that is deployed already."""
-    stale = traffic.stale(champion)
-    return _judge(traffic, champion, how, "serves as champion already", stale=stale)
+def _again(record: Record, traffic: Traffic, champion: Version, how: Launch) -> Verdict:
+    """Wait for a champion that is deployed already, as it was: nothing of it changes.
+
+    A rollout or a deployment that is under way is not disturbed.
+    """
+    state = record.state
+    if state.phase is Phase.STABLE and not _promoted(state):
+        record.change(verdict={}, trial={})  # they are of a candidate that is not this one
+    others = " and ".join(_otherwise(champion, how.version(champion.slot, champion.release)))
+    kept = f", and keeps its {others}: a champion is not changed" if others else ""
+    seen = _waited(traffic, champion, how, stale=traffic.stale(champion))
+    return _judged(record, champion, seen, f"serves as champion already{kept}")
 
 
-def _judge(
-    traffic: Traffic, version: Version, how: Launch, words: str, *, stale: Any = None
-) -> Verdict:
-    """Wait for readiness and say how it went; what is not the release's fault is no verdict."""
-    wanted = how.capacity.minimum
-    seen = traffic.wait(version, replicas=wanted, timeout_s=how.timeout_s, stale=stale)
+def _waited(traffic: Traffic, version: Version, how: Launch, *, stale: Any) -> Look:
+    """Wait for readiness; what is not the release's fault is no verdict."""
+    replicas = _replicas(version)
+    seen = traffic.wait(version, replicas=replicas, timeout_s=how.timeout_s, stale=stale)
     if seen.unable:
         raise InfrastructureError(
             f"release {version}: could not be fetched and gets no traffic; its pod says: "
             f"{seen.unable}; mend that, then run again",
             code="release-not-fetched",
         )
-    evidence = {
-        "model": version.model,
-        "release": str(version.release),
-        "slot": version.slot,
-        "replicas": wanted,
-        "backend": str(traffic.backend),
-    }
-    subject = f"deploy {version.release}"
+    return seen
+
+
+def _judged(record: Record, version: Version, seen: Look, words: str) -> Verdict:
+    """Say how it went."""
+    subject, evidence = f"deploy {version.release}", _evidence(record, version)
     if seen.ready:
         return Verdict(subject, Decision.ACCEPT, f"release {version} {words}", evidence)
     reason = f"release {version} never became ready: {seen.failed}"
     return Verdict(subject, Decision.REFUSE, reason, evidence)
+
+
+def _replicas(version: Version) -> int:
+    """Return how many pods a version has at least; a record of before does not say."""
+    return (version.capacity or Capacity()).minimum
+
+
+def _evidence(record: Record, version: Version) -> dict[str, Any]:
+    return {
+        "model": version.model,
+        "release": str(version.release),
+        "slot": version.slot,
+        "replicas": _replicas(version),
+        **record.state.carried,
+    }
 
 
 def _conclude(record: Record, traffic: Traffic, version: Version, verdict: Verdict) -> None:
@@ -194,5 +216,5 @@ def _conclude(record: Record, traffic: Traffic, version: Version, verdict: Verdi
         crowned = dataclasses.replace(state.crowned(version), candidate=None)
         record.move(dataclasses.replace(crowned, phase=Phase.STABLE))
     else:
+        record.change(phase=Phase.DARK)  # first: of a rollback meanwhile nothing is undone
         traffic.split(state.champion, version, 0)
-        record.change(phase=Phase.DARK)

@@ -153,12 +153,15 @@ def _brought(record: Record, traffic: Traffic, how: Back) -> Verdict:
     target = _target(record, how)
     if record.state.returning != str(target.release):
         record.change(returning=str(target.release))
-    route = _route(traffic)
-    capacity = target.capacity or Capacity()
-    settings = (target.observations, how.timeout_s, target.runtime, target.transformer)
-    _, verdict = launch(
-        record.cluster, target.release, Launch(route, capacity, *settings), tell=how.tell
+    wanted = Launch(
+        _route(traffic),
+        target.capacity or Capacity(),
+        target.observations,
+        how.timeout_s,
+        runtime=target.runtime,
+        transformer=target.transformer,
     )
+    _, verdict = launch(record.cluster, target.release, wanted, tell=how.tell)
     if not verdict.passes:  # else traffic moves first: it does not wait for the store
         how.tell(verdict)
     return verdict

@@ -44,14 +44,22 @@ class Counter(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Metrics:
-    """Where counters come from; `url` is that of a Prometheus server."""
+    """Where counters come from.
+
+    Attributes:
+        url: of a Prometheus server, or of what speaks as one.
+        namespace: whose servers count: others may serve the same release under the same name.
+            Series without a namespace count too.
+    """
 
     url: str
+    namespace: str = ""
 
     @classmethod
-    def from_environment(cls, environment: Mapping[str, str]) -> "Metrics":
+    def from_environment(cls, environment: Mapping[str, str], *, namespace: str) -> "Metrics":
+        """Read where counters come from; raises UserError when the environment does not say."""
         try:
-            return cls(environment["PROMETHEUS_URL"].rstrip("/"))
+            return cls(environment["PROMETHEUS_URL"].rstrip("/"), namespace)
         except KeyError:
             raise UserError(
                 "PROMETHEUS_URL is not set; the site names the Prometheus that scrapes the servers",
@@ -86,11 +94,15 @@ class Metrics:
                 "PROMETHEUS_URL",
                 code="metrics-unreachable",
             )
-        return parse(answer.data.decode())
+        return parse(answer.data.decode(errors="replace"), namespace=self.namespace)
 
 
-def parse(text: str) -> Sample:
-    """Read a page of metrics; raises InfrastructureError if it is none."""
+def parse(text: str, *, namespace: str = "") -> Sample:
+    """Read a page of metrics, of one namespace if it is given.
+
+    Raises:
+        InfrastructureError: the page is none of metrics.
+    """
     from prometheus_client.parser import text_string_to_metric_families
 
     known = {counter.value: counter for counter in Counter}
@@ -99,12 +111,16 @@ def parse(text: str) -> Sample:
             known[sample.name].series(sample.labels): sample.value
             for family in text_string_to_metric_families(text)
             for sample in family.samples
-            if sample.name in known
+            if sample.name in known and _of(sample.labels, namespace)
         }
     except ValueError as error:
         raise InfrastructureError(
             f"metrics: {error}; expected Prometheus' text format", code="metrics-unreachable"
         ) from error
+
+
+def _of(labels: Mapping[str, str], namespace: str) -> bool:
+    return not namespace or labels.get("namespace", namespace) == namespace
 
 
 def gained(before: Sample, now: Sample, *, version: str, counter: Counter = Counter.SERVER) -> Arm:

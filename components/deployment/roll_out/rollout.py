@@ -56,7 +56,7 @@ class Rollout:
             UserError: the environment names none of either, or the model was never deployed.
         """
         cluster = Cluster.connect(environment, namespace=namespace)
-        metrics = Metrics.from_environment(environment)
+        metrics = Metrics.from_environment(environment, namespace=cluster.namespace)
         record = Record.open(cluster, model)
         return cls(record, choosing.taken(record), metrics, rules, tell)
 
@@ -113,8 +113,10 @@ class Rollout:
         self.traffic.withdraw(*self._versions)
 
     def _begin(self) -> None:
-        known = tuple(sorted(self.traffic.edits(*self._versions)))
-        trial = Trial(counters=self._sample() or {}, known=known)
+        champion, candidate = self._versions
+        ready = self.traffic.look(candidate, replicas=1).ready  # it may have waited for days
+        known = tuple(sorted(self.traffic.edits(champion, candidate)))
+        trial = Trial(counters=self._sample() or {}, unready=0 if ready else 1, known=known)
         self.record.change(phase=Phase.CANARY, trial=trial.to_dict(), verdict={})
 
     def _turn(self) -> None:
@@ -131,7 +133,9 @@ class Rollout:
 
     @property
     def _share(self) -> int:
-        """The candidate's percent, as the phase and the step say."""
+        """The candidate's percent, as the phase and the step say; none while it is not ready."""
+        if self._trial.unready:
+            return 0
         if self.record.state.phase is Phase.BAKING:
             return self.traffic.whole
         return self.rules.steps[min(self._trial.step, len(self.rules.steps) - 1)]
@@ -161,9 +165,8 @@ class Rollout:
     def _counted(self, trial: Trial, champion: Arm, candidate: Arm, *, seconds: float) -> Trial:
         if self.record.state.phase is not Phase.BAKING:
             return trial.after(champion, candidate)
-        return dataclasses.replace(
-            trial, baking=trial.baking + candidate, baked_s=trial.baked_s + seconds
-        )
+        baked_s = trial.baked_s + (seconds if self._share else 0)
+        return dataclasses.replace(trial, baking=trial.baking + candidate, baked_s=baked_s)
 
     def _sample(self) -> Sample | None:
         """Read the counters, or None: missing data hold a rollout, they never pass it."""
@@ -246,6 +249,7 @@ class Rollout:
                 "steps": list(self.rules.steps),
                 "step": trial.step,
                 "seconds": round(trial.seconds, 3),
+                **self.record.state.carried,
                 **self.traffic.told(candidate),
             },
         )

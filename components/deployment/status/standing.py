@@ -37,10 +37,20 @@ class Standing:
             return ""
         return f"{told['decision']} at {told['time'][:19]}Z: {told['reason']}"
 
+    @property
+    def because(self) -> str:
+        """Why its backend splits the traffic, in one line; empty where nobody wrote it down."""
+        because = self.state.because
+        if not because:
+            return ""
+        unseen = ", ".join(because["found"]["unseen"])
+        seen = f"; not seen: {unseen}" if unseen else ""
+        return f"asked for {because['asked']}: {because['reason']}{seen}"
+
     def to_dict(self) -> dict[str, Any]:
         state = self.state.to_dict()
         kept = ("phase", "champion", "candidate", "verdict", "good", "backend", "returning")
-        told = {name: state[name] for name in kept}
+        told = {name: state[name] for name in kept} | {"backend_because": state["because"]}
         seen = {"shares": self.shares, "ready": self.ready, "unseen": self.unseen}
         return {"model": self.model, **told, **seen}
 
@@ -59,7 +69,8 @@ def standing(record: Record) -> Standing:
 
 def models(cluster: Cluster) -> Sequence[str]:
     """Return the models that have a record in the cluster's namespace."""
-    names = [one["metadata"]["name"] for one in cluster.list(resources.CONFIG_MAP)]
+    found = [one for one in cluster.list(resources.CONFIG_MAP) if "state" in one.get("data", {})]
+    names = [one["metadata"]["name"] for one in found]
     return sorted(name.removesuffix(SUFFIX) for name in names if name.endswith(SUFFIX))
 
 

@@ -1,6 +1,8 @@
 """Which backend carries a model: what its record says, else what the cluster can carry."""
 
-from typing import assert_never
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, assert_never
 
 from components.deployment import route as routes
 from components.deployment.record import Record
@@ -22,6 +24,19 @@ _NO_SETTINGS = "knative-serving has no ConfigMap config-autoscaler, and KServe t
 _NO_SPLIT = "KServe's ConfigMap says enableGatewayApi false: the canary would get no request"
 
 
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What carries a model, and why.
+
+    Attributes:
+        because: what was asked for, what was found and what could not be seen, when the model was
+            first deployed; empty for models that were deployed before this was kept.
+    """
+
+    traffic: Traffic
+    because: Mapping[str, Any]
+
+
 def taken(record: Record) -> Traffic:
     """Return what carries a model that was deployed before."""
     backend = Backend(record.state.backend)
@@ -30,8 +45,8 @@ def taken(record: Record) -> Traffic:
     return _opened(backend, record.cluster, Route(record.model, "", ""))
 
 
-def chosen(cluster: Cluster, route: Route, record: Record | None, *, asked: str) -> Traffic:
-    """Return what carries a model, for a deployment that asks for a backend or leaves it open.
+def chosen(cluster: Cluster, route: Route, record: Record | None, *, asked: str) -> Chosen:
+    """Choose what carries a model, for a deployment that asks for a backend or leaves it open.
 
     Raises:
         UserError: there is no such backend.
@@ -39,7 +54,10 @@ def chosen(cluster: Cluster, route: Route, record: Record | None, *, asked: str)
     """
     wanted = _parsed(asked)
     if record is None:
-        return _opened(choice(probe(cluster, route.gateway), wanted), cluster, route)
+        found = probe(cluster, route.gateway)
+        backend = choice(found, wanted)
+        because = {"asked": asked, "reason": why(backend, found), "found": found.to_dict()}
+        return Chosen(_opened(backend, cluster, route), because)
     carried = Backend(record.state.backend)
     if wanted not in (None, carried):
         raise Refused(
@@ -47,7 +65,7 @@ def chosen(cluster: Cluster, route: Route, record: Record | None, *, asked: str)
             "backend out, or deploy under another model's name",
             code="backend-changed",
         )
-    return _opened(carried, cluster, route)
+    return Chosen(_opened(carried, cluster, route), record.state.because)
 
 
 def choice(found: Found, wanted: Backend | None) -> Backend:
@@ -59,14 +77,25 @@ def choice(found: Found, wanted: Backend | None) -> Backend:
     if wanted is None and not found.routes and not found.knative:
         raise _missing("any backend", f"{_NO_ROUTES}, and {_NO_KNATIVE}")
     backend = wanted or (Backend.TWINS if found.routes else Backend.KNATIVE)
-    if why := _why_not(backend, found):
-        raise _missing(f"the backend {backend}", why)
-    if backend is Backend.CANARY and found.gateway_api is None:
-        print(
-            "deploy: KServe's settings cannot be seen (inferenceservice-config in kserve); whether "
-            "it splits is read from its route instead"
-        )
+    if lacks := _why_not(backend, found):
+        raise _missing(f"the backend {backend}", lacks)
     return backend
+
+
+def why(backend: Backend, found: Found) -> str:
+    """Say in one sentence what speaks for a backend that a cluster can carry."""
+    match backend:
+        case Backend.TWINS:
+            told = "says nothing against them" if found.gateway == "" else "was not seen"
+            return f"the API server has HTTPRoutes; its Gateway {told}"
+        case Backend.CANARY:
+            if found.gateway_api:
+                return "KServe says that it makes routes of Gateway API"
+            return "KServe does not say whether it makes routes; its route is read back instead"
+        case Backend.KNATIVE:
+            told = "are there" if found.autoscaler else "were not seen"
+            return f"the API server has Knative's Services; the settings of its autoscaler {told}"
+    assert_never(backend)
 
 
 def _why_not(backend: Backend, found: Found) -> str:

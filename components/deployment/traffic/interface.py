@@ -2,10 +2,9 @@
 
 import abc
 import enum
-import time
-from collections.abc import Callable
 from typing import Any, ClassVar
 
+from components.deployment import waiting
 from components.deployment.readiness import Look
 from components.deployment.slots import Version
 from components.foundation.errors import FalajError, Refused
@@ -14,8 +13,6 @@ from components.foundation.kubernetes.client import Cluster, Manifest
 Shares = dict[str, int]  # slot -> percent
 
 IN_FORCE_S = 15.0  # KServe was seen to write a route within two seconds
-
-_INTERVAL_S = 0.2
 
 
 class Backend(enum.StrEnum):
@@ -68,14 +65,14 @@ class Traffic(abc.ABC):
 
     def wait(self, version: Version, *, replicas: int, timeout_s: float, stale: Any = None) -> Look:
         """Look until it serves, never can, is kept from it, or time is up."""
-        deadline = time.monotonic() + timeout_s
-        while True:
-            seen = self.look(version, replicas=replicas, stale=stale)
-            if not seen.waiting:
-                return seen
-            if time.monotonic() > deadline:
-                return Look(failed=f"not ready after {timeout_s:g} s: {seen.waiting}")
-            time.sleep(_INTERVAL_S)
+        seen = waiting.last(
+            lambda: self.look(version, replicas=replicas, stale=stale),
+            enough=Look.settled,
+            seconds=timeout_s,
+        )
+        if not seen.waiting:
+            return seen
+        return Look(failed=f"not ready after {timeout_s:g} s: {seen.waiting}")
 
     @abc.abstractmethod
     def split(self, champion: Version, candidate: Version, share: int) -> None:
@@ -117,13 +114,3 @@ class Traffic(abc.ABC):
             self.split(champion, candidate, 0)
         except FalajError as error:
             print(f"rollout of {self.model}: {error}")
-
-
-def until(holds: Callable[[], bool], seconds: float) -> bool:
-    """Look until something holds; say whether it came."""
-    deadline = time.monotonic() + seconds
-    while not holds():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(_INTERVAL_S)
-    return True

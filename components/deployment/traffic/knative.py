@@ -120,7 +120,8 @@ class Knative(Single):
         found = self.cluster.find(KSERVICE, self._service) or {}
         shares: Shares = {}
         for target in found.get("status", {}).get("traffic", []):
-            revision = self.cluster.find(REVISION, target.get("revisionName", ""))
+            name = target.get("revisionName", "")
+            revision = self.cluster.find(REVISION, name) if name else None
             slot = _slot(revision) if revision else ""
             shares[slot] = shares.get(slot, 0) + int(target.get("percent") or 0)
         return shares

@@ -1,7 +1,8 @@
 """What a cluster has to split traffic with, as far as we may see it."""
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from components.foundation.errors import Refused
@@ -33,6 +34,8 @@ class Found:
         autoscaler: the settings without which KServe makes no Knative Service, and says nothing.
         mode: KServe's default for a service that names none.
         gateway_api: whether KServe makes routes of Gateway API.
+        conditions: what the Gateway says of itself, by the condition's type.
+        unseen: the paths of what we may not see.
     """
 
     kserve: bool
@@ -42,6 +45,12 @@ class Found:
     autoscaler: bool | None
     mode: str | None
     gateway_api: bool | None
+    conditions: Mapping[str, str] = field(default_factory=dict)
+    unseen: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Say what was found, for evidence; what is not known is null."""
+        return {**asdict(self), "unseen": list(self.unseen)}
 
 
 def probe(cluster: Cluster, gateway: str) -> Found:
@@ -53,16 +62,21 @@ def probe(cluster: Cluster, gateway: str) -> Found:
     """
     kinds = discovery.kinds(cluster, GATEWAY.api_version)
     knative = discovery.serves(cluster, KSERVICE)
-    mode, gateway_api = _settings(_seen(cluster, SETTINGS))
-    settings = _seen(cluster, AUTOSCALER) if knative else {}
+    at = _Gateway.named(gateway, cluster.namespace)
+    paths = {SETTINGS: True, AUTOSCALER: knative, at.path: GATEWAY.kind in kinds}
+    seen = {path: _seen(cluster, path) for path, asked in paths.items() if asked}
+    mode, gateway_api = _settings(seen[SETTINGS])
+    settings = seen.get(AUTOSCALER, {})
     return Found(
         kserve=discovery.serves(cluster, INFERENCE_SERVICE),
         routes=HTTP_ROUTE.kind in kinds,
-        gateway=_gateway(cluster, gateway) if GATEWAY.kind in kinds else None,
+        gateway=at.no_use(seen.get(at.path)),
         knative=knative,
         autoscaler=None if settings is None else bool(settings),
         mode=mode,
         gateway_api=gateway_api,
+        conditions={one["type"]: one["status"] for one in _conditions(seen.get(at.path))},
+        unseen=tuple(path for path, found in seen.items() if found is None),
     )
 
 
@@ -92,16 +106,35 @@ def _json(text: str | None) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _gateway(cluster: Cluster, gateway: str) -> str | None:
-    namespace, _, name = gateway.rpartition("/")
-    namespace = namespace or cluster.namespace
-    found = _seen(cluster, GATEWAY.path(namespace, name))
-    if found is None:
-        return None
-    if not found:
-        return f"there is no Gateway {namespace}/{name}"
-    for one in found.get("status", {}).get("conditions", []):
-        if one["type"] in ("Accepted", "Programmed") and one["status"] == "False":
-            why = one.get("message") or one.get("reason")
-            return f"Gateway {namespace}/{name} is not {one['type'].lower()}: {why}"
-    return ""
+@dataclass(frozen=True, slots=True)
+class _Gateway:
+    """The Gateway that would carry a route."""
+
+    namespace: str
+    name: str
+
+    @classmethod
+    def named(cls, text: str, home: str) -> "_Gateway":
+        namespace, _, name = text.rpartition("/")
+        return cls(namespace or home, name)
+
+    @property
+    def path(self) -> str:
+        return GATEWAY.path(self.namespace, self.name)
+
+    def no_use(self, found: Manifest | None) -> str | None:
+        """Say why it carries nothing; empty when it does, None when it is not seen."""
+        if found is None:
+            return None
+        if not found:
+            return f"there is no Gateway {self.namespace}/{self.name}"
+        for one in _conditions(found):
+            if one["type"] in ("Accepted", "Programmed") and one["status"] == "False":
+                why = one.get("message") or one.get("reason")
+                return f"Gateway {self.namespace}/{self.name} is not {one['type'].lower()}: {why}"
+        return ""
+
+
+def _conditions(gateway: Manifest | None) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = (gateway or {}).get("status", {}).get("conditions", [])
+    return found

@@ -7,7 +7,8 @@ from typing import Any, ClassVar
 from components.deployment import slots
 from components.deployment.slots import Version
 from components.deployment.traffic import edits
-from components.deployment.traffic.interface import IN_FORCE_S, NotCarried, Shares, Traffic, until
+from components.deployment.traffic.interface import IN_FORCE_S, NotCarried, Shares, Traffic
+from components.deployment.waiting import until
 from components.foundation.errors import InfrastructureError, Refused
 from components.foundation.kubernetes import resources
 from components.foundation.kubernetes.client import Cluster, Manifest

@@ -14,8 +14,8 @@ from components.deployment.traffic.interface import (
     NotCarried,
     Shares,
     Traffic,
-    until,
 )
+from components.deployment.waiting import until
 from components.foundation.kubernetes import resources
 from components.foundation.kubernetes.client import Cluster, Manifest
 
@@ -60,7 +60,7 @@ class Twins(Traffic):
         self.route.split(self.cluster, {champion: 100 - share, candidate: share})
 
     def settle(self, champion: Version, loser: Version | None) -> None:
-        self.route.split(self.cluster, {champion: 100})
+        self.route.split(self.cluster, {champion: 100}, force=loser is not None)
         if loser is None and not until(lambda: bool(self.in_force()), IN_FORCE_S):
             raise NotCarried(
                 f"model {self.model}: no Gateway has accepted its HTTPRoute after "

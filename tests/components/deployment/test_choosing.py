@@ -11,7 +11,7 @@ from components.deployment.traffic import choosing, probing
 from components.deployment.traffic.interface import Backend
 from components.deployment.traffic.probing import Found
 from components.foundation.errors import Refused, UserError
-from components.foundation.kubernetes.resources import CONFIG_MAP
+from components.foundation.kubernetes.resources import CONFIG_MAP, GATEWAY
 from components.foundation.verdict import Verdict
 from inference.plane.objects import Key
 from tests.cluster.claims import BETTER, FIRST, uri
@@ -88,11 +88,41 @@ def test_kserve_s_settings_are_read_where_they_may_be(world: World) -> None:
     world.server.objects.create(key, settings, manager="me")
 
     found = probing.probe(world.cluster, "falaj")
-    assert (found.mode, found.gateway_api) == ("Serverless", False)
+    assert (found.mode, found.gateway_api, found.unseen) == ("Serverless", False, ())
 
     world.server.forbidden.add("/api/v1/namespaces/kserve/")
     found = probing.probe(world.cluster, "falaj")
     assert (found.mode, found.gateway_api) == (None, None)
+    assert found.unseen == (probing.SETTINGS,)
+
+
+def test_what_a_gateway_says_of_itself_is_kept(world: World) -> None:
+    gateway = world.api.get(GATEWAY, "falaj")
+    told = [{"type": "Accepted", "status": "True"}, {"type": "Programmed", "status": "Unknown"}]
+    world.api.tell(GATEWAY, gateway, {"conditions": told})
+
+    found = probing.probe(world.cluster, "falaj")
+
+    assert found.to_dict()["conditions"] == {"Accepted": "True", "Programmed": "Unknown"}
+    world.server.forbidden.add("/apis/gateway.networking.k8s.io/v1/namespaces/")
+    assert probing.probe(world.cluster, "falaj").unseen == (GATEWAY.path("default", "falaj"),)
+
+
+@pytest.mark.parametrize(
+    ("backend", "changes", "said"),
+    [
+        (Backend.TWINS, {}, "says nothing against"),
+        (Backend.TWINS, {"gateway": None}, "Gateway was not seen"),
+        (Backend.CANARY, {}, "KServe says that it makes routes"),
+        (Backend.CANARY, {"gateway_api": None}, "its route is read back instead"),
+        (Backend.KNATIVE, {}, "autoscaler are there"),
+        (Backend.KNATIVE, {"autoscaler": None}, "autoscaler were not seen"),
+    ],
+)
+def test_why_a_backend_is_chosen_is_said(
+    backend: Backend, changes: dict[str, object], said: str
+) -> None:
+    assert said in choosing.why(backend, dataclasses.replace(WHOLE, **changes))  # type: ignore[arg-type]
 
 
 def test_a_gateway_that_is_not_there_is_told_before_anything_is_made(world: World) -> None:

@@ -90,5 +90,18 @@ def test_a_source_that_is_down_is_infrastructure() -> None:
 
 def test_the_source_must_be_named() -> None:
     with pytest.raises(UserError, match="PROMETHEUS_URL"):
-        Metrics.from_environment({})
-    assert counters.Metrics.from_environment({"PROMETHEUS_URL": "http://p/"}).url == "http://p"
+        Metrics.from_environment({}, namespace="team")
+    found = counters.Metrics.from_environment({"PROMETHEUS_URL": "http://p/"}, namespace="team")
+    assert found == counters.Metrics("http://p", "team")
+
+
+def test_servers_of_another_namespace_do_not_count() -> None:
+    """One release may serve under one name in many namespaces, and Prometheus sees them all."""
+    labels = 'model="m",version="1",code="200"'
+    page = "".join(
+        f"inference_requests_total{{{labels}{namespace}}} {count}\n"
+        for namespace, count in (("", 1), (',namespace="team"', 2), (',namespace="other"', 4))
+    )
+
+    assert sum(counters.parse(page, namespace="team").values()) == 3
+    assert sum(counters.parse(page).values()) == 7

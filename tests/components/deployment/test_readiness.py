@@ -106,6 +106,13 @@ def test_replicas_that_are_not_updated_and_available_are_waited_for(api: Any, na
     assert "replicas" in look(api).waiting
 
 
+def test_pods_that_an_autoscaler_adds_take_nothing_from_those_that_serve(api: Any) -> None:
+    """Else a candidate that gets its share, and more pods for it, would be rolled back."""
+    api.deployment["status"] |= {"replicas": 3, "updatedReplicas": 3, "availableReplicas": 1}
+
+    assert look(api).ready
+
+
 def test_fewer_replicas_than_wanted_are_waited_for(api: Any) -> None:
     assert "wanted 2" in look(api, replicas=2).waiting
 
@@ -178,6 +185,22 @@ def test_what_is_told_only_as_an_event_is_told_when_time_is_up(api: Any) -> None
     seen = readiness.wait(api, VERSION, replicas=1, timeout_s=0)
 
     assert "URI not supported" in seen.failed
+
+
+def test_of_several_events_the_last_is_told(api: Any) -> None:
+    blocked(api, {})
+    subject = {"name": VERSION.service, "kind": "InferenceService"}
+    others = {"name": VERSION.service, "kind": "Deployment"}
+    api.events = [
+        {"type": "Warning", "involvedObject": about, "message": said, "lastTimestamp": at}
+        for about, said, at in (
+            (subject, "counted up since", "2026-11-29T08:05:00Z"),
+            (subject, "of the release before", "2026-11-29T08:01:00Z"),
+            (others, "of another object", "2026-11-29T08:09:00Z"),
+        )
+    ]
+
+    assert readiness.event(api, VERSION.service) == "; counted up since"
 
 
 def test_without_the_right_to_read_events_the_rest_is_told(api: Any) -> None:
