@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from components.foundation.kubernetes import failures
 from components.foundation.kubernetes.failures import Answered, translated
 from components.foundation.kubernetes.resources import Resource
 from components.foundation.kubernetes.retries import Retries
@@ -60,8 +61,7 @@ def ask(api: "ApiClient", call: Call, retries: Retries) -> Manifest:
     """Send a call and read the answer; every failure is one of our errors."""
     with translated(call.what, call.needs):
         answer = retries.run(call.verb, lambda: _send(api, call, _ANSWER_S))
-    found: Manifest = json.loads(answer.data)
-    return found
+    return failures.document(call.what, answer.data)
 
 
 @contextlib.contextmanager

@@ -113,6 +113,7 @@ class Cluster:
         return self._call("PUT", resources.of(manifest), namespace, name, manifest, _BY_US)
 
     def get(self, resource: Resource, name: str) -> Manifest:
+        """Get an object; raises NotFound when there is none."""
         return self._call("GET", resource, self.namespace, name)
 
     def look(self, path: str) -> Manifest:
@@ -129,6 +130,7 @@ class Cluster:
     def list(
         self, resource: Resource, *, labels: Mapping[str, str] | None = None
     ) -> "list[Manifest]":
+        """List the objects of a kind, all or those with the labels."""
         return list(Collection(self, resource, _selecting(labels)).listed()["items"])
 
     def watch(

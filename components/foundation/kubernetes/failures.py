@@ -87,7 +87,9 @@ def from_status(what: str, needs: str, code: int | None, status: Status) -> Fala
     message = str(status.get("message", ""))
     match code:
         case 404:
-            return NotFound(f"{what}: {message}", code="kubernetes-missing")
+            return NotFound(
+                f"{what}: {message}; make it, or correct the name", code="kubernetes-missing"
+            )
         case 409:
             return _conflict(what, message, status)
         case 410:
@@ -100,18 +102,53 @@ def from_status(what: str, needs: str, code: int | None, status: Status) -> Fala
                 "a token or certificate that is still valid into KUBECONFIG",
                 code="kubernetes-unauthenticated",
             )
+        case 403 if _by_a_rule(message):
+            return Refused(
+                f"{what}: {message}; a rule of the cluster forbids it to everybody: change what is "
+                "asked for, or ask who administers the rule",
+                code="kubernetes-denied",
+            )
         case 403:
             return Refused(
                 f"{what}: {message}; the identity needs a Role with {needs}",
                 code="kubernetes-forbidden",
             )
-        case 400 | 422:
-            return UserError(f"{what}: {message}", code="kubernetes-invalid")
+        case 400 | 413 | 422:
+            return UserError(
+                f"{what}: {message}; correct what the message names", code="kubernetes-invalid"
+            )
         case _:
             return InfrastructureError(
-                f"{what}: the Kubernetes API failed ({code}): {message}",
+                f"{what}: the Kubernetes API failed ({code}): {message}; run again later",
                 code="kubernetes-failed",
             )
+
+
+def _by_a_rule(message: str) -> bool:
+    """Say whether not the identity was refused, but what it asks for: by admission or a quota.
+
+    Webhooks such as KServe's say 403, too.
+    """
+    denied = "denied the request" in message or "denied request" in message
+    return denied or (" is forbidden: " in message and 'User "' not in message)
+
+
+def document(what: str, body: bytes) -> dict[str, Any]:
+    """Read what answered a call; raises InfrastructureError when it is no object.
+
+    What it is instead, such as the page of a proxy, is not told: it may be half a Secret.
+    """
+    try:
+        found = json.loads(body)
+    except ValueError:
+        found = None
+    if isinstance(found, dict):
+        return found
+    raise InfrastructureError(
+        f"{what}: the Kubernetes API gave an answer that is no object, {len(body)} bytes; check "
+        "that KUBECONFIG names the API itself and no page before it, then run again",
+        code="kubernetes-failed",
+    )
 
 
 def _conflict(what: str, message: str, status: Status) -> Conflict:
@@ -132,6 +169,9 @@ def _from_answer(what: str, needs: str, error: Answered) -> FalajError:
         status = json.loads(error.body)
         status["message"]
     except (KeyError, TypeError, ValueError):
-        text = error.body.decode(errors="replace") or "no reason was given"
-        status = {"message": " ".join(text.split())[:300]}
+        status = {"message": _shortened(error.body) or "no reason was given"}
     return from_status(what, needs, error.status, status)
+
+
+def _shortened(body: bytes) -> str:
+    return " ".join(body.decode(errors="replace").split())[:300]

@@ -16,14 +16,21 @@ class Resource:
     plural: str
 
     def path(self, namespace: str, name: str | None = None) -> str:
-        """Return the path of one object, or of the collection when no name is given."""
+        """Return the path of one object, or of the collection when no name is given.
+
+        Raises:
+            ValueError: the name is empty; to delete that would be to delete all.
+        """
+        if name == "":
+            raise ValueError(f"{self.kind} in {namespace}: expected a name, got an empty one")
         root = "api" if "/" not in self.api_version else "apis"
         parts = [root, *self.api_version.split("/"), "namespaces", namespace, self.plural]
-        quoted = [urllib.parse.quote(part, safe="") for part in [*parts, *([name] if name else [])]]
-        return "/" + "/".join(quoted)
+        parts += [] if name is None else [name]
+        return "/" + "/".join(urllib.parse.quote(part, safe="") for part in parts)
 
     @property
     def group(self) -> str:
+        """The group, e.g. "serving.kserve.io"; empty for the core's kinds."""
         return self.api_version.rpartition("/")[0]
 
 

@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 _REPEATABLE = ("GET", "PATCH", "DELETE")  # every PATCH of ours is an apply
 _NOT_TAKEN_ON = 429
-_PASSING = (503, 504)
+_PASSING = (502, 503, 504)  # a balancer before an API server that restarts says 502
 _UNTRUSTED = "CERTIFICATE_VERIFY_FAILED"
 
 

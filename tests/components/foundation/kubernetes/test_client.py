@@ -17,6 +17,7 @@ from components.foundation.kubernetes.failures import Owned, Owner
 from components.foundation.kubernetes.retries import Retries
 from components.foundation.storage import Conflict, NotFound
 from tests import kubeconfig
+from tests.components.foundation.kubernetes.playing import Player, playing
 
 MAP: dict[str, Any] = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "m"}}
 
@@ -88,7 +89,8 @@ def test_apply_is_one_server_side_patch_under_our_name(cluster: Cluster, api: An
         (403, Refused, r"Role with patch and create on configmaps"),
         (404, NotFound, "the reason"),
         (409, Conflict, "the reason"),
-        (422, UserError, "the reason"),
+        (413, UserError, "the reason"),
+        (422, UserError, "the reason; correct"),
         (500, InfrastructureError, "failed .500.: the reason"),
         (503, InfrastructureError, "failed .503.: the reason"),
     ],
@@ -100,6 +102,60 @@ def test_every_status_is_one_of_our_errors(
 
     with pytest.raises(error, match=said):
         cluster.apply(MAP)
+
+
+DENIED = [
+    'admission webhook "inferenceservice.kserve-webhook-server.validator" denied the request: '
+    "canary[0] predictor.name is required",
+    'inferenceservices.serving.kserve.io "m" is forbidden: ValidatingAdmissionPolicy '
+    "'falaj' with binding 'falaj' denied request: images by digest only",
+    'pods "m" is forbidden: exceeded quota: team, requested: pods=1, used: pods=9, limited: pods=9',
+]
+
+
+@pytest.mark.parametrize("said", DENIED, ids=["webhook", "policy", "quota"])
+def test_what_a_rule_forbids_is_not_told_as_a_right_that_lacks(
+    cluster: Cluster, api: Any, said: str
+) -> None:
+    api.code, api.body = 403, {"message": said}
+
+    with pytest.raises(Refused) as caught:
+        cluster.apply(MAP)
+
+    assert caught.value.code == "kubernetes-denied"
+    assert said in str(caught.value)
+    assert "Role" not in str(caught.value)
+
+
+def test_a_right_that_lacks_is_told_as_the_api_server_says_it(cluster: Cluster, api: Any) -> None:
+    said = 'configmaps "m" is forbidden: User "system:serviceaccount:team:x" cannot patch resource'
+    api.code, api.body = 403, {"message": said}
+
+    with pytest.raises(Refused, match="Role with patch and create on configmaps") as caught:
+        cluster.apply(MAP)
+
+    assert caught.value.code == "kubernetes-forbidden"
+
+
+@pytest.mark.parametrize("answer", [b"<html>sign in</html>", b"", b"[]", b'{"data": "secr'])
+def test_an_answer_that_is_no_object_is_told_without_what_is_in_it(answer: bytes) -> None:
+    def page(player: Player) -> None:
+        player.send_response(200)
+        player.send_header("content-length", str(len(answer)))
+        player.end_headers()
+        player.wfile.write(answer)
+
+    with playing(page) as (cluster, _), pytest.raises(InfrastructureError) as caught:
+        cluster.get(resources.CONFIG_MAP, "m")
+
+    assert f"no object, {len(answer)} bytes" in str(caught.value)
+    assert caught.value.__context__ is None
+
+
+def test_without_a_name_nothing_is_deleted(cluster: Cluster, api: Any) -> None:
+    with pytest.raises(ValueError, match="expected a name"):
+        cluster.delete(resources.CONFIG_MAP, "")
+    assert api.asked == []
 
 
 def conflict(*causes: tuple[str, str]) -> dict[str, Any]:

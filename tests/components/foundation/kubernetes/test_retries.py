@@ -36,7 +36,7 @@ def test_what_a_busy_server_did_not_take_on_is_asked_again(verb: str) -> None:
     assert script.verbs == [verb] * 3
 
 
-@pytest.mark.parametrize("code", [503, 504])
+@pytest.mark.parametrize("code", [502, 503, 504])
 @pytest.mark.parametrize("verb", ["GET", "PATCH", "DELETE"])
 def test_what_may_be_done_twice_is_asked_again_of_a_server_that_passes(
     verb: str, code: int
