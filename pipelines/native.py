@@ -21,8 +21,14 @@ _LABELS = {"app.kubernetes.io/part-of": "falaj"}
 
 
 def write(files: Iterable[pathlib.Path], out: pathlib.Path, *, namespace: str) -> int:
-    """Write OUT/*.yaml, an object a file, of compiled pipelines; return how many files."""
+    """Write OUT/*.yaml, an object a file, of compiled pipelines; return how many files.
+
+    What was written before of a pipeline that is gone goes too: who applies the folder would bring
+    it back.
+    """
     out.mkdir(parents=True, exist_ok=True)
+    for old in (*out.glob("pipeline-*.yaml"), *out.glob("pipelineversion-*.yaml")):
+        old.unlink()
     written = 0
     for file in files:
         for thing in objects(Compiled.read(file), namespace=namespace):

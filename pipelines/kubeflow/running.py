@@ -49,10 +49,14 @@ def start(
 
     KFP gives two runs the same name if asked twice, so nothing is asked twice: where no answer
     came and no such run is there, that is what is raised.
+
+    Raises:
+        UserError: the run of that name is another.
     """
     under = experiment_of(client, experiment)
     runs = client.runs(name, experiment=under)
     if runs:
+        _hold_same(runs[0], version, parameters)
         return Started(runs[0], link(client, runs[0].id), new=False)
     try:
         run = client.create_run(
@@ -66,6 +70,18 @@ def start(
     except Unsettled as error:
         run = _look_again(client, name, under, error)
     return Started(run, link(client, run.id), new=True)
+
+
+def _hold_same(run: Run, version: Version, parameters: Mapping[str, Any]) -> None:
+    """Refuse to follow a run of something else: its end says nothing of what was asked for."""
+    got, wanted = (run.version, dict(run.parameters)), (version.id, dict(parameters))
+    if run.version and got != wanted:
+        what = "of another version" if run.version != version.id else "with other parameters"
+        raise UserError(
+            f"run {run.name}: is there already, {what}; give this one another --name, "
+            "or the same version and parameters to follow it",
+            code="run-differs",
+        )
 
 
 def experiment_of(client: Client, name: str) -> str:

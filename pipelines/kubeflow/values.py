@@ -69,21 +69,36 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run of a version."""
+    """One run of a version.
+
+    Attributes:
+        version: id of the version; empty where KFP does not tell.
+        parameters: what it was given, without defaults.
+    """
 
     id: str
     name: str
     state: str
     message: str = ""
     tasks: tuple[Task, ...] = ()
+    version: str = ""
+    parameters: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(cls, given: Any) -> Self:
         told = given.error.message if given.error else ""
         details = given.run_details.task_details if given.run_details else None
         tasks = tuple(Task.of(one) for one in details or ())
-        id = _told(given.run_id, "run_id")
-        return cls(id, given.display_name or "", given.state or "", told or "", tasks)
+        refers, config = given.pipeline_version_reference, given.runtime_config
+        return cls(
+            id=_told(given.run_id, "run_id"),
+            name=given.display_name or "",
+            state=given.state or "",
+            message=told or "",
+            tasks=tasks,
+            version=(refers.pipeline_version_id if refers else "") or "",
+            parameters=dict((config.parameters if config else None) or {}),
+        )
 
     @property
     def ended(self) -> bool:

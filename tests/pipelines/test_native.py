@@ -109,3 +109,19 @@ def test_writing_again_replaces_the_version_that_was_there(tmp_path: pathlib.Pat
         native.write([GOLDEN], tmp_path, namespace="ns")
 
     assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_objects_of_a_pipeline_that_is_gone_go_and_what_is_not_ours_stays(
+    tmp_path: pathlib.Path,
+) -> None:
+    other = GOLDEN.with_name("deployment.yaml")
+    native.write([GOLDEN, other], tmp_path, namespace="ns")
+    (tmp_path / "kustomization.yaml").write_text("resources: []\n")
+
+    native.write([other], tmp_path, namespace="ns")
+
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "kustomization.yaml",
+        "pipeline-deployment.yaml",
+        "pipelineversion-deployment.yaml",
+    ]

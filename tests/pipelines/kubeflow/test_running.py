@@ -218,3 +218,20 @@ def test_a_run_that_somebody_stopped_is_no_success(kfp: Standin, client: Client)
 
 def test_no_two_runs_are_given_one_name() -> None:
     assert len({running.fresh_name("x") for _ in range(50)}) == 50
+
+
+def test_a_run_of_that_name_with_other_parameters_or_of_another_version_is_not_followed(
+    kfp: Standin, client: Client
+) -> None:
+    """A run of last night that went well says nothing of what is asked for today."""
+    start(client, "nightly", source="s3://x/monday")
+    assert not start(client, "nightly", source="s3://x/monday").new
+
+    with pytest.raises(UserError, match="run nightly: is there already, with other parameters"):
+        start(client, "nightly", source="s3://x/tuesday")
+
+    kfp.things["runs"][0]["pipeline_version_reference"]["pipeline_version_id"] = "other"
+    with pytest.raises(UserError, match="of another version; give this one another --name") as told:
+        start(client, "nightly", source="s3://x/monday")
+    assert told.value.code == "run-differs"
+    assert len(kfp.things["runs"]) == 1
