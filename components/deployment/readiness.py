@@ -154,7 +154,8 @@ def final(failure: dict[str, Any]) -> bool:
 
 def told(failure: dict[str, Any]) -> str:
     """Say a failure as whoever saw it does."""
-    return str(failure.get("message") or failure.get("reason") or failure)
+    said = failure.get("message") or failure.get("reason") or dict(failure)
+    return str(said or "no reason was given")
 
 
 def _not_ready(service: Manifest) -> str:

@@ -25,6 +25,10 @@ SUFFIX = "-rollout"  # of the name of a model's record
 _KEPT = 5
 
 
+class Moved(Refused):
+    """Another run has moved a rollout on; it is that run's now."""
+
+
 class Phase(enum.StrEnum):
     STABLE = "stable"  # the champion, if any, has all traffic; no candidate
     STARTING = "starting"  # the candidate's pods are on their way
@@ -151,12 +155,12 @@ class Record:
         self.state = _state(self._stored)
 
     def move(self, state: State) -> None:
-        """Write a new state; raises Refused when another run has moved it meanwhile."""
+        """Write a new state; raises Moved when another run has done so meanwhile."""
         kept = {k: v for k, v in self._stored["metadata"].items() if k != "managedFields"}
         try:
             self._stored = self.cluster.replace(self._manifest(state, kept))
         except Conflict as error:
-            raise Refused(
+            raise Moved(
                 f"rollout of {self.model}: another run has moved it on from {self.state.phase}; "
                 "let it finish, then run again",
                 code="rollout-moved",

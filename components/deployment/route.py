@@ -10,6 +10,9 @@ from components.foundation.kubernetes.client import Cluster, Manifest
 
 Weights = Mapping[Version, int]
 
+_LABELS = {"app.kubernetes.io/part-of": "falaj"}
+_GATEWAY = "falaj"
+
 
 @dataclass(frozen=True, slots=True)
 class Route:
@@ -29,7 +32,7 @@ class Route:
         return {
             "apiVersion": resources.HTTP_ROUTE.api_version,
             "kind": resources.HTTP_ROUTE.kind,
-            "metadata": {"name": self.model, "labels": {"app.kubernetes.io/part-of": "falaj"}},
+            "metadata": {"name": self.model, "labels": dict(_LABELS)},
             "spec": {
                 "parentRefs": [parent],
                 "hostnames": [self.host],
@@ -51,8 +54,18 @@ class Route:
 
 
 def to(cluster: Cluster, model: str, *, host: str, gateway: str) -> Route:
-    """Return where a model is to be reached: at a host, or at the one that the site gives it."""
-    return Route(model, host or cluster.host(model), gateway)
+    """Return where a model is to be reached; what is left open stays as it is.
+
+    Args:
+        cluster: where.
+        model: its name.
+        host: empty: the one it has, at first the one that the site gives it.
+        gateway: empty: the one it has, at first `falaj`.
+    """
+    found = cluster.find(resources.HTTP_ROUTE, model)
+    ours = found is not None and found["metadata"].get("labels", {}).items() >= _LABELS.items()
+    had = _parsed(found, model) if found and ours else Route(model, cluster.host(model), _GATEWAY)
+    return Route(model, host or had.host, gateway or had.gateway)
 
 
 def of(cluster: Cluster, model: str) -> Route:
@@ -62,10 +75,14 @@ def of(cluster: Cluster, model: str) -> Route:
         NotFound: it has none.
         UserError: the route no longer says where.
     """
-    spec = cluster.get(resources.HTTP_ROUTE, model)["spec"]
+    return _parsed(cluster.get(resources.HTTP_ROUTE, model), model)
+
+
+def _parsed(found: Manifest, model: str) -> Route:
+    spec = found["spec"]
     if not spec.get("parentRefs") or not spec.get("hostnames"):
         raise UserError(
-            f"HTTPRoute {cluster.namespace}/{model}: names no Gateway or no host; somebody has "
+            f"HTTPRoute {model}: names no Gateway or no host; somebody has "
             "edited it: restore it, then run again",
             code="rollout-edited",
         )

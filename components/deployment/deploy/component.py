@@ -29,7 +29,7 @@ def deploy(
     max_replicas: int = 2,
     timeout_s: float = 300.0,
     host: str = "",
-    gateway: str = "falaj",
+    gateway: str = "",
     observations: str = "",
     feature_repository: str = "",
     backend: str = "auto",
@@ -43,8 +43,8 @@ def deploy(
         min_replicas: pods the slot has at least; all must be available.
         max_replicas: pods the autoscaler may go to.
         timeout_s: seconds to wait for readiness before the release is refused.
-        host: host name the model answers under; empty: MODEL.NAMESPACE.DOMAIN.
-        gateway: Gateway that carries the route, NAME or NAMESPACE/NAME.
+        host: host name the model answers under; empty: as it is, at first MODEL.NAMESPACE.DOMAIN.
+        gateway: Gateway of the route, NAME or NAMESPACE/NAME; empty: as it is, at first falaj.
         observations: s3://bucket/prefix for what the server observes; empty: nothing is kept.
         feature_repository: package of the feature definitions, e.g. examples.flights.features: a
             transformer then looks up what the release was trained with; empty: clients send it.

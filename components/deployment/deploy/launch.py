@@ -14,7 +14,7 @@ from components.deployment.traffic import choosing
 from components.deployment.traffic.choosing import Chosen
 from components.deployment.traffic.interface import Traffic
 from components.deployment.transformer import Transformer
-from components.foundation.errors import InfrastructureError, Refused
+from components.foundation.errors import InfrastructureError, Refused, UserError
 from components.foundation.kubernetes.client import Cluster
 from components.foundation.sealing.release import Release
 from components.foundation.sealing.uri import ReleaseUri
@@ -25,7 +25,7 @@ _STOP_S = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """How a release is deployed."""
+    """How a release is deployed; raises UserError for replicas that cannot be."""
 
     route: Route
     capacity: Capacity
@@ -34,6 +34,15 @@ class Launch:
     backend: str = choosing.AUTO
     runtime: Runtime = Runtime.ONNX
     transformer: Transformer | None = None
+
+    def __post_init__(self) -> None:
+        least, most = self.capacity.minimum, self.capacity.maximum
+        if not 0 <= least <= most or most < 1:
+            raise UserError(
+                f"replicas {least} to {most}: expected at least one at most, and no fewer at most "
+                "than at least",
+                code="setting-out-of-range",
+            )
 
     def version(self, slot: str, release: ReleaseUri) -> Version:
         """Return a release in a slot, as it is deployed."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from components.deployment.clearing import Tell, clear
 from components.deployment.deploy.launch import Launch, launch
-from components.deployment.record import Phase, Record, State
+from components.deployment.record import Moved, Phase, Record, State
 from components.deployment.route import Route
 from components.deployment.slots import Capacity, Version
 from components.deployment.traffic import choosing
@@ -108,7 +108,7 @@ def _decide(record: Record, verdict: Verdict) -> None:
         try:
             record.change(**change)
             return
-        except Refused:
+        except Moved:
             record.read()
             if record.state.candidate != mine:
                 break

@@ -11,14 +11,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from components.deployment.clearing import Tell, clear
-from components.deployment.record import Phase, Record
+from components.deployment.record import Moved, Phase, Record
 from components.deployment.roll_out import counters
 from components.deployment.roll_out.counters import Counter, Metrics, Sample
 from components.deployment.roll_out.trial import Action, Point, Rules, Trial, judge, judge_bake
 from components.deployment.slots import Version
 from components.deployment.traffic import choosing, edits
-from components.deployment.traffic.interface import NotCarried, Traffic
-from components.foundation.errors import InfrastructureError, UserError
+from components.deployment.traffic.interface import Traffic
+from components.foundation.errors import FalajError, InfrastructureError, UserError
 from components.foundation.kubernetes.client import Cluster
 from components.foundation.statistics.eprocess import Arm
 from components.foundation.verdict import Decision, Verdict
@@ -64,13 +64,16 @@ class Rollout:
         """Take turns until it is decided; return the verdict.
 
         Raises:
-            InfrastructureError: what it decides could not be told, or the Kubernetes API failed;
-                the champion then has all traffic until it is run again, and goes on.
-            NotCarried: what routes requests has another split; as above.
+            Moved: another run goes on with it.
+            FalajError: what it decides could not be told, the Kubernetes API failed, or what routes
+                requests has another split. The champion then has all traffic until it is run
+                again, and goes on.
         """
         try:
             return self._turns()
-        except (InfrastructureError, NotCarried):
+        except Moved:
+            raise
+        except (FalajError, KeyboardInterrupt):
             self._withdraw()
             raise
 
@@ -138,7 +141,7 @@ class Rollout:
             return 0
         if self.record.state.phase is Phase.BAKING:
             return self.traffic.whole
-        return self.rules.steps[min(self._trial.step, len(self.rules.steps) - 1)]
+        return self.rules.percent(self._trial.step)
 
     def _looked(self, trial: Trial, *, seconds: float) -> Trial:
         """Add what one interval showed; an interval without metrics adds only time."""

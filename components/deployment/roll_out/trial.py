@@ -60,6 +60,25 @@ class Rules:
                 f"alpha {self.alpha}, margin {self.margin}: expected within (0, 1)",
                 code="setting-out-of-range",
             )
+        times = self.interval_s > 0 and self.max_seconds > 0 and self.bake_s >= 0
+        if self.min_requests < 1 or not times:
+            raise UserError(
+                f"min_requests {self.min_requests}, interval_s {self.interval_s:g}, max_seconds "
+                f"{self.max_seconds:g}, bake_s {self.bake_s:g}: expected at least one request, "
+                "time between looks and in all, and no negative one to bake",
+                code="setting-out-of-range",
+            )
+
+    def percent(self, step: int) -> int:
+        """Return the candidate's share in a step.
+
+        A rollout that was killed may be taken up with fewer steps than it had; it is at the last.
+        """
+        return self.steps[min(step, len(self.steps) - 1)]
+
+    def last(self, step: int) -> bool:
+        """Say whether all traffic comes after a step."""
+        return step + 1 >= len(self.steps)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,8 +164,8 @@ def judge(trial: Trial, rules: Rules) -> tuple[Action, str]:
         return Action.GIVE_UP, f"undecided after {rules.max_seconds:g} s: {_missing(trial, rules)}"
     if _missing(trial, rules):
         return Action.HOLD, _missing(trial, rules)
-    if trial.step + 1 < len(rules.steps):
-        return Action.RAISE, f"no harm seen at {rules.steps[trial.step]} %"
+    if not rules.last(trial.step):
+        return Action.RAISE, f"no harm seen at {rules.percent(trial.step)} %"
     return Action.PROMOTE, seen.statement(alpha=rules.alpha)
 
 
@@ -179,11 +198,11 @@ def _missing(trial: Trial, rules: Rules) -> str:
     if candidate.requests < rules.min_requests:
         return (
             f"{candidate.requests} of {rules.min_requests} requests answered by the candidate "
-            f"at {rules.steps[trial.step]} %"
+            f"at {rules.percent(trial.step)} %"
         )
     if not champion.requests:
         return "the champion answered nothing to compare with"
     _, high = trial.comparison.difference(alpha=rules.alpha)
-    if trial.step + 1 == len(rules.steps) and high > rules.margin:
+    if rules.last(trial.step) and high > rules.margin:
         return f"the candidate may still err {high:.2%} more often, above {rules.margin:.2%}"
     return ""

@@ -127,16 +127,16 @@ class Canary(Single):
     def put_away(self, champion: Version | None, loser: Version) -> None:
         if champion is None:
             self.apply(self.stopped_manifest(loser), force=True)
-            return
-        self.apply(self.first(champion), force=True)
-        self.wait_until(lambda: self._gone(loser), f"{loser} still has pods", timeout_s=_GONE_S)
-        self._sweep(loser)
+        else:
+            self.put_away_and_wait(champion, loser, timeout_s=_GONE_S)
 
     def put_away_and_wait(
         self, champion: Version | None, loser: Version, *, timeout_s: float
     ) -> None:
-        self.put_away(champion, loser)
+        alone = self.stopped_manifest(loser) if champion is None else self.first(champion)
+        self.apply(alone, force=True)
         self.wait_until(lambda: self._gone(loser), f"{loser} still has pods", timeout_s=timeout_s)
+        self._sweep(loser)
 
     def _gone(self, version: Version) -> bool:
         return self.cluster.find(resources.DEPLOYMENT, version.deployments[0]) is None

@@ -130,3 +130,33 @@ def test_of_many_points_some_are_kept_and_the_newest_always() -> None:
     assert kept == sorted(set(kept))
     assert kept[-1] == 4999
     assert Trial.from_dict(trial.to_dict()) == trial
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"min_requests": 0}, {"interval_s": 0}, {"max_seconds": -1}, {"bake_s": -1}],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_what_would_judge_without_evidence_or_without_pause_is_refused(
+    changes: dict[str, float],
+) -> None:
+    with pytest.raises(UserError, match="expected at least one request"):
+        dataclasses.replace(RULES, **changes)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("candidate", "action", "said"),
+    [
+        (Arm(150, 45), Action.HOLD, "may still err"),
+        (Arm(9, 0), Action.HOLD, "9 of 100 requests answered by the candidate at 50 %"),
+    ],
+    ids=["not sure", "not enough"],
+)
+def test_taken_up_with_fewer_steps_it_is_at_the_last_of_them(
+    candidate: Arm, action: Action, said: str
+) -> None:
+    found, reason = judge(seen(Arm(300, 90), candidate, step=4), RULES)
+
+    assert found is action
+    assert said in reason
+    assert RULES.percent(4) == 50

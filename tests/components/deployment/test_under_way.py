@@ -143,6 +143,33 @@ def test_a_deployment_does_not_undo_a_rollback_that_came_meanwhile(
     assert stage.shares("m") == {"a": 100}
 
 
+@BACKENDS
+def test_a_rollout_that_may_no_longer_write_its_record_leaves_the_champion_everything(
+    stage: Stage, world: World
+) -> None:
+    run = stage.rollout("m")
+    run._begin()
+    run._turn()
+    world.server.forbidden.add("/api/v1/namespaces/default/configmaps/m-rollout")
+
+    with pytest.raises(Refused, match="Role with update on configmaps"):
+        run.run()
+
+    world.server.forbidden.clear()
+    assert stage.given("m") == {"a": 100}
+
+
+@TWINS
+def test_by_hand_a_right_that_lacks_is_not_told_as_another_run(stage: Stage, world: World) -> None:
+    record = Record.open(stage.cluster, "m")
+    world.server.forbidden.add("/api/v1/namespaces/default/configmaps/m-rollout")
+
+    with pytest.raises(Refused) as caught:
+        roll_back(record, Back(list[Verdict]().append, lambda version: version))
+
+    assert caught.value.code == "kubernetes-forbidden"
+
+
 @TWINS
 def test_a_slot_that_does_not_stop_is_told_and_no_other_release_comes_into_it(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
