@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from tests.together import within
 
 ROOT = pathlib.Path(__file__).parents[1]
+ALSO = {"PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
 NOTING = """
 import pathlib, time
 import pytest
@@ -32,6 +33,31 @@ def test_one(number):
 """
 
 
+STATE = """
+import os, pathlib, time
+import pytest
+
+STAT = pathlib.Path("/proc", os.environ["BESIDE"], "stat")
+
+def stands_still():
+    return STAT.read_text().rpartition(")")[2].split()[0] == "T"
+
+def test_with_others():
+    assert not stands_still()
+
+@pytest.mark.alone
+def test_alone():
+    deadline = time.monotonic() + 20
+    while not stands_still():
+        assert time.monotonic() < deadline, "it goes on"
+
+def test_with_others_again():
+    deadline = time.monotonic() + 20
+    while stands_still():
+        assert time.monotonic() < deadline, "it was never let go on"
+"""
+
+
 def write(folder: pathlib.Path, name: str, *, mark: str = "", times: int = 1) -> None:
     text = NOTING.format(log=str(folder / "log"), mark=mark, name=name, times=times)
     (folder / f"test_{name}.py").write_text(text)
@@ -39,19 +65,24 @@ def write(folder: pathlib.Path, name: str, *, mark: str = "", times: int = 1) ->
 
 def noted(folder: pathlib.Path) -> list[str]:
     """Run the files of a folder two at a time; return what their tests noted."""
+    run(folder)
+    return (folder / "log").read_text().splitlines()
+
+
+def run(folder: pathlib.Path, **named: str) -> None:
+    """Run the files of a folder two at a time, with some names in the environment."""
     (folder / "pytest.ini").write_text("[pytest]\nmarkers =\n    alone: by itself\n")
     options = ["-n", "2", "--dist", "loadfile", "--no-loadscope-reorder", "-q"]
     command = [sys.executable, "-m", "pytest", *options, "-p", "xdist", "-p", "tests.together"]
     done = subprocess.run(
         [*command, str(folder), f"--basetemp={folder / 'temporary'}"],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
+        env={**os.environ, **ALSO, **named},
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    return (folder / "log").read_text().splitlines()
 
 
 def wait_until(true: Callable[[], bool]) -> None:
@@ -85,6 +116,15 @@ def test_a_test_alone_has_nothing_beside_it_and_its_file_comes_last(
     assert all(lines[number + 1] == "alone ends" for number in begun)
     assert begun[0] > lines.index("other ends")
     assert lines[begun[0] :] != ["alone begins", "alone ends"] * 3, "the third had ended: no trial"
+
+
+def test_what_runs_beside_the_tests_stands_still_for_one_alone(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "test_state.py").write_text(STATE)
+
+    with subprocess.Popen(["/bin/cat"], stdin=subprocess.PIPE, start_new_session=True) as beside:
+        run(tmp_path, BESIDE=str(beside.pid))
+        assert beside.poll() is None
+        beside.communicate()
 
 
 def test_files_with_the_longest_time_limits_come_first(tmp_path: pathlib.Path) -> None:

@@ -2,12 +2,15 @@
 
 `pytest -n 2 --dist loadfile` hands each worker one file after the other. Files that may take long
 come first; files with tests that measure time or load come last. These are marked `alone`:
-nothing of another worker runs beside them. Without workers nothing here does anything.
+nothing of another worker runs beside them, and the process group that BESIDE names stands still
+meanwhile. Without workers nothing here does anything.
 """
 
 import contextlib
 import fcntl
+import os
 import pathlib
+import signal
 from collections.abc import Generator, Iterator, Sequence
 from typing import IO
 
@@ -18,14 +21,14 @@ def pytest_configure(config: pytest.Config) -> None:
     """Take part in a worker; the folder of all workers is the room that they share."""
     if hasattr(config, "workerinput"):
         room = pathlib.Path(config.getoption("basetemp")).parent
-        config.pluginmanager.register(Together(room))
+        config.pluginmanager.register(Together(room, beside=int(os.environ.get("BESIDE", "0"))))
 
 
 class Together:
     """What a worker does for the others' sake."""
 
-    def __init__(self, room: pathlib.Path) -> None:
-        self.room = room
+    def __init__(self, room: pathlib.Path, *, beside: int) -> None:
+        self.room, self.beside = room, beside
 
     @pytest.hookimpl(wrapper=True)
     def pytest_collection_modifyitems(
@@ -38,8 +41,25 @@ class Together:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
         """Wait for the others outside of a test's own time limit."""
-        with within(self.room, alone=runs_alone(item)):
+        alone = runs_alone(item)
+        with within(self.room, alone=alone), standing_still(self.beside if alone else 0):
             return (yield)
+
+
+@contextlib.contextmanager
+def standing_still(group: int) -> Iterator[None]:
+    """Stop a process group for a while, if there is one; 0 is none."""
+    _signal(group, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        _signal(group, signal.SIGCONT)
+
+
+def _signal(group: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        if group:
+            os.killpg(group, number)
 
 
 @contextlib.contextmanager
