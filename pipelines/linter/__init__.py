@@ -1,6 +1,7 @@
 """Find in compiled pipelines what KFP accepts and a cluster, or an auditor, will not.
 
-Each rule is a function from a compiled file to findings; `lint` runs them all.
+Each rule is a function from a compiled file to findings; `lint` runs them all. What its docstring
+says it finds is what docs/kubeflow.md says.
 """
 
 import pathlib

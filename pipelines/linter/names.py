@@ -17,7 +17,7 @@ Check = tuple[str, str, Callable[[str], bool], str]
 
 
 def kubernetes_name(compiled: Compiled) -> Iterator[Finding]:
-    """Find names of the pipeline, and of all that is particular to Kubernetes."""
+    """Find names that the API server refuses, or that a pod would wait for without end."""
     checks = [*_of_pipeline(compiled), *_of_values(compiled), *_of_keys(compiled)]
     for path, text, good, do in dict.fromkeys(checks):
         if not good(text):

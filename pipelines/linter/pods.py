@@ -50,7 +50,7 @@ def _amiss(resources: Mapping[str, Any], kind: str) -> Iterator[tuple[str, str]]
 
 
 def accelerator(compiled: Compiled) -> Iterator[Finding]:
-    """Find devices without a type, which no node has and no scheduler gives."""
+    """Find devices without a type, or of one that no device plugin has."""
     for step, resources in _resources(compiled):
         device = resources.get("accelerator")
         kind = device.get("resourceType", device.get("type", "")) if device else _RUN_TIME
@@ -61,7 +61,7 @@ def accelerator(compiled: Compiled) -> Iterator[Finding]:
 
 
 def mounted_twice(compiled: Compiled) -> Iterator[Finding]:
-    """Find paths that two volumes would have, or that are no place to mount."""
+    """Find paths that two volumes would have, that KFP mounts its own at, or that are none."""
     for step, settings in compiled.pods():
         paths = Counter(one["mountPath"] for one in _volumes(settings) if "mountPath" in one)
         for path, times in paths.items():
@@ -71,7 +71,10 @@ def mounted_twice(compiled: Compiled) -> Iterator[Finding]:
 
 def _path_amiss(path: str, times: int) -> tuple[str, str] | None:
     if not pods.is_path(path):
-        return f"mounts something at {path!r}", "use an absolute path, without '..'"
+        return (
+            f"mounts something at {path!r}",
+            "use an absolute path, without '..' or '/' at its end",
+        )
     if any(path == one or path.startswith(f"{one}/") for one in LAUNCHERS):
         return f"mounts something at {path}, where KFP does", "use another path"
     if times > 1:
@@ -90,7 +93,7 @@ def variable_twice(compiled: Compiled) -> Iterator[Finding]:
 
 
 def memory_volume(compiled: Compiled) -> Iterator[Finding]:
-    """Find folders in memory that leave nothing of their step's memory."""
+    """Find folders in memory without a size, or as large as all of their step's memory."""
     resources = dict(_resources(compiled))
     for step, one in _folders(compiled):
         limit = pods.size(resources.get(step, {}).get("resourceMemoryLimit", ""))
@@ -105,6 +108,7 @@ def memory_volume(compiled: Compiled) -> Iterator[Finding]:
 
 
 def runs_as_root(compiled: Compiled) -> Iterator[Finding]:
+    """Find steps that may be user 0, which the namespace refuses."""
     for step, settings in compiled.pods():
         context = settings.get("securityContext", {})
         if str(context.get("runAsUser", "1")) == "0" or context.get("runAsNonRoot") is False:

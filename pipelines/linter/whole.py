@@ -11,35 +11,38 @@ from pipelines.linter.finding import Finding
 
 SIZE_LIMIT = 256 * 1024  # etcd refuses objects beyond 1.5 MiB; Argo repeats specs in its own
 
+_GAP = r"[\s\"',\[\]]+"
 _PIP = re.compile(
-    r"\b(pip3?|uv|conda|apt-get)\b[\s\"',\[\]]+(pip[\s\"',]+)?install\b|\bensurepip\b"
+    rf"\b(pip3?|uv|conda|apt(-get)?)\b({_GAP}(pip\b|-[\w=-]+))*{_GAP}install\b|\bensurepip\b"
 )
 _DIGEST = re.compile(r"^[^\s@]+@sha256:[0-9a-f]{64}$")
 _SECRET_NAME = re.compile(
-    r"(passw(or)?d|passphrase|secret|token|credential|(api|access|private|signing)_?key)$", re.I
+    r"(passw(or)?d|passphrase|secret|credentials?|(api|access|private|signing)_?key|"
+    r"(?<!page_)(?<!next_)(?<!stop_)(?<!bos_)(?<!eos_)(?<!pad_)token)$",
+    re.I,
 )
 _SECRET_VALUE = re.compile(
-    r"-----BEGIN [A-Z ]*PRIVATE KEY|\bAKIA[0-9A-Z]{16}\b|\beyJ[\w-]+\.eyJ[\w-]+\.|"
-    r"\bgh[pousr]_\w{20,}|^[a-z][a-z0-9+.-]*://[^/\s:@]+:[^/\s@]+@"
+    r"-----BEGIN [A-Z ]*PRIVATE KEY|\b(AKIA|ASIA)[0-9A-Z]{16}\b|\beyJ[\w-]+\.eyJ[\w-]+\.|"
+    r"\bgh[pousr]_\w{20,}|\b[a-z][a-z0-9+.-]*://[^/\s:@]*:[^/\s@]+@"
 )
-_STORE_WITH_QUERY = re.compile(r"^(s3|gs|minio)://[^\s]*[?#]")
+_STORE_WITH_QUERY = re.compile(r"^(s3|gs|minio)://\S*\?\S+=")
 
 
 def pip_at_start(compiled: Compiled) -> Iterator[Finding]:
+    """Find steps that install something when they start."""
     for where, container in compiled.containers():
         words = [*container.get("command", []), *container.get("args", [])]
-        for word in words:
-            if found := _PIP.search(_without_documentation(str(word))):
-                yield Finding(
-                    "pip-at-start",
-                    where,
-                    f"installs when it starts ({found.group(0)!r})",
-                    "put the package in the image; use @component of components.face",
-                )
-                break
+        if found := _PIP.search(" ".join(_without_words(str(word)) for word in words)):
+            yield Finding(
+                "pip-at-start",
+                where,
+                f"installs when it starts ({found.group(0)!r})",
+                "put the package in the image; use @component of components.face",
+            )
 
 
 def floating_image(compiled: Compiled) -> Iterator[Finding]:
+    """Find images without a digest: what runs could change."""
     for where, container in compiled.containers():
         image = container.get("image", "")
         if not _DIGEST.match(image):
@@ -52,6 +55,7 @@ def floating_image(compiled: Compiled) -> Iterator[Finding]:
 
 
 def unlocked_image(compiled: Compiled) -> Iterator[Finding]:
+    """Find images that are not in `components/images.yaml`."""
     locked = set(images().values())
     for where, container in compiled.containers():
         image = container.get("image", "")
@@ -65,6 +69,7 @@ def unlocked_image(compiled: Compiled) -> Iterator[Finding]:
 
 
 def size_budget(compiled: Compiled) -> Iterator[Finding]:
+    """Find files beyond 256 KiB, with which Argo comes near what etcd takes."""
     if compiled.size > SIZE_LIMIT:
         yield Finding(
             "size-budget",
@@ -75,10 +80,11 @@ def size_budget(compiled: Compiled) -> Iterator[Finding]:
 
 
 def secret_default(compiled: Compiled) -> Iterator[Finding]:
-    for path, name, value in _constants(compiled):
-        if not isinstance(value, str) or not value:
+    """Find what looks like a secret in a default, a constant or a variable."""
+    for path, name, value in _texts(compiled):
+        if value.startswith("{{$."):  # it comes when the pipeline runs
             continue
-        if _SECRET_VALUE.search(value) or _SECRET_NAME.search(name):
+        if _SECRET_VALUE.search(value) or (value and _SECRET_NAME.search(name)):
             yield Finding(
                 "secret-default",
                 compiled.at(path),
@@ -88,12 +94,11 @@ def secret_default(compiled: Compiled) -> Iterator[Finding]:
 
 
 def root_with_query(compiled: Compiled) -> Iterator[Finding]:
+    """Find addresses with a query, with which KFP ignores its provider settings."""
     root = compiled.spec.get("defaultPipelineRoot", "")
     texts = [("defaultPipelineRoot", root)] if re.search("[?#]", root) else []
     texts += [
-        (path, value)
-        for path, _, value in _constants(compiled)
-        if isinstance(value, str) and _STORE_WITH_QUERY.match(value)
+        (path, value) for path, _, value in _texts(compiled) if _STORE_WITH_QUERY.match(value)
     ]
     for path, value in texts:
         yield Finding(
@@ -105,8 +110,8 @@ def root_with_query(compiled: Compiled) -> Iterator[Finding]:
         )
 
 
-def _without_documentation(text: str) -> str:
-    """Drop comments and docstrings from a component's source, so that they may say pip."""
+def _without_words(text: str) -> str:
+    """Drop what a component's source says to people: comments, docstrings and errors."""
     if "import kfp" not in text:
         return text
     try:
@@ -117,7 +122,28 @@ def _without_documentation(text: str) -> str:
         match node:
             case ast.Expr(value=ast.Constant(value=str())):
                 node.value = ast.Constant(value="")
+            case ast.Raise():
+                node.exc = node.cause = None
     return ast.unparse(tree)
+
+
+def _texts(compiled: Compiled) -> Iterator[tuple[str, str, str]]:
+    """Yield (path, name, text) of every text in a default, a constant or a variable."""
+    for path, name, value in _constants(compiled):
+        yield from _below(path, name, value)
+
+
+def _below(path: str, name: str, value: Any) -> Iterator[tuple[str, str, str]]:
+    """Yield the texts in a value; one in a list has the list's name."""
+    match value:
+        case str():
+            yield path, name, value
+        case dict():
+            for key, inner in value.items():
+                yield from _below(f"{path}.{key}", key, inner)
+        case list():
+            for inner in value:
+                yield from _below(path, name, inner)
 
 
 def _constants(compiled: Compiled) -> Iterator[tuple[str, str, Any]]:

@@ -1,6 +1,7 @@
 """Each rule of the linter passes a good specimen and finds a bad one, compiled by kfp."""
 
 import pathlib
+import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -97,6 +98,35 @@ def test_finds_kfp_itself_installed_at_start(write: Write) -> None:
         pass
 
     assert rules(write(installs_kfp)) == {"pip-at-start"}
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments"),
+    [
+        (["pip", "install", "numpy"], []),
+        (["python", "-m", "pip"], ["install", "-r", "list"]),
+        (["sh", "-c"], ["apt-get update && apt-get -y install curl"]),
+        (["uv", "pip", "install"], ["numpy"]),
+        (["pip", "--no-cache-dir", "install"], ["numpy"]),
+    ],
+    ids=lambda words: " ".join(words) or "no more",
+)
+def test_finds_what_is_installed_by_words_of_a_command(
+    command: list[str], arguments: list[str], write: Write
+) -> None:
+    @dsl.container_component
+    def installs() -> dsl.ContainerSpec:
+        return dsl.ContainerSpec(image=images()["data"], command=command, args=arguments)
+
+    assert rules(write(installs)) == {"pip-at-start"}
+
+
+def test_what_a_component_says_of_pip_when_it_fails_is_good(write: Write) -> None:
+    @component("data")
+    def fails() -> None:
+        raise RuntimeError("onnx is not here; pip install falaj[onnx], and build the image anew")
+
+    assert rules(write(fails)) == set()
 
 
 def test_finds_pip_called_by_the_body_of_a_component(write: Write) -> None:
@@ -236,7 +266,11 @@ def test_finds_a_file_over_its_budget(write: Write, monkeypatch: pytest.MonkeyPa
         ("api_key", "abc"),
         ("AWS_SECRET_ACCESS_KEY", "abc"),
         ("token", "abc"),
+        ("credentials", "abc"),
         ("connection", "postgresql://falaj:pw@db.example/flights"),
+        ("connection", "jdbc:postgresql://falaj:pw@db.example/flights"),
+        ("connection", "redis://:pw@redis.example:6379"),
+        ("text", "from postgresql://falaj:pw@db.example/flights on"),
         ("text", "-----BEGIN PRIVATE KEY-----"),
         ("text", "AKIAIOSFODNN7EXAMPLE"),
     ],
@@ -269,6 +303,9 @@ def test_finds_secrets_in_defaults_and_in_constants(write: Write) -> None:
         ("key", "id"),
         ("keys", "id,date"),
         ("tokens", "128"),
+        ("next_page_token", "start"),
+        ("stop_token", "."),
+        ("token", "{{$.inputs.parameters['text']}}"),
         ("connection", "postgresql://db.example/flights"),
         ("table", "s3://falaj-raw/flights@7"),
     ],
@@ -279,6 +316,25 @@ def test_what_only_resembles_a_secret_is_good(write: Write, name: str, value: st
         act().set_env_variable(name, value)
 
     assert linter.lint(write(clean)) == []
+
+
+def test_finds_a_secret_within_a_default_of_many_parts(write: Write) -> None:
+    @component("data")
+    def connect(settings: dict) -> None:  # type: ignore[type-arg]  # as KFP writes it
+        print(settings)
+
+    parts = {"hosts": ["redis://:pw@redis.example"], "user": {"name": "a", "password": "hunter2"}}
+
+    @pipeline(name="leaky")
+    def leaky() -> None:
+        connect(settings=parts)
+
+    found = [finding.where.rpartition(" ")[2] for finding in linter.lint(write(leaky))]
+    assert found == ["root.connect.settings.hosts", "root.connect.settings.user.password"]
+
+
+def test_a_pattern_of_objects_is_no_query(write: Write) -> None:
+    assert rules(write(one_step(text="s3://falaj-raw/part-?.parquet"))) == set()
 
 
 @pytest.mark.parametrize("query", ["?region=eu-west-1", "?endpoint=evil.example", "#fragment"])
@@ -311,6 +367,15 @@ def test_refuses_what_is_no_compiled_pipeline(tmp_path: pathlib.Path) -> None:
 
     with pytest.raises(UserError, match="not a compiled pipeline"):
         linter.lint(path)
+
+
+def test_the_page_says_of_each_rule_what_its_docstring_says() -> None:
+    page = (pathlib.Path(__file__).parents[2] / "docs/kubeflow.md").read_text()
+    said = dict(re.findall(r"^\| `([a-z-]+)` \| (.*) \|$", page.partition("| Rule |")[2], re.M))
+
+    for rule in linter.RULES:
+        sentence = (rule.__doc__ or "").removeprefix("Find ").rstrip(".")
+        assert said[rule.__name__.replace("_", "-")] == sentence
 
 
 def test_every_rule_has_been_seen_to_fail() -> None:
