@@ -8,6 +8,8 @@ import subprocess
 
 import pytest
 
+from components.foundation.errors import InfrastructureError, Refused, UserError
+from components.governance.doctor import examining
 from components.governance.doctor.interface import Status
 from pipelines.__main__ import parser
 from pipelines.commands import doctor
@@ -101,6 +103,15 @@ def test_what_is_installed_is_what_the_tests_use(words: str, pinned: str) -> Non
 def test_every_status_of_the_doctor_is_explained() -> None:
     [section] = re.findall(r"^## 7\. .*?(?=^## )", PAGE, re.M | re.DOTALL)
     assert set(re.findall(r"^\| `([a-z ]+)` \|", section, re.M)) == {str(one) for one in Status}
+
+
+def test_how_the_doctor_ends_and_how_long_it_waits_is_told() -> None:
+    [section] = re.findall(r"^## 7\. .*?(?=^## )", PAGE, re.M | re.DOTALL)
+    ends = {kind.exit_code for kind in (UserError, Refused, InfrastructureError)}
+
+    assert {int(one) for one in re.findall(r"^\| (\d+) \|", section, re.M)} == {0, *ends}
+    assert "after three minutes at the latest, and waits 20\nseconds for one answer" in section
+    assert examining.Patience(one_s=20, all_s=180) == examining.PATIENCE
 
 
 def test_what_the_doctor_is_shown_to_say_is_what_it_says(
