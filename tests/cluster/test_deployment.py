@@ -10,15 +10,9 @@ import contextlib
 import copy
 import dataclasses
 import json
-import socket
-import uuid
 from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
-import urllib3.util.connection
-import yaml
 
 from components.deployment import route as routes
 from components.deployment.slots import Runtime
@@ -26,30 +20,16 @@ from components.deployment.traffic.interface import Backend
 from components.foundation.errors import Refused
 from components.foundation.kubernetes import resources
 from components.foundation.kubernetes.client import Cluster, Manifest
-from components.foundation.kubernetes.resources import Resource
 from components.foundation.verdict import Decision
 from tests.cluster import claims
-from tests.cluster.claims import FIRST, Stage, until
+from tests.cluster.claims import FIRST, Stage
 from tests.cluster.ground.clients import Access
 from tests.cluster.ground.identities import Robot
-from tests.cluster.standin import answers
 from tests.cluster.standin import scene as scenes
-from tests.cluster.standin.answers import Answers
-from tests.cluster.standin.scene import MANIFESTS, Scene
+from tests.cluster.standin import stages
+from tests.cluster.standin.scene import Scene
+from tests.cluster.standin.stages import ROLE, RUNNER, as_runner, manifest
 
-RUNNER = "falaj-runner"
-PODS = Resource("v1", "Pod", "pods")
-INSIDE = ".svc.cluster.local"
-
-
-def manifest(kind: str, name: str) -> Manifest:
-    """Return one of our manifests, whichever folder it is in."""
-    [path] = MANIFESTS.glob(f"*/{kind}-{name}.yaml")
-    found: Manifest = yaml.safe_load(Path(path).read_text())
-    return found
-
-
-ROLE = manifest("role", RUNNER)
 OURS = {one.plural for one in resources.KNOWN}
 RIGHTS = [
     (resource, verb)
@@ -63,61 +43,23 @@ RIGHTS = [
 @pytest.fixture(scope="module")
 def scene(ground: Access) -> Iterator[Scene]:
     """A namespace with what our manifests put into one, and a stand-in for KServe."""
-    name = f"deployment-{uuid.uuid4().hex[:6]}"
-    ground.kubectl("create", "namespace", name)
-    scenes.load_runtimes(ground)
-    _apply(ground, name, manifest("serviceaccount", "falaj-serving"), manifest("gateway", "falaj"))
-    with scenes.set_in(ground, name) as found:
+    with (
+        stages.namespace(ground, "deployment") as name,
+        scenes.set_in(ground, name) as found,
+    ):
         yield found
-    ground.kubectl("delete", "namespace", name, "--wait=false")
 
 
 @pytest.fixture(scope="module")
 def metrics(scene: Scene) -> Iterator[str]:
-    """Let names of Services lead to what answers for pods; return where counters are read."""
-    connect: Callable[..., socket.socket] = urllib3.util.connection.create_connection
-    with answers.answering(Answers(scene.api)) as port, pytest.MonkeyPatch.context() as patch:
-
-        def create_connection(address: tuple[str, int], *rest: Any, **more: Any) -> socket.socket:
-            inside = address[0].endswith(INSIDE)
-            return connect(("127.0.0.1", port) if inside else address, *rest, **more)
-
-        patch.setattr(urllib3.util.connection, "create_connection", create_connection)
-        yield f"http://127.0.0.1:{port}"
+    with stages.answered(scene.api) as where:
+        yield where
 
 
 @pytest.fixture(scope="module")
 def stage(ground: Access, scene: Scene, metrics: str) -> Stage:
-    runner = as_runner(ground, scene, RUNNER, ROLE)
+    runner = as_runner(ground, scene.api.namespace, RUNNER, ROLE)
     return Stage(runner, scene.cluster, metrics, lambda model: contextlib.nullcontext())
-
-
-def as_runner(ground: Access, scene: Scene, name: str, role: Manifest) -> Cluster:
-    """Return the API as a service account that has one Role, once the API server knows."""
-    where = scene.api.namespace
-    account, binding = manifest("serviceaccount", RUNNER), manifest("rolebinding", RUNNER)
-    binding["subjects"] = [{"kind": "ServiceAccount", "name": name, "namespace": where}]
-    binding["roleRef"]["name"] = name
-    _apply(ground, where, account, role, binding, name=name)
-    cluster = ground.cluster(Robot(where, name), where)
-    until(lambda: _is_known(cluster))
-    return cluster
-
-
-def _is_known(cluster: Cluster) -> bool:
-    """Ask for what every Role here lets see."""
-    try:
-        return cluster.find(PODS, "nothing") is None
-    except Refused:
-        return False
-
-
-def _apply(ground: Access, namespace: str, *things: Manifest, name: str = "") -> None:
-    things = copy.deepcopy(things)
-    for thing in things:
-        thing["metadata"] |= {"namespace": namespace} | ({"name": name} if name else {})
-    bundle = {"apiVersion": "v1", "kind": "List", "items": things}
-    ground.kubectl("apply", "--server-side", "-f", "-", input=json.dumps(bundle))
 
 
 @pytest.mark.parametrize("claim", claims.ALL, ids=claims.NAMES)
@@ -129,12 +71,8 @@ def test_on_a_real_api_server(
 
 @pytest.fixture
 def with_knative(ground: Access) -> Iterator[None]:
-    """The settings of Knative, without which KServe makes nothing."""
-    ground.kubectl("create", "namespace", "knative-serving", check=False)
-    where = ("-n", "knative-serving", "configmap", "config-autoscaler")
-    ground.kubectl("create", *where, check=False)
-    yield
-    ground.kubectl("delete", *where, check=False)
+    with stages.with_knative(ground):
+        yield
 
 
 @pytest.mark.parametrize("claim", claims.BRIEFLY, ids=lambda claim: claim.__name__)
@@ -148,9 +86,8 @@ def test_on_a_real_api_server_with_what_a_backend_needs_and_no_more(
     unique: str,
     backend: Backend,
 ) -> None:
-    more = manifest("role", f"{RUNNER}-{backend}")
-    role = {**copy.deepcopy(ROLE), "rules": [*ROLE["rules"], *more["rules"]]}
-    runner = as_runner(ground, scene, f"{RUNNER}-{backend}", role)
+    role = stages.role(backend)
+    runner = as_runner(ground, scene.api.namespace, f"{RUNNER}-{backend}", role)
 
     claim(dataclasses.replace(_as(stage, runner), backend=backend), unique)
 
@@ -160,7 +97,7 @@ def test_without_a_right_deploying_is_refused(
     ground: Access, scene: Scene, stage: Stage, unique: str, resource: str, verb: str
 ) -> None:
     name = f"no-{verb}-{resource}"
-    less = as_runner(ground, scene, name, without(ROLE, resource, verb))
+    less = as_runner(ground, scene.api.namespace, name, without(ROLE, resource, verb))
     if (resource, verb) == ("events", "list"):  # what it tells is told no more, and no less
         assert "StorageURI" not in told_without_storage(ground, _as(stage, less), unique)
         return

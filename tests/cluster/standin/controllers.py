@@ -50,10 +50,14 @@ class Controllers:
     _over: threading.Event = field(default_factory=threading.Event)
 
     def run(self) -> None:
-        """Reconcile until `stop`; what somebody changed meanwhile is looked at again."""
+        """Take turns until `stop`."""
         while not self._over.wait(_INTERVAL_S):
-            with contextlib.suppress(Conflict, NotFound, InfrastructureError):
-                self._reconcile()
+            self.turn()
+
+    def turn(self) -> None:
+        """Reconcile; what somebody changed meanwhile is looked at again in the next."""
+        with contextlib.suppress(Conflict, NotFound, InfrastructureError):
+            self._reconcile()
 
     def stop(self) -> None:
         self._over.set()

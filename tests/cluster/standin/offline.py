@@ -45,14 +45,9 @@ _PATH = re.compile(
 
 @dataclass
 class Client:
-    """What the layer needs of kubernetes' client: where it is, and the pool beneath it.
-
-    Attributes:
-        written: is called before a write is made, with its verb and path.
-    """
+    """What the layer needs of kubernetes' client: where it is, and the pool beneath it."""
 
     server: "Server"
-    written: Callable[[str, str], None] = lambda verb, path: None
     default_headers: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -65,8 +60,6 @@ class Client:
 
     def request(self, verb: str, url: str, *, body: bytes | None = None, **how: Any) -> Any:
         asked = urllib.parse.urlsplit(url)
-        if verb != "GET":
-            self.written(verb, asked.path)
         query = dict(urllib.parse.parse_qsl(asked.query))
         try:
             code, answer = (
@@ -226,10 +219,8 @@ class World:
                 self.api.delete(POD, pod["metadata"]["name"])
 
 
-def world(*, written: Callable[[str, str], None] = lambda verb, path: None) -> World:
-    """Make a world; `written` is called before each write of our own code."""
+def world() -> World:
     server = Server()
-    ours: Any = Client(server, written)
-    theirs: Any = Client(server)
-    api = Api(theirs, NAMESPACE)
-    return World(server, api, Cluster(ours, NAMESPACE), Controllers(api))
+    client: Any = Client(server)
+    api = Api(client, NAMESPACE)
+    return World(server, api, Cluster(client, NAMESPACE), Controllers(api))

@@ -4,7 +4,6 @@ import contextlib
 import functools
 import time
 import urllib.parse
-from collections.abc import Callable
 
 import pytest
 import yaml
@@ -36,16 +35,9 @@ def _serving() -> tuple[str, ...]:
     )
 
 
-def made(
-    patch: pytest.MonkeyPatch, *, written: Callable[[str, str], None] = lambda verb, path: None
-) -> World:
-    """Make a world whose time passes where the code waits, and where its questions are answered.
-
-    Args:
-        patch: undoes it.
-        written: is called before each write of our own code.
-    """
-    world = offline.world(written=written)
+def made(patch: pytest.MonkeyPatch) -> World:
+    """Make a world whose time passes where the code waits, and where its questions are answered."""
+    world = offline.world()
     for text in _serving():
         _put(world, yaml.safe_load(text), NAMESPACE)
     _put(world, dict(SETTINGS), "knative-serving")
