@@ -76,7 +76,7 @@ def following(
     with translated(call.what, call.needs):
         answer = retries.run(call.verb, lambda: _send(api, call, seconds, whole=False))
     try:
-        yield _documents(answer)
+        yield _documents(call.what, answer)
     finally:
         answer.close()
 
@@ -106,14 +106,14 @@ def _headers(api: "ApiClient", call: Call) -> dict[str, str]:
     return {**told, "Authorization": token} if token else told
 
 
-def _documents(answer: Any) -> Iterator[Manifest]:
+def _documents(what: str, answer: Any) -> Iterator[Manifest]:
     import urllib3.exceptions
 
     rest = b""
     with contextlib.suppress(urllib3.exceptions.HTTPError, OSError):
         for chunk in answer.stream(_CHUNK):
             *lines, rest = (rest + chunk).split(b"\n")
-            yield from map(json.loads, filter(None, lines))
+            yield from (failures.document(what, line) for line in lines if line)
     with contextlib.suppress(ValueError):  # an answer in one piece has no end of line
         if rest:
             yield json.loads(rest)

@@ -1,4 +1,4 @@
-"""Which kinds an API server has, and in which versions; everybody who is known may ask."""
+"""Which kinds an API server has; everybody who is known may ask."""
 
 from typing import TYPE_CHECKING
 
@@ -22,16 +22,6 @@ def kinds(cluster: "Cluster", api_version: str) -> frozenset[str]:
     except NotFound:
         return frozenset()
     return frozenset(one["kind"] for one in found["resources"] if "/" not in one["name"])
-
-
-def versions(cluster: "Cluster", group: str) -> tuple[str, ...]:
-    """Return the versions of a group, the preferred one first; none where it is not known."""
-    groups = {one["name"]: one for one in cluster.look("/apis")["groups"]}
-    if group not in groups:
-        return ()
-    first = groups[group]["preferredVersion"]["version"]
-    names = [one["version"] for one in groups[group]["versions"]]
-    return (first, *(name for name in names if name != first))
 
 
 def release(cluster: "Cluster") -> str:

@@ -30,6 +30,8 @@ _GRACE_S = 1.0  # for the end of a watch to arrive
 
 
 class Kind(enum.StrEnum):
+    """What happened to an object, in the words of the API server."""
+
     ADDED = "ADDED"
     MODIFIED = "MODIFIED"
     DELETED = "DELETED"
@@ -56,23 +58,25 @@ class Collection:
     query: Query = field(default_factory=list)
 
     def listed(self) -> Manifest:
-        return calling.ask(self.cluster.api, self._call(self.query), self.cluster.retries)
+        """Return all of them as they are now, and the version that this is."""
+        return calling.ask(self.cluster.api, self._call("list", self.query), self.cluster.retries)
 
     def followed(self, since: str, *, seconds: float) -> AbstractContextManager[Iterator[Manifest]]:
         """Give the events since a version as they come, for so long."""
         query = [("watch", "true"), ("allowWatchBookmarks", "true"), ("resourceVersion", since)]
         query.append(("timeoutSeconds", str(math.ceil(seconds))))
-        call = self._call([*self.query, *query])
+        call = self._call("list and watch", [*self.query, *query])
         cluster = self.cluster
         return calling.following(cluster.api, call, cluster.retries, seconds=seconds + _GRACE_S)
 
     def failed(self, status: Manifest) -> FalajError:
-        call = self._call([])
+        """Return the error that a status means which a watch gave instead of a change."""
+        call = self._call("list and watch", [])
         return failures.from_status(call.what, call.needs, status.get("code"), status)
 
-    def _call(self, query: Query) -> Call:
+    def _call(self, right: str, query: Query) -> Call:
         call = Call.on("GET", self.resource, self.cluster.namespace, query=query)
-        return dataclasses.replace(call, needs=call.needs.replace("get", "list and watch", 1))
+        return dataclasses.replace(call, needs=call.needs.replace("get", right, 1))
 
 
 @dataclass

@@ -13,6 +13,7 @@ from components.deployment.status.standing import standing
 from components.deployment.traffic.interface import Backend
 from components.deployment.traffic.probing import SETTINGS
 from components.foundation.errors import InfrastructureError, Refused
+from components.foundation.kubernetes.client import Cluster, Manifest
 from components.foundation.verdict import Decision, Verdict
 from tests.cluster.claims import BETTER, FIRST, THIRD, Stage
 from tests.cluster.standin.offline import World
@@ -160,9 +161,15 @@ def test_a_rollout_that_may_no_longer_write_its_record_leaves_the_champion_every
 
 
 @TWINS
-def test_by_hand_a_right_that_lacks_is_not_told_as_another_run(stage: Stage, world: World) -> None:
+def test_by_hand_a_right_that_lacks_is_not_told_as_another_run(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
     record = Record.open(stage.cluster, "m")
-    world.server.forbidden.add("/api/v1/namespaces/default/configmaps/m-rollout")
+
+    def replace(self: Cluster, manifest: Manifest) -> Manifest:
+        raise Refused("PUT ConfigMap: no right", code="kubernetes-forbidden")
+
+    monkeypatch.setattr(Cluster, "replace", replace)
 
     with pytest.raises(Refused) as caught:
         roll_back(record, Back(list[Verdict]().append, lambda version: version))

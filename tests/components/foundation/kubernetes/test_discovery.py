@@ -1,9 +1,6 @@
 """Which kinds an API server has, from what it says of itself."""
 
 import pathlib
-from typing import Any
-
-import pytest
 
 from components.foundation.kubernetes import discovery, resources
 from components.foundation.kubernetes.client import Cluster
@@ -27,21 +24,6 @@ def test_a_group_that_is_not_there_has_no_kinds() -> None:
         assert discovery.kinds(cluster, "serving.knative.dev/v1") == frozenset()
 
     assert script.asked[0][1] == "/apis/serving.knative.dev/v1"
-
-
-@pytest.mark.parametrize(
-    ("group", "versions"),
-    [("gateway.networking.k8s.io", ("v1", "v1beta1")), ("none", ())],
-    ids=["there", "not there"],
-)
-def test_the_preferred_version_of_a_group_is_named_first(
-    group: str, versions: tuple[str, ...]
-) -> None:
-    named = [{"version": "v1beta1"}, {"version": "v1"}]
-    known: dict[str, Any] = {"name": "gateway.networking.k8s.io", "versions": named}
-    known |= {"preferredVersion": {"version": "v1"}}
-    with playing(says(200, {"groups": [known]})) as (cluster, _):
-        assert discovery.versions(cluster, group) == versions
 
 
 def test_the_plane_says_what_it_has(tmp_path: pathlib.Path) -> None:

@@ -8,7 +8,14 @@ from components.foundation.errors import InfrastructureError, Refused
 from components.foundation.kubernetes import resources
 from components.foundation.kubernetes.client import Cluster
 from components.foundation.kubernetes.watching import Collection, Watch
-from tests.components.foundation.kubernetes.playing import Script, cut, events, playing, says
+from tests.components.foundation.kubernetes.playing import (
+    Player,
+    Script,
+    cut,
+    events,
+    playing,
+    says,
+)
 
 EXPIRED = {"kind": "Status", "code": 410, "message": "too old resource version: 1 (9)"}
 
@@ -146,6 +153,25 @@ def test_without_the_right_to_watch_it_says_so() -> None:
     with (
         playing(says(200, listed(5)), says(403)) as (cluster, _),
         pytest.raises(Refused, match=needed),
+    ):
+        list(cluster.watch(resources.CONFIG_MAP, seconds=5))
+
+
+def test_without_the_right_to_list_only_that_is_asked_for() -> None:
+    with playing(says(403)) as (cluster, _), pytest.raises(Refused, match="Role with list on conf"):
+        cluster.list(resources.CONFIG_MAP)
+
+
+def test_a_page_in_the_place_of_changes_is_an_error_of_ours() -> None:
+    def page(player: Player) -> None:
+        player.send_response(200)
+        player.send_header("content-length", "20")
+        player.end_headers()
+        player.wfile.write(b"<html>\nsign in\n<html>")
+
+    with (
+        playing(says(200, listed(5)), page) as (cluster, _),
+        pytest.raises(InfrastructureError, match="no object, 6 bytes"),
     ):
         list(cluster.watch(resources.CONFIG_MAP, seconds=5))
 
