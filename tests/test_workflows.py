@@ -307,6 +307,39 @@ def test_the_job_that_compares_fetches_every_tag_and_goes_by_what_was_found() ->
     assert compare["if"] == "env.RELEASED != ''"
 
 
+ASK = command("Ask GitHub for a token")
+CURL = """#!/bin/bash
+printf '%s ' "$@" > "$RUNNER_TEMP/words"
+while test $# -gt 0; do
+  case "$1" in @*) cat "${1#@}" > "$RUNNER_TEMP/header";; esac
+  shift
+done
+echo '{"value": "fresh"}'
+"""
+
+
+def test_a_token_is_fetched_into_a_file_of_ours_and_shown_to_nobody(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a process was called with, everybody on the machine may read."""
+    programs, temporary = repository.folder / "programs", repository.folder.parent / "temporary"
+    programs.mkdir()
+    for name, text in {"curl": CURL, "jq": "#!/bin/sh\ncat\n"}.items():
+        (programs / name).write_text(text)
+        (programs / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+
+    secret = "export ACTIONS_ID_TOKEN_REQUEST_TOKEN=mine ACTIONS_ID_TOKEN_REQUEST_URL=u AUDIENCE=k"
+    done = repository.run(f"{secret}; {ASK}")
+
+    assert done.returncode == 0, done.stderr
+    assert (temporary / "header").read_text() == "Authorization: bearer mine"
+    assert "mine" not in (temporary / "words").read_text()
+    assert "u&audience=k" in (temporary / "words").read_text()
+    assert "fresh" in (temporary / "kubeflow-token").read_text()
+    assert (temporary / "kubeflow-token").stat().st_mode & 0o077 == 0
+
+
 @pytest.fixture
 def tree(tmp_path: pathlib.Path) -> Repository:
     """A repository of this project's own code, of which one small pipeline is compiled."""

@@ -4,7 +4,7 @@ import argparse
 import pathlib
 from typing import TYPE_CHECKING
 
-from components.foundation.errors import Refused
+from components.foundation.errors import Refused, UserError
 from pipelines.commands import options
 from pipelines.commands.screen import say
 
@@ -41,6 +41,12 @@ def do(arguments: argparse.Namespace) -> int:
     from pipelines.place import Place
     from pipelines.project import load
 
+    if arguments.accept and not arguments.against:
+        raise UserError(
+            f"--accept {arguments.accept[0]}: nothing is compared; name what was released with "
+            "--against",
+            code="release-unnamed",
+        )
     place = Place.named(arguments.site)
     files = compiled.compile_all(load(arguments.project), place, arguments.out)
     check(files, place.site)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 REJECTED, BUSY = 429, frozenset({502, 503, 504})
 _UPLOADS = ("/pipelines/upload", "/pipelines/upload_version")  # which say 400 for 401 and 403
 _UPLOADS_SAY = re.compile(r"denied|authentication failed|authorization", re.IGNORECASE)
+_TELLING = ("message", "error_message", "error")
 _TUNNEL = re.compile(r"Tunnel connection failed: (4\d\d[^'\")]*)")
 
 
@@ -221,7 +222,8 @@ def _said(body: Any) -> str:
     text = body.decode(errors="replace") if isinstance(body, bytes) else str(body or "")
     try:
         given = json.loads(text)
-        said = next(given[name] for name in ("message", "error_message", "error") if given[name])
-    except (KeyError, StopIteration, TypeError, ValueError):
-        said = text
+    except ValueError:
+        given = None
+    told = [given.get(name) for name in _TELLING] if isinstance(given, dict) else []
+    said = next(filter(None, told), text)
     return " ".join(str(said).split())[:300] or "without a word"

@@ -39,7 +39,7 @@ def keep(client: Client, wanted: Schedule) -> Kept:
     found = client.schedules(wanted.name)
     same = [one for one in found if one.schedule == wanted]
     paused = bool(found) and not any(one.enabled for one in found)
-    kept = same[0] if same else _make(client, wanted, enabled=not paused)
+    kept = same[0] if same else _make(client, wanted, found, enabled=not paused)
     for other in found:
         if other.id != kept.id:
             client.delete(other)
@@ -79,9 +79,11 @@ def named(client: Client, name: str) -> list[Scheduled]:
     return found
 
 
-def _make(client: Client, wanted: Schedule, *, enabled: bool) -> Scheduled:
+def _make(
+    client: Client, wanted: Schedule, found: Sequence[Scheduled], *, enabled: bool
+) -> Scheduled:
     """Create a schedule; where no answer came, look for it rather than create it twice."""
-    before = {one.id for one in client.schedules(wanted.name)}
+    before = {one.id for one in found}
     try:
         return client.create_schedule(wanted, enabled=enabled)
     except Unsettled:

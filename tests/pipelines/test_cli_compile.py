@@ -107,3 +107,11 @@ def test_a_site_that_names_no_step_is_the_users_mistake(
 
     assert run(tmp_path, "--site", site) == 2
     assert "pods.steps.train_troch: unknown; did you mean 'train_torch'?" in capsys.readouterr().err
+
+
+def test_a_break_that_is_meant_is_refused_where_nothing_is_compared(
+    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Else a line that lost its --against would look as if it compared."""
+    assert run(tmp_path, "--accept", "flights-collection.source") == 2
+    assert "nothing is compared; name what was released" in capsys.readouterr().err

@@ -105,7 +105,7 @@ def test_an_upload_that_is_denied_with_400_is_told_as_the_denial_it_is(
 ) -> None:
     kfp.faults = [Fault("POST", "/upload_version", 400, body=DENIED)]
 
-    with pytest.raises(Refused, match="permission to create") as refused:
+    with pytest.raises(Refused, match="upload_version: pipeline upload denied: perm") as refused:
         uploading.upload(client, COMPILED, project="flights")
     assert refused.value.code == "kfp-forbidden"
 
