@@ -1,7 +1,12 @@
-"""The whole channel, from real data to a monitored endpoint, as one run leaves it."""
+"""The whole channel, from real data to a monitored endpoint, as one run leaves it.
+
+RAN names the folder of a run of so many months that has just ended well, with what it said in
+said.txt there; without it these tests begin with a run of their own.
+"""
 
 import datetime
 import json
+import os
 import pathlib
 import re
 from dataclasses import dataclass
@@ -66,11 +71,18 @@ class Done:
 def run(out: pathlib.Path) -> Done:
     called = call("examples.flights", "--months", MONTHS, "--out", out)
     assert called.code == 0, called.output
+    return found(out, called)
+
+
+def found(out: pathlib.Path, called: Command) -> Done:
     return Done(out, called, holders(out), look(out / "laptop"))
 
 
 @pytest.fixture(scope="module")
 def first(tmp_path_factory: pytest.TempPathFactory) -> Done:
+    if ran := os.environ.get("RAN"):
+        out = pathlib.Path(ran).resolve()
+        return found(out, Command(0, (out / "said.txt").read_text(), seconds=0.0))
     return run(tmp_path_factory.mktemp("channel"))
 
 
