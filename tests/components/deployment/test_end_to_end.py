@@ -49,7 +49,7 @@ def site(s3: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sit
     pods = {**s3.environment(), "FALAJ_KEYS": str(folder / "keys")}
     with launch.running(folder / "plane", pods) as plane:
         environment = {**pods, **plane.environment()}
-        yield Site(environment, plane.gateway, folder, ObjectStore(s3), keys, folder.name[:-1])
+        yield Site(environment, plane.gateway, folder, ObjectStore(s3), keys, folder.name)
 
 
 @pytest.fixture
