@@ -227,6 +227,20 @@ def test_what_was_found_before_the_end_is_printed_as_json_too(
 
 
 @pytest.mark.usefixtures("api")
+def test_what_may_not_be_seen_of_a_kind_is_told_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(Answers, "said", DENIED)
+    monkeypatch.setattr(Answers, "but", "/version")
+
+    main(["doctor", "--site", "site.yaml"])
+
+    told = capsys.readouterr().out
+    assert told.count("this identity may not get secrets\n") == 1
+    assert told.count("for the same reason as Secret falaj-object-store\n") == 6
+
+
+@pytest.mark.usefixtures("api")
 @pytest.mark.parametrize(
     ("site", "code"),
     [("nowhere.yaml", "site-missing"), ("bad.yaml", "site-malformed")],

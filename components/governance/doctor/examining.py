@@ -139,7 +139,7 @@ class _Asking:
         """Say why; once, where the same keeps several answers."""
         first = self.reasons.setdefault(str(error), question.what)
         if first != question.what:
-            return Answer.unknown(f"for the same reason as {first}", do="see it")
+            return Answer.unknown(f"for the same reason as {first}", do="")
         return Answer.unknown(str(error), do=do)
 
 

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, TypeVar, cast
 
 from components.deployment.traffic.probing import Found, probe
+from components.foundation.errors import Refused
 from components.foundation.kubernetes import calling
 from components.foundation.kubernetes.calling import Call
 from components.foundation.kubernetes.client import Cluster
@@ -82,7 +83,14 @@ class Kubernetes:
             return None
 
     def _ask(self, call: Call) -> Thing:
-        return calling.ask(self.cluster.api, call, self.cluster.retries)
+        """Ask; what may not be done with a kind is told in the same words of all its objects."""
+        try:
+            return calling.ask(self.cluster.api, call, self.cluster.retries)
+        except Refused as error:
+            if error.code == "kubernetes-forbidden" and _OBJECT.fullmatch(call.path):
+                lacks = call.needs.replace(" on ", " ")
+                raise Refused(f"this identity may not {lacks}", code=error.code) from error
+            raise
 
 
 def _kind(path: str) -> str:
