@@ -132,7 +132,8 @@ class _Asking:
         except FalajError as error:
             if error.code == _DOWN:
                 raise
-            self.failed.append(f"{question.what}: {error}")
+            if isinstance(error, InfrastructureError):
+                self.failed.append(f"{question.what}: {error}")
             return self._unknown(question, error, f"look again, or see `falaj errors {error.code}`")
 
     def _unknown(self, question: Question, error: FalajError, do: str) -> Answer:

@@ -81,6 +81,14 @@ def test_buckets_are_asked_for_by_what_the_store_calls_them(
     assert (found.status, found.got[:26]) == (Status.WELL, "acme-ml-raw, acme-ml-curat")
 
 
+def test_a_start_of_names_that_is_none_is_told_and_is_no_failure_of_kubernetes(store: str) -> None:
+    found = looked(store, **CREDENTIALS, FALAJ_BUCKETS="s3://UPPER")
+
+    assert found.status is Status.UNKNOWN
+    assert "UPPER" in found.got
+    assert found.do.startswith("look again, or see `falaj errors ")
+
+
 @pytest.mark.parametrize("name", CREDENTIALS)
 def test_without_credentials_nothing_is_asked(name: str, store: str) -> None:
     Store.asked.clear()
