@@ -10,6 +10,8 @@ TOGETHER ?= 2
 PYTEST := $(BIN)/pytest -n $(TOGETHER) --dist loadfile --no-loadscope-reorder
 FAST := "not slow and not faults and not cluster"
 SLOW := "slow and not faults and not cluster"
+# Tests start hundreds of interpreters, and each would compile our modules anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 help: ## show what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
