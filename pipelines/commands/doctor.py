@@ -41,10 +41,11 @@ def do(arguments: argparse.Namespace) -> int:
     """Look at everything, and say it as it comes; refuse when something needed is missing."""
     from components.governance.doctor import examining
 
+    at = _installation(arguments)
     findings = []
     told = _Table()
     try:
-        for one in examining.examine(_installation(arguments)):
+        for one in examining.examine(at):
             findings.append(one)
             if not arguments.as_json:
                 told.add(one)
