@@ -102,6 +102,7 @@ class Play:
     def whole(self, ending: Ending) -> list[Write]:
         """Play a rollout that nothing cuts off; return what it wrote."""
         cutting = Cutting(self.stage.cluster.api)
+        self.told.during = "cut off nowhere"
         self._play(ending, cutting)
         return cutting.writes
 
@@ -127,7 +128,7 @@ class Play:
         assert self.stage.state(self.model) == (Phase.STABLE, version, ""), self.told.during
         assert self.stage.given(self.model) == {slot: 100}, self.told.during
         with contextlib.suppress(AssertionError):  # the next line says what is too much
-            until(lambda: self.left() == LEFT[Backend(self.stage.backend)])
+            until(lambda: self.left() == LEFT[Backend(self.stage.backend)], seconds=10)
         assert self.left() == LEFT[Backend(self.stage.backend)], self.told.during
 
     def left(self) -> Counter[str]:

@@ -119,13 +119,15 @@ def survived(story: Story, stage: Stage, model: str, candidate: str) -> bool:
 def promoted(stage: Stage, model: str, candidate: str) -> None:
     """Deploy a better release and roll it out; whoever does that again goes on with it."""
     stage.launch(model, candidate, replicas=REPLICAS)
-    assert stage.rolled_out(model, bake_s=BAKE_S).decision is Decision.PROMOTE
+    verdict = stage.rolled_out(model, bake_s=BAKE_S)
+    assert verdict.decision is Decision.PROMOTE, verdict.reason
 
 
 def rolled_back(stage: Stage, model: str, candidate: str) -> None:
     if not _was_rolled_back(stage, model, candidate):
         stage.launch(model, candidate, replicas=REPLICAS)
-    assert stage.rolled_out(model, min_requests=400).decision is Decision.ROLL_BACK
+    verdict = stage.rolled_out(model, min_requests=400)
+    assert verdict.decision is Decision.ROLL_BACK, verdict.reason
 
 
 def _was_rolled_back(stage: Stage, model: str, candidate: str) -> bool:

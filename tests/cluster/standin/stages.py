@@ -141,8 +141,8 @@ class Turns:
         """Say whether every Deployment has the pods that it and its autoscaler ask for."""
         api = self.controllers.api
         floors = {one["metadata"]["name"]: one["spec"]["minReplicas"] for one in api.list(HPA)}
-        return all(
-            not pods_missing(one, floors.get(one["metadata"]["name"], 0))
+        return not any(
+            pods_missing(one, max(one["spec"]["replicas"], floors.get(one["metadata"]["name"], 0)))
             for one in api.list(DEPLOYMENT)
         )
 
