@@ -68,6 +68,7 @@ def api(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[fit
         threading.Thread(target=server.serve_forever, daemon=True).start()
         Answers.api, Answers.over = fit.api(), threading.Event()
         Answers.told.clear()
+        monkeypatch.setattr(examining, "PATIENCE", fit.PATIENT)
         site = Answers.api.at[f"/api/v1/namespaces/{fit.HOME}/configmaps/falaj-site"]
         site["data"]["PROMETHEUS_URL"] = METRICS_OF_SITE
         monkeypatch.setenv("KUBECONFIG", str(kubeconfig.written(tmp_path, server.server_port)))

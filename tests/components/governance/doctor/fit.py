@@ -5,7 +5,7 @@ import functools
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import yaml
@@ -22,6 +22,7 @@ from tests.manifests.conftest import built
 Thing = dict[str, Any]
 
 HOME = "falaj"
+PATIENT = examining.Patience(one_s=120, all_s=600)  # for machines that do much beside
 CONFIG = "inferenceservice-config"
 METRICS, PIPELINES = "https://prometheus.falaj.example", "https://kubeflow.falaj.example"
 DIGEST = f"sha256:{'ab' * 32}"
@@ -250,4 +251,5 @@ class Case:
         given = (self.environment, self.must, self.web.fetch, self.several_users)
         at = Installation(self.api, self.site, *given)
         checks = {name: examining.CHECKS[name] for name in only or examining.CHECKS}
-        return examining.examine(at, checks, patience=examining.Patience(**patience))
+        given_time = examining.Patience(**{**asdict(PATIENT), **patience})
+        return examining.examine(at, checks, patience=given_time)
