@@ -8,6 +8,7 @@ Needs: KUBECONFIG or a pod's service account; PROMETHEUS_URL; a candidate that `
 Fails when: another run moves the same rollout, the Kubernetes API is down, or the object store
     is, so that nothing can be told; the champion then has all traffic until it is run again.
     Metrics that are missing hold the rollout, for as long as max_seconds and bake_s together.
+    A run that is cancelled, or a pod that is told to end, leaves all traffic to the champion.
     Run again, also after a kill, it goes on where it was.
 """
 
@@ -56,9 +57,10 @@ def roll_out(
     from components.deployment.roll_out.report import render
     from components.deployment.roll_out.rollout import Rollout
     from components.deployment.roll_out.trial import Rules
+    from components.foundation.termination import unwinding
     from components.step import step
 
-    with step("roll_out") as here:
+    with step("roll_out") as here, unwinding():
         shares = tuple(map(int, steps))
         rules = Rules(shares, alpha, error_margin, min_requests, interval_s, max_seconds, bake_s)
         rollout = Rollout.connect(

@@ -1,6 +1,10 @@
 """What happens beside a rollout: candidates that went to sleep, deployments, rollbacks by hand."""
 
+import contextlib
 import dataclasses
+import os
+import signal
+import types
 
 import pytest
 
@@ -8,6 +12,8 @@ from components.deployment import slots
 from components.deployment.readiness import Look
 from components.deployment.record import Phase, Record
 from components.deployment.roll_back.back import Back, roll_back
+from components.deployment.roll_out.component import roll_out
+from components.deployment.roll_out.rollout import Rollout
 from components.deployment.slots import Version
 from components.deployment.status.standing import standing
 from components.deployment.traffic.interface import Backend
@@ -209,3 +215,28 @@ def test_verdicts_and_status_say_what_splits_the_traffic_and_why(
     told = standing(Record.open(stage.cluster, "m"))
     assert told.because == f"asked for {stage.backend}: {because['reason']}; not seen: {SETTINGS}"
     assert told.to_dict()["backend_because"] == because
+
+
+@TWINS
+def test_a_step_that_is_told_to_end_leaves_the_champion_all_traffic(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rollout = stage.rollout("m")
+    shares = []
+
+    def ended(_: float) -> None:
+        shares.append(stage.given("m"))
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    rollout.sleep = ended
+    monkeypatch.setattr(Rollout, "connect", lambda *_, **__: rollout)
+    here = types.SimpleNamespace(environment={}, record=None)
+    monkeypatch.setattr("components.step.step", lambda _: contextlib.nullcontext(here))
+
+    with pytest.raises(SystemExit) as left:
+        roll_out.python_func(model_name="m", report=None, history=None)
+
+    assert left.value.code == 143
+    assert shares == [{"a": 80, "b": 20}]
+    assert stage.given("m") == {"a": 100}
+    assert stage.state("m") == (Phase.CANARY, FIRST, BETTER)
