@@ -18,7 +18,9 @@ from components.foundation.storage import NotFound
 
 KSERVICE = Resource("serving.knative.dev/v1", "Service", "services")
 
+# Where KServe's own installation puts it, and where Kubeflow's does.
 SETTINGS = "/api/v1/namespaces/kserve/configmaps/inferenceservice-config"
+PLATFORM_SETTINGS = "/api/v1/namespaces/kubeflow/configmaps/inferenceservice-config"
 AUTOSCALER = "/api/v1/namespaces/knative-serving/configmaps/config-autoscaler"
 
 
@@ -63,9 +65,10 @@ def probe(cluster: Cluster, gateway: str) -> Found:
     kinds = discovery.kinds(cluster, GATEWAY.api_version)
     knative = discovery.serves(cluster, KSERVICE)
     at = _Gateway.named(gateway, cluster.namespace)
-    paths = {SETTINGS: True, AUTOSCALER: knative, at.path: GATEWAY.kind in kinds}
-    seen = {path: _seen(cluster, path) for path, asked in paths.items() if asked}
-    mode, gateway_api = _settings(seen[SETTINGS])
+    paths = {AUTOSCALER: knative, at.path: GATEWAY.kind in kinds}
+    seen = _kserve(cluster)
+    mode, gateway_api = _settings(next(filter(None, seen.values()), None))
+    seen |= {path: _seen(cluster, path) for path, asked in paths.items() if asked}
     settings = seen.get(AUTOSCALER, {})
     return Found(
         kserve=discovery.serves(cluster, INFERENCE_SERVICE),
@@ -78,6 +81,16 @@ def probe(cluster: Cluster, gateway: str) -> Found:
         conditions={one["type"]: one["status"] for one in _conditions(seen.get(at.path))},
         unseen=tuple(path for path, found in seen.items() if found is None),
     )
+
+
+def _kserve(cluster: Cluster) -> dict[str, Manifest | None]:
+    """Look for KServe's settings; where they are found, other places do not matter."""
+    seen: dict[str, Manifest | None] = {}
+    for path in (SETTINGS, PLATFORM_SETTINGS):
+        seen[path] = _seen(cluster, path)
+        if seen[path]:
+            return {path: seen[path]}
+    return seen
 
 
 def _seen(cluster: Cluster, path: str) -> Manifest | None:

@@ -74,7 +74,8 @@ def test_what_a_cluster_has_is_probed(world: World) -> None:
     assert (found.routes, found.gateway, found.knative) == (False, None, False)
 
 
-def test_kserve_s_settings_are_read_where_they_may_be(world: World) -> None:
+@pytest.mark.parametrize("namespace", ["kserve", "kubeflow"])
+def test_kserve_s_settings_are_read_where_they_may_be(world: World, namespace: str) -> None:
     settings = {
         "apiVersion": "v1",
         "kind": "ConfigMap",
@@ -84,16 +85,25 @@ def test_kserve_s_settings_are_read_where_they_may_be(world: World) -> None:
             "ingress": '{"enableGatewayApi": false}',
         },
     }
-    key = Key(CONFIG_MAP, "kserve", "inferenceservice-config")
+    key = Key(CONFIG_MAP, namespace, "inferenceservice-config")
     world.server.objects.create(key, settings, manager="me")
 
     found = probing.probe(world.cluster, "falaj")
     assert (found.mode, found.gateway_api, found.unseen) == ("Serverless", False, ())
 
-    world.server.forbidden.add("/api/v1/namespaces/kserve/")
+    path = f"/api/v1/namespaces/{namespace}/configmaps/inferenceservice-config"
+    world.server.forbidden.add(path)
     found = probing.probe(world.cluster, "falaj")
-    assert (found.mode, found.gateway_api) == (None, None)
-    assert found.unseen == (probing.SETTINGS,)
+    assert (found.mode, found.gateway_api, found.unseen) == (None, None, (path,))
+
+
+def test_settings_that_are_found_leave_nothing_unseen(world: World) -> None:
+    settings = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x"}, "data": {}}
+    key = Key(CONFIG_MAP, "kubeflow", "inferenceservice-config")
+    world.server.objects.create(key, settings, manager="me")
+    world.server.forbidden.add(probing.SETTINGS)
+
+    assert probing.probe(world.cluster, "falaj").unseen == ()
 
 
 def test_what_a_gateway_says_of_itself_is_kept(world: World) -> None:
