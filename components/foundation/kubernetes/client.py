@@ -62,7 +62,9 @@ class Cluster:
         settings = client.Configuration()
         try:
             if path:
-                config.load_kube_config(config_file=path, client_configuration=settings)
+                config.load_kube_config(
+                    config_file=path, client_configuration=settings, persist_config=False
+                )
             else:
                 config.load_incluster_config(settings)
         except (config.ConfigException, yaml.YAMLError, TypeError, ValueError, OSError) as error:
