@@ -51,8 +51,12 @@ class Found:
     unseen: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """Say what was found, for evidence; what is not known is null."""
-        return {**asdict(self), "unseen": list(self.unseen)}
+        """Say what was found, for evidence; what is not known is left out.
+
+        Evidence is an output of a step, and kfp.local takes no null in one.
+        """
+        known = {name: value for name, value in asdict(self).items() if value is not None}
+        return {**known, "unseen": list(self.unseen)}
 
 
 def probe(cluster: Cluster, gateway: str) -> Found:

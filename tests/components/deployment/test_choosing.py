@@ -106,6 +106,18 @@ def test_settings_that_are_found_leave_nothing_unseen(world: World) -> None:
     assert probing.probe(world.cluster, "falaj").unseen == ()
 
 
+def test_what_is_not_known_is_left_out_of_evidence() -> None:
+    nothing = Found(True, False, None, False, None, None, None)
+
+    assert nothing.to_dict() == {
+        "kserve": True,
+        "routes": False,
+        "knative": False,
+        "conditions": {},
+        "unseen": [],
+    }
+
+
 def test_what_a_gateway_says_of_itself_is_kept(world: World) -> None:
     gateway = world.api.get(GATEWAY, "falaj")
     told = [{"type": "Accepted", "status": "True"}, {"type": "Programmed", "status": "Unknown"}]
