@@ -2,14 +2,17 @@
 
 import argparse
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from components.foundation.errors import UserError
 from pipelines.commands import options, serving
 from pipelines.commands.screen import say
 
 if TYPE_CHECKING:
     from components.deployment.slots import Version
     from components.deployment.status.standing import Standing
+    from components.foundation.kubernetes.client import Cluster
     from pipelines.commands.options import Verbs
 
 _ROW = "{:<10} {:<24} {:>7}  {}"
@@ -26,21 +29,36 @@ def add(verbs: "Verbs") -> None:
 
 
 def do(arguments: argparse.Namespace) -> int:
-    """Show one model, or all of a namespace."""
-    from components.deployment.record import Record
-    from components.deployment.status.standing import models, standing
+    """Show one model, or all of a namespace; then stop where a record cannot be read."""
+    from components.deployment.status.standing import models
 
     with serving.place(arguments) as (cluster, _):
         names = [arguments.model] if arguments.model else models(cluster)
-        found = [standing(Record.open(cluster, name)) for name in names]
-    if not found and not arguments.json:
+        found, broken = _looked(cluster, names)
+    if not names and not arguments.json:
         say(f"no model is deployed in {cluster.namespace}; `falaj run` on a laptop deploys one")
     for one in found:
         if arguments.json:
             print(json.dumps(one.to_dict(), allow_nan=False))
         else:
             show(one)
+    for error in broken:
+        raise error
     return 0
+
+
+def _looked(cluster: "Cluster", names: Sequence[str]) -> tuple[list["Standing"], list[UserError]]:
+    """Look at models; one whose record somebody has broken does not hide the others."""
+    from components.deployment.record import Record
+    from components.deployment.status.standing import standing
+
+    found, broken = [], []
+    for name in names:
+        try:
+            found.append(standing(Record.open(cluster, name)))
+        except UserError as error:
+            broken.append(error)
+    return found, broken
 
 
 def show(one: "Standing") -> None:

@@ -11,6 +11,7 @@ from components.deployment.record import Phase, Record
 from components.deployment.route import Route
 from components.deployment.slots import Capacity
 from components.foundation.kubernetes.client import Cluster
+from components.foundation.kubernetes.resources import CONFIG_MAP
 from components.foundation.sealing.uri import ReleaseUri
 from inference.plane import launch as launching
 from inference.plane.launch import Plane
@@ -61,6 +62,23 @@ def test_status_says_what_serves_what_waits_and_who_has_traffic(
         "backend asked for auto: the API server has HTTPRoutes; its Gateway was not seen",
         f"good {FIRST}",
     ]
+
+
+def test_a_record_that_somebody_broke_does_not_hide_other_models(
+    cluster: Cluster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    deployed(cluster, "whole", FIRST)
+    deployed(cluster, "broken", FIRST)
+    record = cluster.get(CONFIG_MAP, "broken-rollout")
+    cluster.replace({**record, "data": {"state": "{"}})
+    capsys.readouterr()
+
+    assert main(["status"]) == 2
+
+    said = capsys.readouterr()
+    cluster.delete(CONFIG_MAP, "broken-rollout")
+    assert "whole: stable" in said.out
+    assert "ConfigMap broken-rollout: its data.state is no record of a rollout" in said.err
 
 
 def test_status_for_machines_has_one_object_a_model(
