@@ -30,7 +30,7 @@ from components.governance.doctor.interface import (
     Question,
     Status,
 )
-from components.governance.doctor.patience import Late, within
+from components.governance.doctor.patience import Unanswered, within
 
 CHECKS: Mapping[str, Check] = {
     "kubernetes": release.questions,
@@ -109,7 +109,7 @@ class _Asking:
         """See that there is a Kubernetes API that knows us."""
         try:
             version = within(self.patience.one_s, partial(self.at.api.find, "/version"))
-        except Late as error:
+        except Unanswered as error:
             raise InfrastructureError(
                 f"Kubernetes API: {error}; check that it runs and that KUBECONFIG names it, then "
                 "run again",

@@ -10,7 +10,7 @@ from components.foundation.errors import InfrastructureError
 T = TypeVar("T")
 
 
-class Late(InfrastructureError):
+class Unanswered(InfrastructureError):
     """There was no answer in time."""
 
 
@@ -20,7 +20,7 @@ def within(seconds: float, ask: Callable[[], T]) -> T:
     Time limits of clients do not bound this: they hold for each try and each piece of an answer.
 
     Raises:
-        Late: there was no answer in time.
+        Unanswered: there was no answer in time.
     """
     answer: Future[T] = Future()
 
@@ -34,4 +34,4 @@ def within(seconds: float, ask: Callable[[], T]) -> T:
     try:
         return answer.result(seconds)
     except TimeoutError as error:
-        raise Late(f"no answer within {seconds:g} s", code="doctor-late") from error
+        raise Unanswered(f"no answer within {seconds:g} s", code="doctor-unanswered") from error

@@ -40,8 +40,12 @@ def test_a_block_is_unwound_once_and_ends_as_a_shell_says_it() -> None:
 
 
 def test_ctrl_c_stays_what_it_is() -> None:
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # it may be ignored here
+
     with pytest.raises(KeyboardInterrupt), unwinding():
         is_told(signal.SIGINT)
+
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.parametrize("raised", [None, ValueError])
