@@ -18,9 +18,10 @@ from components.foundation.storage import NotFound
 
 KSERVICE = Resource("serving.knative.dev/v1", "Service", "services")
 
-# Where KServe's own installation puts it, and where Kubeflow's does.
-SETTINGS = "/api/v1/namespaces/kserve/configmaps/inferenceservice-config"
-PLATFORM_SETTINGS = "/api/v1/namespaces/kubeflow/configmaps/inferenceservice-config"
+NAMESPACES = ("kserve", "kubeflow")  # of KServe: its own installation's, and Kubeflow's
+SETTINGS = tuple(
+    f"/api/v1/namespaces/{one}/configmaps/inferenceservice-config" for one in NAMESPACES
+)
 AUTOSCALER = "/api/v1/namespaces/knative-serving/configmaps/config-autoscaler"
 
 
@@ -90,7 +91,7 @@ def probe(cluster: Cluster, gateway: str) -> Found:
 def _kserve(cluster: Cluster) -> dict[str, Manifest | None]:
     """Look for KServe's settings; where they are found, other places do not matter."""
     seen: dict[str, Manifest | None] = {}
-    for path in (SETTINGS, PLATFORM_SETTINGS):
+    for path in SETTINGS:
         seen[path] = _seen(cluster, path)
         if seen[path]:
             return {path: seen[path]}

@@ -1,4 +1,4 @@
-"""A plane with stand-in pods."""
+"""What deployments are tried on: a plane with stand-in pods, and an API server in memory."""
 
 from collections.abc import Iterator
 
@@ -7,6 +7,8 @@ import pytest
 from components.foundation.kubernetes.client import Cluster
 from inference.plane import launch
 from inference.plane.launch import Plane
+from tests.cluster.standin.offline import World
+from tests.components.deployment import world as worlds
 from tests.inference.plane.kube import STUBS
 
 
@@ -19,3 +21,8 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plane]:
 @pytest.fixture
 def cluster(plane: Plane) -> Cluster:
     return Cluster.connect(plane.environment())
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> World:
+    return worlds.made(monkeypatch)

@@ -11,11 +11,6 @@ from tests.cluster.standin.offline import World
 from tests.components.deployment import world as worlds
 
 
-@pytest.fixture
-def world(monkeypatch: pytest.MonkeyPatch) -> World:
-    return worlds.made(monkeypatch)
-
-
 @pytest.mark.parametrize("claim", claims.EVERYWHERE, ids=lambda claim: claim.__name__)
 @pytest.mark.parametrize("backend", Backend)
 def test_in_memory(claim: Callable[[Stage, str], None], world: World, backend: Backend) -> None:

@@ -21,11 +21,6 @@ from tests.components.deployment import world as worlds
 WHOLE = Found(True, True, "", True, True, "Standard", True)
 
 
-@pytest.fixture
-def world(monkeypatch: pytest.MonkeyPatch) -> World:
-    return worlds.made(monkeypatch)
-
-
 @pytest.mark.parametrize(
     ("changes", "wanted", "expected"),
     [
@@ -101,7 +96,7 @@ def test_settings_that_are_found_leave_nothing_unseen(world: World) -> None:
     settings = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x"}, "data": {}}
     key = Key(CONFIG_MAP, "kubeflow", "inferenceservice-config")
     world.server.objects.create(key, settings, manager="me")
-    world.server.forbidden.add(probing.SETTINGS)
+    world.server.forbidden.add(probing.SETTINGS[0])
 
     assert probing.probe(world.cluster, "falaj").unseen == ()
 

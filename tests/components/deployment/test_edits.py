@@ -35,11 +35,6 @@ def arguments(predictor: Manifest) -> None:
     del predictor["model"]["args"]
 
 
-@pytest.fixture
-def world(monkeypatch: pytest.MonkeyPatch) -> World:
-    return worlds.made(monkeypatch)
-
-
 def edited(world: World, backend: Backend, slot: str, edit: Edit) -> None:
     """Change a version's predictor as somebody with kubectl would."""
     name = f"m-{slot}" if backend is Backend.TWINS else "m"

@@ -18,11 +18,6 @@ KEPT = pathlib.Path(__file__).parent / "kept"
 OLD = sorted(KEPT.glob("record-*.json"))
 
 
-@pytest.fixture
-def world(monkeypatch: pytest.MonkeyPatch) -> World:
-    return worlds.made(monkeypatch)
-
-
 def version(number: int) -> Version:
     uri = ReleaseUri("falaj-models", "m", f"{number:012x}")
     before = Transformer("image", "a.b", "lateness", "s3://b/k#sha256:00")

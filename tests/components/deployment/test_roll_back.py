@@ -25,11 +25,6 @@ class Killed(BaseException):
 
 
 @pytest.fixture
-def world(monkeypatch: pytest.MonkeyPatch) -> World:
-    return worlds.made(monkeypatch)
-
-
-@pytest.fixture
 def stage(world: World, backend: Backend) -> Stage:
     found = worlds.stage(world, backend)
     found.launch("m", FIRST, replicas=3)

@@ -9,14 +9,8 @@ from components.deployment.slots import Capacity
 from components.foundation.errors import UserError
 from components.foundation.kubernetes.resources import HTTP_ROUTE
 from tests.cluster.standin.offline import World
-from tests.components.deployment import world as worlds
 
 MINE = Route("m", "m.bank.example", "ingress/public")
-
-
-@pytest.fixture
-def world(monkeypatch: pytest.MonkeyPatch) -> World:
-    return worlds.made(monkeypatch)
 
 
 def to(world: World, host: str = "", gateway: str = "") -> Route:

@@ -39,11 +39,6 @@ STORAGE = Resource(
 BEFORE = Transformer("registry.falaj.example/t", "examples.flights.features", "late", "s3://r/x")
 
 
-@pytest.fixture
-def world(monkeypatch: pytest.MonkeyPatch) -> World:
-    return worlds.made(monkeypatch)
-
-
 def settle(world: World, turns: int = 4) -> None:
     for _ in range(turns):
         world.sleep(1)

@@ -30,11 +30,6 @@ TWINS = pytest.mark.parametrize("backend", [Backend.TWINS])
 
 
 @pytest.fixture
-def world(monkeypatch: pytest.MonkeyPatch) -> World:
-    return worlds.made(monkeypatch)
-
-
-@pytest.fixture
 def stage(world: World, backend: Backend) -> Stage:
     """A champion, and a candidate that waits without traffic."""
     found = worlds.stage(world, backend)
@@ -200,7 +195,8 @@ def test_a_slot_that_does_not_stop_is_told_and_no_other_release_comes_into_it(
 def test_verdicts_and_status_say_what_splits_the_traffic_and_why(
     world: World, backend: Backend
 ) -> None:
-    world.server.forbidden.add(SETTINGS)
+    hidden = SETTINGS[0]
+    world.server.forbidden.add(hidden)
     stage = worlds.stage(world, backend)
     stage.launch("m", FIRST)
     _, deployed = dataclasses.replace(stage, backend="auto").launch("m", BETTER)
@@ -211,9 +207,9 @@ def test_verdicts_and_status_say_what_splits_the_traffic_and_why(
         assert verdict.evidence["backend"] == stage.backend
         assert because["asked"] == stage.backend
         assert because["found"]["routes"] is True
-        assert because["found"]["unseen"] == [SETTINGS]
+        assert because["found"]["unseen"] == [hidden]
     told = standing(Record.open(stage.cluster, "m"))
-    assert told.because == f"asked for {stage.backend}: {because['reason']}; not seen: {SETTINGS}"
+    assert told.because == f"asked for {stage.backend}: {because['reason']}; not seen: {hidden}"
     assert told.to_dict()["backend_because"] == because
 
 

@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
+from components.deployment.traffic.probing import NAMESPACES, SETTINGS
 from components.governance.doctor.interface import Answer, Installation, Question, Thing
 
-NAMESPACES = ("kserve", "kubeflow")  # its own installation's, and Kubeflow's
 _NAME = "inferenceservice-config"
 _MODES = {
     "": "standard",
@@ -51,11 +51,7 @@ def _with(at: Installation, *, entry: str, judge: Judge) -> Answer | None:
 
 def _found(at: Installation) -> Thing | None:
     """Find the settings, which most identities may not read: then Refused is raised."""
-    return next(filter(None, (at.api.find(_path(where)) for where in NAMESPACES)), None)
-
-
-def _path(namespace: str) -> str:
-    return f"/api/v1/namespaces/{namespace}/configmaps/{_NAME}"
+    return next(filter(None, map(at.api.find, SETTINGS)), None)
 
 
 def _parsed(found: Thing, entry: str) -> Settings | None:
