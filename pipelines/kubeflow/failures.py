@@ -90,8 +90,7 @@ def answered(asked: Asked, error: "ApiException") -> FalajError:
 
 def unanswered(asked: Asked, error: silence.HTTPError) -> FalajError:
     """Turn what went wrong on the way into an error of ours."""
-    cause = error.reason if isinstance(error, silence.MaxRetryError) else error
-    match cause:
+    match cause := _cause(error):
         case silence.SSLError() if distrusts(error):
             return _distrusted(asked, cause)
         case silence.ProxyError() if found := _TUNNEL.search(str(cause)):
@@ -157,22 +156,25 @@ def never_sent(error: Exception) -> bool:
 
     urllib3 tells of a proxy's failure only before a connection through it stands.
     """
-    cause = error.reason if isinstance(error, silence.MaxRetryError) else error
     before = silence.NewConnectionError | silence.ConnectTimeoutError | silence.ProxyError
-    return isinstance(cause, before)
+    return isinstance(_cause(error), before)
 
 
 def in_vain(error: Exception) -> bool:
     """Say whether the same again would fail the same: a certificate, or a proxy's no."""
-    cause = error.reason if isinstance(error, silence.MaxRetryError) else error
-    return distrusts(error) or bool(_TUNNEL.search(str(cause)))
+    return distrusts(error) or bool(_TUNNEL.search(str(_cause(error))))
 
 
 def distrusts(error: Exception) -> bool:
     """Say whether a certificate is not believed, of all that can go wrong with TLS."""
-    cause = error.reason if isinstance(error, silence.MaxRetryError) else error
+    cause = _cause(error)
     reason = cause.args[0] if isinstance(cause, silence.SSLError) and cause.args else None
     return isinstance(reason, ssl.SSLCertVerificationError | CertificateError)
+
+
+def _cause(error: Exception) -> Exception | None:
+    """Return what went wrong at the last try."""
+    return error.reason if isinstance(error, silence.MaxRetryError) else error
 
 
 def _forbidden(asked: Asked, said: str) -> FalajError:

@@ -68,13 +68,11 @@ def upload(
         ),
     )
     _hold(version, compiled)
-    retagged = _differing(version.tags, tags or {})
-    if retagged and not new_version:
+    retagged = "" if new_version else _differing(version.tags, tags or {})
+    if retagged:
         version = _tag(client, version, {**ours, **version.tags, **(tags or {})})
     link = f"{client.link}/#/pipelines/details/{pipeline.id}/version/{version.id}"
-    return Uploaded(
-        pipeline, version, new_pipeline, new_version, link, "" if new_version else retagged
-    )
+    return Uploaded(pipeline, version, new_pipeline, new_version, link, retagged)
 
 
 def _differing(has: Mapping[str, str], wanted: Mapping[str, str]) -> str:
