@@ -29,6 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _serve(options: Options) -> int:
+    from inference.server import memory
     from inference.server.process import Shared, run
     from inference.server.security import tokens
     from inference.server.telemetry.board import Board
@@ -41,6 +42,7 @@ def _serve(options: Options) -> int:
         ca=options.oidc_ca,
         allow_anonymous=options.allow_anonymous,
     )
+    memory.keep()
     board = Board(workers=options.workers)
     listener = options.bind()
     shared = Shared(options, listener, board, gate, certificates, os.environ)

@@ -1,5 +1,6 @@
 """What a batch costs: learned while serving, asked before a deadline is promised."""
 
+import math
 from typing import Final
 
 _WEIGHT: Final = 0.05  # of the newest batch
@@ -13,37 +14,32 @@ class Pace:
     def __init__(self) -> None:
         self._rows = self._seconds = 0.0  # means
         self._spread = self._shared = 0.0  # variance of rows, covariance with seconds
+        self._fixed = self._each = 0.0  # the line: neither is ever below zero
+        self._batches = 0
 
     def learn(self, rows: int, seconds: float) -> None:
         """Take in what one batch took."""
-        weight = _WEIGHT if self._rows else 1.0
+        weight = _WEIGHT if self._batches else 1.0
         off_rows, off_seconds = rows - self._rows, seconds - self._seconds
         self._rows += weight * off_rows
         self._seconds += weight * off_seconds
-        if weight < 1.0:
+        if self._batches:
             self._spread = (1 - weight) * (self._spread + weight * off_rows * off_rows)
             self._shared = (1 - weight) * (self._shared + weight * off_rows * off_seconds)
+        self._batches += 1
+        most = self._seconds / self._rows
+        each = self._shared / self._spread if self._spread else most
+        self._each = min(max(each, 0.0), most)
+        self._fixed = self._seconds - self._each * self._rows
 
     def seconds(self, rows: float) -> float:
         """Guess what a batch takes; 0 before the first."""
-        fixed, each = self._line()
-        return fixed + each * rows
+        return self._fixed + self._each * rows
 
     def rows(self, seconds: float) -> float:
         """Guess how many rows a batch may have, to be done in a time."""
-        fixed, each = self._line()
-        return (seconds - fixed) / each if each else float("inf")
+        return (seconds - self._fixed) / self._each if self._each else math.inf
 
     def worth(self) -> float:
         """Say from how many rows on a larger batch saves next to nothing."""
-        fixed, each = self._line()
-        return max(_LEAST, fixed / each / _WORTH) if each else float("inf")
-
-    def _line(self) -> tuple[float, float]:
-        """Return the fixed cost of a batch and the cost of each row, neither below zero."""
-        if not self._rows:
-            return 0.0, 0.0
-        most = self._seconds / self._rows
-        each = self._shared / self._spread if self._spread else most
-        each = min(max(each, 0.0), most)
-        return self._seconds - each * self._rows, each
+        return max(_LEAST, self._fixed / self._each / _WORTH) if self._each else math.inf

@@ -67,6 +67,7 @@ def _quickly(body: Buffer) -> dict[str, Any]:
     octets = np.frombuffer(body, np.uint8)
     if octets[0] != ord("{"):
         raise _Unsure  # a byte order mark, say, which simdjson skips
+    brackets = _brackets(octets)  # first: the body, just received, is copied by simdjson next
     members = _members(simdjson.Parser().parse(body))
     entries = [_members(entry) for entry in members.pop("inputs")]
     data = [entry.pop("data") for entry in entries]
@@ -76,25 +77,18 @@ def _quickly(body: Buffer) -> dict[str, Any]:
     for entry, values in zip(document["inputs"], data, strict=True):
         lists += _lists_of_numbers(values, entry["shape"])
         entry["data"] = _numbers(values, entry["datatype"])
-    if not _are_all(lists, octets):
+    if brackets != lists:
         raise _Unsure
     return document
 
 
-def _are_all(lists: int, octets: Array) -> bool:
-    """Say whether a body has as many "[" as lists; a few are sooner found than counted."""
-    if lists > _FEW:
-        return _brackets(octets) == lists
+def _brackets(octets: Array) -> int:
+    """Count "["; a few are sooner found than counted, in pieces of which no mask takes memory."""
     text, at = octets.view(f"S{len(octets)}"), -1
-    for _ in range(lists):
+    for found in range(_FEW):
         at = int(np.strings.find(text, b"[", at + 1)[0])
         if at < 0:
-            return False
-    return int(np.strings.find(text, b"[", at + 1)[0]) < 0
-
-
-def _brackets(octets: Array) -> int:
-    """Count "[", in pieces: a mask of the whole body would be given back and faulted in anew."""
+            return found
     pieces = range(0, len(octets), _PIECE)
     return sum(int(np.count_nonzero(octets[at : at + _PIECE] == ord("["))) for at in pieces)
 

@@ -4,9 +4,10 @@ We are strict in what we read and go on with a trace of our own where it is wron
 https://www.w3.org/TR/trace-context/ asks: a request never fails for its trace.
 """
 
-import os
 import re
 from typing import NamedTuple
+
+from inference.server.random_digits import word
 
 _PARENT = re.compile(rb"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?", re.DOTALL)
 _NO_TRACE, _NO_SPAN = b"0" * 32, b"0" * 16
@@ -40,7 +41,7 @@ class Trace(NamedTuple):
 
     def child(self) -> "Trace":
         """Return a span below this one."""
-        return Trace(self.trace_id, os.urandom(8).hex(), self.span_id, self.flags, self.state)
+        return Trace(self.trace_id, word(), self.span_id, self.flags, self.state)
 
     def header(self) -> bytes:
         """Return the traceparent by which whom we call learns of this span."""
@@ -66,12 +67,12 @@ def received(parent: bytes | None, state: bytes = b"") -> Trace:
         return _new()
     known = 1 if flags == b"01" else int(flags, 16) & _KNOWN_FLAGS
     kept = _kept(state) if state else b""
-    return Trace(trace.decode(), os.urandom(8).hex(), span.decode(), known, kept)
+    return Trace(trace.decode(), word(), span.decode(), known, kept)
 
 
 def _new() -> Trace:
-    made = os.urandom(24).hex()  # all zeros once in 2^64 spans: not worth a question
-    return Trace(made[:32], made[32:], flags=_RANDOM)
+    # All zeros once in 2^64 spans: not worth a question.
+    return Trace(word() + word(), word(), flags=_RANDOM)
 
 
 def _kept(state: bytes) -> bytes:

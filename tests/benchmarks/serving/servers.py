@@ -82,7 +82,9 @@ MLSERVER = Kind(
     forms=(Form.JSON, Form.GRPC),
 )
 BARE = Kind("bare starlette", (str(_PEERS / "bare_server.py"), *_PEER_ARGUMENTS), "peers")
-SINK = Kind("raw socket sink", (str(_PEERS / "sink.py"), *_PEER_ARGUMENTS), forms=_ALL)
+_RAW = (str(_PEERS / "raw_socket.py"), *_PEER_ARGUMENTS)
+SINK = Kind("raw socket", _RAW, forms=_ALL)
+LOOP = Kind("raw socket and model", (*_RAW, "predict"), forms=(Form.BINARY,))
 
 
 @dataclass(frozen=True, slots=True)
