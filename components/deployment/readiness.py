@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from components.deployment import reach, slots, waiting
+from components.deployment import reach, slots
 from components.deployment.slots import Version
 from components.foundation.errors import FalajError, InfrastructureError, Refused, UserError
 from components.foundation.kubernetes import resources
@@ -82,20 +82,6 @@ def _unserved(cluster: Cluster, service: Manifest, version: Version) -> str:
     return reach.astray(cluster, version)
 
 
-def wait(
-    cluster: Cluster, version: Version, *, replicas: int, timeout_s: float, stale: Any = None
-) -> Look:
-    """Look until the slot is ready, can never be, is kept from it, or time is up."""
-    seen = waiting.last(
-        lambda: look(cluster, version, replicas=replicas, stale=stale),
-        enough=Look.settled,
-        seconds=timeout_s,
-    )
-    if not seen.waiting:
-        return seen
-    return _late(cluster, version, f"not ready after {timeout_s:g} s: {seen.waiting}")
-
-
 def last_failure(service: Manifest | None) -> dict[str, Any] | None:
     """Return what modelStatus says of the last failure to load, if anything."""
     model = (service or {}).get("status", {}).get("modelStatus", {})
@@ -108,7 +94,7 @@ def passing(failure: dict[str, Any] | None) -> bool:
     return (failure or {}).get("exitCode") == InfrastructureError.exit_code
 
 
-def _late(cluster: Cluster, version: Version, why: str) -> Look:
+def late(cluster: Cluster, version: Version, why: str) -> Look:
     """Say what kept a slot from being ready in time, as far as anything is known of it."""
     failure = last_failure(cluster.find(resources.INFERENCE_SERVICE, version.service))
     if failure and passing(failure):

@@ -69,9 +69,22 @@ def translated(what: str, needs: str) -> Iterator[None]:
     except Answered as error:
         raise _from_answer(what, needs, error) from error
     except urllib3.exceptions.SSLError as error:
-        raise _unreachable(what, f"TLS: {error}") from error
+        raise (_distrusted if distrusts(error) else _unreachable)(what, f"TLS: {error}") from error
     except urllib3.exceptions.HTTPError as error:
         raise _unreachable(what, type(error).__name__) from error
+
+
+def distrusts(error: Exception) -> bool:
+    """Say whether a certificate is not believed, of all that can go wrong with TLS."""
+    return "CERTIFICATE_VERIFY_FAILED" in str(error)
+
+
+def _distrusted(what: str, why: str) -> UserError:
+    return UserError(
+        f"{what}: the Kubernetes API's certificate is not believed ({why}); put its authority, and "
+        "a server name that the certificate holds, into KUBECONFIG",
+        code="kubernetes-untrusted",
+    )
 
 
 def _unreachable(what: str, why: str) -> InfrastructureError:

@@ -12,14 +12,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from components.foundation.kubernetes.failures import Answered
+from components.foundation.kubernetes.failures import Answered, distrusts
 
 T = TypeVar("T")
 
 _REPEATABLE = ("GET", "PATCH", "DELETE")  # every PATCH of ours is an apply
 _NOT_TAKEN_ON = 429
 _PASSING = (502, 503, 504)  # a balancer before an API server that restarts says 502
-_UNTRUSTED = "CERTIFICATE_VERIFY_FAILED"
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,7 @@ def pause(verb: str, error: Exception) -> float | None:
     """
     if isinstance(error, Answered):
         return _pause_after(verb, error)
-    if _UNTRUSTED in str(error):
+    if distrusts(error):
         return None
     return 0.0 if _unsent(error) or verb in _REPEATABLE else None
 

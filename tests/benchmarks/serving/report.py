@@ -103,7 +103,7 @@ def table(results: Sequence[Result]) -> Iterator[str]:
         yield ""
         yield f"{result.title} ({result.unit})"
         yield (
-            f"  {'':<24}{'median':>10}{'lowest':>10}{'highest':>10}{'spread':>8}{'of a core':>11}"
+            f"  {'':<24}{'median':>11}{'lowest':>11}{'highest':>11}{'spread':>8}{'of a core':>11}"
             f"{'falaj is':>14}{'a cpu second':>14}"
         )
         for name, sample in result.samples.items():
@@ -112,7 +112,7 @@ def table(results: Sequence[Result]) -> Iterator[str]:
 
 
 def _line(result: Result, name: str, sample: Sample) -> str:
-    numbers = [f"{_short(n):>10}" for n in (sample.median, min(sample.values), max(sample.values))]
+    numbers = [f"{_short(n):>11}" for n in (sample.median, min(sample.values), max(sample.values))]
     busy = f"{result.turns.busy[name].median:.0%}" if name in result.turns.busy else ""
     better, by_work = "", ""
     if OURS in result.samples and name != OURS:

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from components.deployment import reach, readiness
+from components.deployment.route import Route
 from components.deployment.slots import Version
+from components.deployment.traffic.twins import Twins
 from components.deployment.transformer import Transformer
 from components.foundation.errors import Refused
 from components.foundation.kubernetes import resources
@@ -62,6 +64,12 @@ def api(well: tuple[dict[str, Any], dict[str, Any]]) -> Any:
 
 def look(api: Any, **how: Any) -> readiness.Look:
     return readiness.look(api, VERSION, **{"replicas": 1, **how})
+
+
+def waited(api: Any, *, stale: Any = None) -> readiness.Look:
+    """Look until time is up, which it is at once."""
+    twins = Twins(api, Route("m", "m.localhost", "gateway"))
+    return twins.wait(VERSION, replicas=1, timeout_s=0, stale=stale)
 
 
 def test_ready_is_what_is_ready_in_every_respect(api: Any) -> None:
@@ -166,7 +174,7 @@ def test_a_store_that_was_down_before_is_waited_for_and_named_when_time_is_up(ap
     blocked(api, before)
 
     assert look(api, stale=before).waiting
-    late = readiness.wait(api, VERSION, replicas=1, timeout_s=0, stale=before)
+    late = waited(api, stale=before)
     assert "not ready after 0 s" in late.unable
     assert "the store did not answer" in late.unable
 
@@ -182,7 +190,7 @@ def test_what_is_told_only_as_an_event_is_told_when_time_is_up(api: Any) -> None
     subject = {"name": VERSION.service}
     api.events = [{"type": "Warning", "involvedObject": subject, "message": "URI not supported"}]
 
-    seen = readiness.wait(api, VERSION, replicas=1, timeout_s=0)
+    seen = waited(api)
 
     assert "URI not supported" in seen.failed
 
@@ -207,7 +215,7 @@ def test_without_the_right_to_read_events_the_rest_is_told(api: Any) -> None:
     blocked(api, {})
     api.events = None
 
-    assert "not ready after 0 s" in readiness.wait(api, VERSION, replicas=1, timeout_s=0).failed
+    assert "not ready after 0 s" in waited(api).failed
 
 
 def test_a_condition_says_what_is_missing(api: Any) -> None:
@@ -238,7 +246,7 @@ def test_what_the_initializer_said_last_is_told_when_time_is_up(
         pod(str(VERSION.release), code, "model.onnx: was altered"),
     ]
 
-    seen = readiness.wait(api, VERSION, replicas=1, timeout_s=0)
+    seen = waited(api)
 
     assert "its pod said: model.onnx: was altered" in getattr(seen, kind)
     assert bool(seen.failed) is (kind == "failed")

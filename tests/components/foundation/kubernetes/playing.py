@@ -5,6 +5,7 @@ A script is a list of steps, one a request; the last is played again for every f
 
 import http.server
 import json
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -101,12 +102,16 @@ def _chunk(player: Player, text: bytes) -> None:
 
 
 @contextmanager
-def playing(*steps: Step, patience: Retries | None = None) -> Iterator[tuple[Cluster, Script]]:
+def playing(
+    *steps: Step, patience: Retries | None = None, tls: ssl.SSLContext | None = None
+) -> Iterator[tuple[Cluster, Script]]:
     """Give a cluster whose API plays a script, and the script."""
     script = Script(list(steps))
     handler = type("Here", (Player,), {"script": script})
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         server.daemon_threads = True
+        if tls is not None:
+            server.socket = tls.wrap_socket(server.socket, server_side=True)
         threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         yield reaching(server.server_port, patience), script
         server.shutdown()

@@ -1,13 +1,19 @@
 """What is asked of an API server again, played by a small real one."""
 
+import dataclasses
+import pathlib
+import ssl
+
 import pytest
+from kubernetes import client
 from urllib3.exceptions import SSLError
 
-from components.foundation.errors import FalajError, InfrastructureError
+from components.foundation.errors import FalajError, InfrastructureError, UserError
 from components.foundation.kubernetes import resources
 from components.foundation.kubernetes.client import Cluster
 from components.foundation.kubernetes.retries import Retries, pause
 from tests.components.foundation.kubernetes.playing import cut, playing, reaching, says
+from tests.inference.transport.pki import Authority
 
 MAP = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "m"}, "data": {}}
 SEEN = {**MAP, "metadata": {"name": "m", "resourceVersion": "7", "uid": "u"}}
@@ -132,3 +138,27 @@ def test_tls_that_was_cut_off_is_tried_again_and_one_that_is_not_trusted_is_not(
 
     assert (pause("GET", error) is not None) is again
     assert pause("POST", error) is None
+
+
+@pytest.mark.parametrize(
+    ("authority", "host"),
+    [("another", "localhost"), ("known", "elsewhere")],
+    ids=["of another authority", "for another name"],
+)
+def test_a_certificate_that_is_not_believed_is_for_somebody_to_mend(
+    tmp_path: pathlib.Path, authority: str, host: str
+) -> None:
+    authorities = {name: Authority(name) for name in ("known", "another")}
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*authorities[authority].issue("API", host=host).write(tmp_path))
+    (tmp_path / "ca.crt").write_bytes(authorities["known"].cert)
+
+    with playing(WELL, tls=context) as (cluster, script):
+        settings = cluster.api.configuration
+        settings.host = settings.host.replace("http://127.0.0.1", "https://localhost")
+        settings.ssl_ca_cert = str(tmp_path / "ca.crt")
+        trusting = dataclasses.replace(cluster, api=client.ApiClient(settings))
+        with pytest.raises(UserError, match="certificate is not believed") as raised:
+            call(trusting, "GET")
+
+    assert (raised.value.code, script.asked) == ("kubernetes-untrusted", [])
