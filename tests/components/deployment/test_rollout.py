@@ -22,6 +22,7 @@ from components.deployment.roll_out.trial import Rules
 from components.deployment.route import Route
 from components.deployment.slots import Capacity, Runtime, Version
 from components.deployment.traffic import choosing
+from components.deployment.traffic.twins import Twins
 from components.foundation.errors import InfrastructureError, Refused
 from components.foundation.kubernetes import resources
 from components.foundation.kubernetes.client import Cluster
@@ -183,7 +184,7 @@ def test_a_failure_that_a_slot_still_shows_is_told_from_a_new_one(
         seen.append(stale)
         return readiness.Look()
 
-    monkeypatch.setattr(readiness, "wait", wait)
+    monkeypatch.setattr(Twins, "wait", wait)
     launch(cluster, uri(model, BETTER), how(model))
     launch(cluster, uri(model, BETTER), how(model))
 
