@@ -94,7 +94,7 @@ def passing(failure: dict[str, Any] | None) -> bool:
     return (failure or {}).get("exitCode") == InfrastructureError.exit_code
 
 
-def late(cluster: Cluster, version: Version, why: str) -> Look:
+def overdue(cluster: Cluster, version: Version, why: str) -> Look:
     """Say what kept a slot from being ready in time, as far as anything is known of it."""
     failure = last_failure(cluster.find(resources.INFERENCE_SERVICE, version.service))
     if failure and passing(failure):

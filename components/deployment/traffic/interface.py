@@ -72,9 +72,9 @@ class Traffic(abc.ABC):
         )
         if not seen.waiting:
             return seen
-        return self.late(version, f"not ready after {timeout_s:g} s: {seen.waiting}")
+        return self.overdue(version, f"not ready after {timeout_s:g} s: {seen.waiting}")
 
-    def late(self, version: Version, why: str) -> Look:
+    def overdue(self, version: Version, why: str) -> Look:
         """Say of a version that was not ready in time what else is known of it."""
         return Look(failed=why)
 

@@ -51,8 +51,8 @@ class Twins(Traffic):
     def look(self, version: Version, *, replicas: int, stale: Any = None) -> Look:
         return readiness.look(self.cluster, version, replicas=replicas, stale=stale)
 
-    def late(self, version: Version, why: str) -> Look:
-        return readiness.late(self.cluster, version, why)
+    def overdue(self, version: Version, why: str) -> Look:
+        return readiness.overdue(self.cluster, version, why)
 
     def split(self, champion: Version, candidate: Version, share: int) -> None:
         self.route.split(self.cluster, {champion: 100 - share, candidate: share})
