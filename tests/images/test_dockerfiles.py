@@ -90,7 +90,9 @@ def test_ends_as_a_numbered_user_that_is_not_root(family: str) -> None:
 
 @pytest.mark.parametrize("family", LEAN)
 def test_a_serving_image_has_its_programs_and_the_foundation_only(family: str) -> None:
-    server = {f"inference/server/{name}" for name in ("__init__.py", "routes.py")}
+    server = {
+        f"inference/server/{name}" for name in ("__init__.py", "random_digits.py", "routes.py")
+    }
     server |= {f"inference/server/{name}" for name in ("protocol", "security", "telemetry")}
     features = {f"components/features/{name}.py" for name in ("__init__", "repository", "settings")}
     features |= {f"components/features/{name}_store" for name in ("offline", "registry")}
