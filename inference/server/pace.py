@@ -15,18 +15,16 @@ class Pace:
         self._rows = self._seconds = 0.0  # means
         self._spread = self._shared = 0.0  # variance of rows, covariance with seconds
         self._fixed = self._each = 0.0  # the line: neither is ever below zero
-        self._batches = 0
 
     def learn(self, rows: int, seconds: float) -> None:
         """Take in what one batch took."""
-        weight = _WEIGHT if self._batches else 1.0
+        weight = _WEIGHT if self._rows else 1.0
         off_rows, off_seconds = rows - self._rows, seconds - self._seconds
         self._rows += weight * off_rows
         self._seconds += weight * off_seconds
-        if self._batches:
+        if weight < 1.0:
             self._spread = (1 - weight) * (self._spread + weight * off_rows * off_rows)
             self._shared = (1 - weight) * (self._shared + weight * off_rows * off_seconds)
-        self._batches += 1
         most = self._seconds / self._rows
         each = self._shared / self._spread if self._spread else most
         self._each = min(max(each, 0.0), most)

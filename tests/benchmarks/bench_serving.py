@@ -1,7 +1,8 @@
 """How fast the inference server is beside others, on this machine: `make bench-serving`.
 
-KServe's ModelServer, MLServer, a bare Starlette application and a raw socket sink take turns
-with ours round by round, so that noise hits all; every server has one core, the load another.
+KServe's ModelServer, MLServer, a bare Starlette application, a bare loop over ONNX Runtime and a
+raw socket take turns with ours round by round, so that noise hits all; every server has one core,
+the load another.
 Prints medians with their spread, and writes every value to a JSON file. Nothing here asserts
 a time.
 

@@ -83,7 +83,10 @@ def _quickly(body: Buffer) -> dict[str, Any]:
 
 
 def _brackets(octets: Array) -> int:
-    """Count "["; a few are sooner found than counted, in pieces of which no mask takes memory."""
+    """Count "[": a few by a search for each, many in pieces.
+
+    A mask of the whole body would be given back and faulted in anew.
+    """
     text, at = octets.view(f"S{len(octets)}"), -1
     for found in range(_FEW):
         at = int(np.strings.find(text, b"[", at + 1)[0])
